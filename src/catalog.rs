@@ -1,0 +1,1 @@
+//! The releases of NVIDIA vGPU software, from catalog/releases.toml, compiled in.

@@ -1,0 +1,35 @@
+//! The command line: a file a command. Nothing outside this module parses arguments or prints.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage. Results go to standard output, all else to standard error.
+
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// NVIDIA vGPU on NixOS: from an archive NVIDIA gave you to an installed driver.
+#[derive(Parser)]
+#[command(name = "vgpu", version, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {}
+
+/// The whole program: parse the arguments, run the command, report its error.
+pub fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(report) => {
+            output::report(&report);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> miette::Result<()> {
+    match command {}
+}

@@ -1,0 +1,49 @@
+//! How commands print: results, JSON documents, notes, progress and errors.
+//!
+//! Colours appear on terminals only and obey NO_COLOR (anstream decides).
+
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
+
+use anstyle::{AnsiColor, Style};
+use miette::{Diagnostic, IntoDiagnostic, Report, Result};
+use serde::Serialize;
+
+const RED: Style = AnsiColor::Red.on_default().bold();
+const CYAN: Style = AnsiColor::Cyan.on_default().bold();
+
+/// Prints a result to standard output. A reader that went away (`vgpu releases | head -1`) ends the program quietly.
+pub fn print(text: impl Display) -> Result<()> {
+    let mut out = anstream::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        written => written.into_diagnostic(),
+    }
+}
+
+/// Prints one JSON document to standard output.
+pub fn json(value: &impl Serialize) -> Result<()> {
+    print(serde_json::to_string_pretty(value).into_diagnostic()?)
+}
+
+/// Tells the user something on standard error that is neither a result nor an error.
+pub fn note(text: impl Display) {
+    anstream::eprintln!("{CYAN}note{CYAN:#}: {text}");
+}
+
+/// Prints an error: what was being done, why it failed, what to do.
+pub fn report(report: &Report) {
+    let mut chain = report.chain();
+    anstream::eprintln!("{RED}error{RED:#}: {}", chain.next().expect("an error has a message"));
+    for cause in chain {
+        anstream::eprintln!("{CYAN}cause{CYAN:#}: {cause}");
+    }
+    if let Some(help) = help(report.as_ref()) {
+        anstream::eprintln!("{CYAN}help{CYAN:#}: {help}");
+    }
+}
+
+/// The advice of the outermost error that has one.
+fn help(error: &dyn Diagnostic) -> Option<String> {
+    error.help().map(|help| help.to_string()).or_else(|| help(error.diagnostic_source()?))
+}

@@ -1,0 +1,17 @@
+//! NVIDIA vGPU on NixOS: from an archive NVIDIA gave you to an installed driver, host and guest.
+//!
+//! The map, a line a module:
+//!
+//! - [`archive`]: GRID .zip and makeself .run files → a stream of members, checked.
+//! - [`driver`]: the manifest, where each file goes, ELF files, the installer → outputs.
+//! - [`profiles`]: vgpuConfig.xml: read, clone and override vGPU profiles.
+//! - [`catalog`]: the releases of vGPU software: versions, hashes, patchers, what fits together.
+//! - [`nix`]: what Nix and we say to each other: builder protocol, SRI hashes, store, Nix syntax.
+//! - [`cli`]: a file a command: parse, call, render. Nothing else parses arguments or prints.
+
+pub mod archive;
+pub mod catalog;
+pub mod cli;
+pub mod driver;
+pub mod nix;
+pub mod profiles;

@@ -1,0 +1,1 @@
+//! What Nix and we say to each other.
