@@ -1,1 +1,3 @@
 //! What Nix and we say to each other.
+
+pub mod sri;
