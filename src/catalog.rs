@@ -41,6 +41,7 @@ pub struct Branch {
     #[serde(rename = "branch")]
     pub number: BranchNumber,
     /// Major version of the branch's Linux drivers: 550 of R550.
+    #[serde(rename(serialize = "driver_branch"))]
     pub driver: u32,
     /// Whether NVIDIA supports it for three years instead of one.
     pub long_term: bool,
@@ -91,7 +92,7 @@ pub struct Patcher {
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("the catalog of releases is damaged")]
 #[diagnostic(help("docs/adding-releases.md explains its format"))]
-pub struct CatalogError(#[from] toml::de::Error);
+pub struct CatalogError(#[from] pub toml::de::Error);
 
 impl Catalog {
     /// The catalog that this program was built with.

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage. Results go to standard output, all else to standard error.
 
 mod output;
+mod releases;
 
 use std::process::ExitCode;
 
@@ -17,7 +18,9 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Releases(releases::Args),
+}
 
 /// The whole program: parse the arguments, run the command, report its error.
 pub fn main() -> ExitCode {
@@ -31,5 +34,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> miette::Result<()> {
-    match command {}
+    match command {
+        Command::Releases(args) => releases::run(args),
+    }
 }

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 
 use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table, TableStyle};
 use miette::{Diagnostic, IntoDiagnostic, Report, Result};
 use serde::Serialize;
 
@@ -19,6 +20,17 @@ pub fn print(text: impl Display) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
         written => written.into_diagnostic(),
     }
+}
+
+/// Lays out rows under headings: columns as wide as they need, two spaces apart.
+pub fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(headings.to_vec()).add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt()
 }
 
 /// Prints one JSON document to standard output.

@@ -122,7 +122,9 @@ mod tests {
     #[test]
     fn reads_every_way_nix_writes_a_hash() {
         let base64 = SRI.trim_start_matches("sha256-");
-        for text in [SRI, base64, HEX, &HEX.to_uppercase(), BASE32, &format!("sha256:{HEX}"), &format!("sha256:{BASE32}")] {
+        for text in
+            [SRI, base64, HEX, &HEX.to_uppercase(), BASE32, &format!("sha256:{HEX}"), &format!("sha256:{BASE32}")]
+        {
             assert_eq!(text.parse::<Sri>().unwrap().to_string(), SRI, "{text}");
         }
     }

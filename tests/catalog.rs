@@ -1,0 +1,156 @@
+//! Holds catalog/releases.toml to its own rules, and the rules to broken copies of it: each must be noticed.
+
+use std::collections::BTreeMap;
+
+use vgpu::catalog::{self, Catalog, Release};
+
+/// Everything that is wrong with a catalog, a line each.
+fn problems(text: &str) -> Vec<String> {
+    let catalog = match Catalog::parse(text) {
+        Ok(catalog) => catalog,
+        Err(error) => return vec![error.0.message().to_owned()],
+    };
+    let mut problems = Vec::new();
+    for pair in catalog.branches().windows(2) {
+        if pair[0].number <= pair[1].number || pair[0].driver <= pair[1].driver {
+            problems.push(format!("branch {} stands after {}", pair[1].number, pair[0].number));
+        }
+    }
+    for pair in catalog.releases().windows(2) {
+        if pair[0].release <= pair[1].release {
+            problems.push(format!("release {} stands after {}", pair[1].release, pair[0].release));
+        }
+    }
+    let mut hashes = BTreeMap::new();
+    for release in catalog.releases() {
+        let number = release.release;
+        problems.extend(problems_of(&catalog, release).into_iter().map(|problem| format!("{number}: {problem}")));
+        // A hash belongs to one file, and a file has one hash.
+        let zip = release.zip_sha256.map(|hash| (release.zip_name(), hash));
+        let guest = release.guest_sha256.map(|hash| (release.guest.to_string(), hash));
+        for (file, hash) in zip.into_iter().chain(guest) {
+            if let Some(other) = hashes.insert(hash.to_string(), file.clone())
+                && other != file
+            {
+                problems.push(format!("{number}: {file} and {other} have one hash"));
+            }
+        }
+    }
+    problems
+}
+
+fn problems_of(catalog: &Catalog, release: &Release) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut expect = |holds: bool, problem: &str| {
+        if !holds {
+            problems.push(problem.to_owned());
+        }
+    };
+    let Some(branch) = catalog.branch(release.release.branch()) else {
+        return vec!["its branch is not in the catalog".to_owned()];
+    };
+    expect(release.host.major() == branch.driver, "the host driver is of another branch");
+    expect(release.guest.major() == branch.driver, "the guest driver is of another branch");
+    let general = release.general.as_ref();
+    expect(general.is_none_or(|general| general.major() == branch.driver), "the consumer driver is of another branch");
+    // Windows drivers of a branch are numbered a little higher: 550 is 551 to 553.
+    let windows = release.windows.major();
+    expect((branch.driver..branch.driver + 5).contains(&windows), "the Windows driver is of another branch");
+    expect(release.windows.as_str().split('.').count() == 2, "the Windows driver is not of Windows");
+    if let Some(zip) = &release.zip {
+        let rule = catalog::zip_name(&release.host, &release.guest, &release.windows);
+        expect(*zip == rule, "the archive's name disagrees with the versions");
+    }
+    expect(!release.is_pinned() || release.zip.is_some(), "pinned without the archive's name");
+    expect(!release.is_pinned() || release.guest_sha256.is_some(), "pinned without the guest driver's hash");
+    expect(!release.is_pinned() || general.is_some(), "pinned without a consumer driver");
+    expect(release.settings_sha256.is_none() || general.is_some(), "nvidia-settings without a version");
+    if let Some(patcher) = &release.patcher {
+        expect(release.is_pinned(), "a patcher for a release that is not pinned");
+        expect(patcher.general.major() == branch.driver, "the patcher's consumer driver is of another branch");
+        expect(patcher.linux_guest == release.guest, "the patcher's guest driver is another");
+        expect(Some(patcher.linux_sha256) == release.guest_sha256, "the patcher's guest driver has another hash");
+        let prefix = format!("{}_grid_", release.windows);
+        expect(patcher.windows_guest_filename.starts_with(&prefix), "the patcher's Windows driver is another");
+        expect(patcher.rev.len() == 40, "the patcher's revision is not a commit");
+    }
+    problems
+}
+
+#[test]
+fn the_catalog_keeps_its_rules() {
+    assert_eq!(problems(catalog::TEXT), Vec::<String>::new());
+    assert!(Catalog::builtin().releases().len() >= 31, "releases went missing");
+}
+
+#[test]
+fn zip_names_follow_from_the_versions() {
+    let catalog = Catalog::builtin();
+    let name = |number: &str| catalog.find(&number.parse().unwrap()).unwrap().zip_name();
+    assert_eq!(name("19.0"), "NVIDIA-GRID-Linux-KVM-580.65.05-580.65.06-580.88.zip"); // by the rule
+    assert_eq!(name("16.14"), "NVIDIA-GRID-Linux-KVM-535.309.01-539.72.zip"); // host and guest are one version
+    assert_eq!(name("17.6"), "NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip"); // from the catalog
+}
+
+#[test]
+fn releases_are_found_by_the_drivers_in_them() {
+    let found = |host: Option<&str>, guest: Option<&str>| {
+        let version = |text: Option<&str>| text.map(|text| text.parse().unwrap());
+        let (host, guest) = (version(host), version(guest));
+        let releases = Catalog::builtin().by_versions(host.as_ref(), guest.as_ref());
+        releases.iter().map(|release| release.release.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(found(Some("550.163.02"), None), "17.6");
+    assert_eq!(found(Some("550.90.05"), Some("550.90.07")), "17.3 17.2");
+    assert_eq!(found(Some("535.161.05"), None), "16.5 16.4");
+    assert_eq!(found(Some("535.161.05"), Some("535.161.07")), "16.4");
+    assert_eq!(found(Some("550.163.02"), Some("550.90.07")), "");
+    assert_eq!(found(None, None), "");
+}
+
+/// Replaces the one place where `from` stands in the entry of `release` (or in the whole catalog, for an empty one).
+fn broken(release: &str, from: &str, to: &str) -> String {
+    let start = catalog::TEXT.find(&format!("release = \"{release}\"")).unwrap_or(0);
+    let (before, rest) = catalog::TEXT.split_at(start);
+    assert!(rest.contains(from), "the catalog no longer has {from:?} after {release}");
+    format!("{before}{}", rest.replacen(from, to, 1))
+}
+
+#[test]
+fn a_broken_catalog_is_noticed() {
+    let h17_6 = "sha256-CFK1IPg9uAyEa5cA0vou47/SvobZ5DK5ap81j/AjCBQ=";
+    let cases = [
+        (broken("17.5", "17.5", "17.6"), "release 17.6 stands after 17.6"),
+        (broken("17.5", "17.5", "17.7"), "release 17.7 stands after 17.6"),
+        (broken("16.9", "16.9", "16.90"), "release 16.90 stands after 16.10"),
+        (broken("", "branch = \"19\"", "branch = \"20\""), "branch 20 stands after 20"),
+        (broken("20.0", "20.0", "21.0"), "21.0: its branch is not in the catalog"),
+        (broken("17.6", "550.163.02", "535.163.02"), "17.6: the host driver is of another branch"),
+        (broken("17.6", "\"550.163.01\"", "\"570.163.01\""), "17.6: the guest driver is of another branch"),
+        (broken("17.6", "\"553.74\"", "\"573.74\""), "17.6: the Windows driver is of another branch"),
+        (broken("17.6", "\"553.74\"", "\"550.163.01\""), "17.6: the Windows driver is not of Windows"),
+        (broken("17.6", "\"550.144.03\"", "\"535.144.03\""), "17.6: the consumer driver is of another branch"),
+        (broken("17.6", "-553.74.zip", "-553.75.zip"), "17.6: the archive's name disagrees with the versions"),
+        (broken("16.9", "535.230.02-539", "535.230.02-535.230.02-539"), "16.9: the archive's name disagrees"),
+        (broken("17.6", "zip = ", "#"), "17.6: pinned without the archive's name"),
+        (broken("17.6", "guest_sha256", "#"), "17.6: pinned without the guest driver's hash"),
+        (broken("17.6", "general = ", "#"), "17.6: pinned without a consumer driver"),
+        (broken("17.5", "sha256-VeXJUqF82jp3wEKmCaH5VKQTS9e0gQmwkorf4GBcS8g=", h17_6), "have one hash"),
+        (broken("17.6", h17_6, "sha256-CFK1"), "`sha256-CFK1` is not a SHA-256 hash"),
+        (broken("17.6", h17_6, &h17_6.replace("sha256", "sha512")), "is a hash, but not a SHA-256"),
+        (broken("17.6", "550.163.02", "550.163.x"), "`550.163.x` is not a driver version"),
+        (broken("17.6", "\"17.6\"", "17.6"), "invalid type: floating point"), // 16.10 would become 16.1
+        (broken("17.6", "zip_sha256", "zip_sha265"), "unknown field `zip_sha265`"),
+        (broken("17.6", "windows = ", "#"), "missing field `windows`"),
+        (broken("", "2026-07", "2026-7"), "`2026-7` is not a month"),
+        (broken("17.3", "zip_sha256", "#"), "17.3: a patcher for a release that is not pinned"),
+        (broken("17.3", "linux_guest = \"550.90.07", "linux_guest = \"550.90.05"), "guest driver is another"),
+        (broken("17.3", "linux_sha256 = \"sha256-hR0b", "linux_sha256 = \"sha256-hR0c"), "has another hash"),
+        (broken("17.3", "552.74_grid", "552.55_grid"), "17.3: the patcher's Windows driver is another"),
+        (broken("17.3", "rev = \"8f19e55", "rev = \"8f19"), "17.3: the patcher's revision is not a commit"),
+    ];
+    for (text, expected) in cases {
+        let found = problems(&text);
+        assert!(found.iter().any(|problem| problem.contains(expected)), "expected {expected:?}, found {found:?}");
+    }
+}
