@@ -1,3 +1,5 @@
 //! What Nix and we say to each other.
 
+pub mod expression;
 pub mod sri;
+pub mod store;

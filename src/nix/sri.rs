@@ -37,6 +37,11 @@ impl Sri {
     pub fn of_digest(digest: [u8; 32]) -> Sri {
         Sri(digest)
     }
+
+    /// 64 hexadecimal digits, which the older commands of Nix want.
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 impl FromStr for Sri {
@@ -126,6 +131,7 @@ mod tests {
             [SRI, base64, HEX, &HEX.to_uppercase(), BASE32, &format!("sha256:{HEX}"), &format!("sha256:{BASE32}")]
         {
             assert_eq!(text.parse::<Sri>().unwrap().to_string(), SRI, "{text}");
+            assert_eq!(text.parse::<Sri>().unwrap().hex(), HEX, "{text}");
         }
     }
 

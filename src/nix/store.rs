@@ -1,0 +1,105 @@
+//! The Nix store: where a file would lie, whether it does, and putting it there.
+//!
+//! Everything goes through `nix-store`, which knows where the store is (NIX_STORE_DIR, NIX_REMOTE, nix.conf) and how to
+//! ask the daemon. Files are streamed by it; none passes through our memory.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::sri::Sri;
+
+/// Why the store could not be asked or filled.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum StoreError {
+    #[error("`nix-store` is not on PATH")]
+    #[diagnostic(help("run this where Nix is installed: on the machine that the driver is for, or that builds it"))]
+    Missing,
+    #[error("could not run `nix-store`")]
+    #[diagnostic(help("check that Nix works: `nix-store --version`"))]
+    Run(#[source] io::Error),
+    #[error("`nix-store {operation}` failed: {message}")]
+    #[diagnostic(help("check that Nix works and that the store has room: `nix-store --version`, `df -h /nix/store`"))]
+    Failed { operation: &'static str, message: String },
+    #[error("{} could not be made ready under the name {name}", file.display())]
+    #[diagnostic(help("the file is linked or copied beside itself or into TMPDIR: check rights and free space there"))]
+    Rename { file: PathBuf, name: String, source: io::Error },
+    #[error("the store took {} as {} instead of {}", file.display(), found.display(), expected.display())]
+    #[diagnostic(help("the file changed while it was read: wait until its download is complete and try again"))]
+    Changed { file: PathBuf, found: PathBuf, expected: PathBuf },
+}
+
+/// Where a file of this name and hash lies in the store, whether or not it does. Fetchers that expect this hash for this
+/// name find it there.
+pub fn fixed_path(name: &str, hash: Sri) -> Result<PathBuf, StoreError> {
+    let printed = nix_store("--print-fixed-path", ["sha256", &hash.hex(), name])?;
+    Ok(PathBuf::from(printed))
+}
+
+/// Whether the store holds this path.
+pub fn is_valid(path: &Path) -> Result<bool, StoreError> {
+    match nix_store("--check-validity", [path]) {
+        Ok(_) => Ok(true),
+        Err(StoreError::Failed { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Adds a file to the store under `name`, which decides its path together with `hash`, and returns that path.
+///
+/// `nix-store` takes the name from the file, and refuses symbolic links: a file of another name is hard-linked under the
+/// right one, or copied where no link can be made (another owner, a file system without links).
+pub fn add(file: &Path, name: &str, hash: Sri) -> Result<PathBuf, StoreError> {
+    let failed = |source| StoreError::Rename { file: file.to_owned(), name: name.to_owned(), source };
+    let real = file.canonicalize().map_err(failed)?;
+    let expected = fixed_path(name, hash)?;
+    let found = if real.file_name() == Some(OsStr::new(name)) {
+        add_fixed(&real)?
+    } else {
+        let directory = renamed(&real, name).map_err(failed)?;
+        add_fixed(&directory.path().join(name))?
+    };
+    if found == expected { Ok(found) } else { Err(StoreError::Changed { file: file.to_owned(), found, expected }) }
+}
+
+fn add_fixed(file: &Path) -> Result<PathBuf, StoreError> {
+    nix_store("--add-fixed", [OsStr::new("sha256"), file.as_os_str()]).map(PathBuf::from)
+}
+
+/// A temporary directory that holds `file` as `name`: a hard link beside the file, or a copy in TMPDIR.
+fn renamed(file: &Path, name: &str) -> io::Result<tempfile::TempDir> {
+    let link = || {
+        let beside = file.parent().unwrap_or(Path::new("/"));
+        let directory = tempfile::Builder::new().prefix(".vgpu-import-").tempdir_in(beside)?;
+        fs::hard_link(file, directory.path().join(name))?;
+        Ok(directory)
+    };
+    let copy = |_: io::Error| {
+        let directory = tempfile::Builder::new().prefix("vgpu-import-").tempdir()?;
+        fs::copy(file, directory.path().join(name))?;
+        Ok(directory)
+    };
+    link().or_else(copy)
+}
+
+/// Runs one operation of `nix-store` and returns what it printed, trimmed.
+fn nix_store<A: AsRef<OsStr>>(
+    operation: &'static str,
+    arguments: impl IntoIterator<Item = A>,
+) -> Result<String, StoreError> {
+    let output = Command::new("nix-store").arg(operation).args(arguments).stdin(Stdio::null()).output();
+    let output = output.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => StoreError::Missing,
+        _ => StoreError::Run(error),
+    })?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        let message = text(&output.stderr);
+        let message = message.strip_prefix("error: ").unwrap_or(&message).to_owned();
+        Err(StoreError::Failed { operation, message })
+    }
+}
