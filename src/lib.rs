@@ -7,11 +7,13 @@
 //! - [`profiles`]: vgpuConfig.xml: read, clone and override vGPU profiles.
 //! - [`catalog`]: the releases of vGPU software: versions, hashes, patchers, what fits together.
 //! - [`nix`]: what Nix and we say to each other: builder protocol, SRI hashes, store, Nix syntax.
+//! - [`machine`]: what a machine has: GPUs, kernel, NixOS, IOMMU.
 //! - [`cli`]: a file a command: parse, call, render. Nothing else parses arguments or prints.
 
 pub mod archive;
 pub mod catalog;
 pub mod cli;
 pub mod driver;
+pub mod machine;
 pub mod nix;
 pub mod profiles;

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage. Results go to standard output, all else to standard error.
 
+mod init;
 mod output;
 mod releases;
 
@@ -19,6 +20,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Init(init::Args),
     Releases(releases::Args),
 }
 
@@ -35,6 +37,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> miette::Result<()> {
     match command {
+        Command::Init(args) => init::run(args),
         Command::Releases(args) => releases::run(args),
     }
 }

@@ -1,0 +1,76 @@
+//! Nix for a test: a real store of its own in a temporary directory, or word that there is no Nix here.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// A store with nothing in it.
+pub struct NixStore {
+    directory: TempDir,
+}
+
+impl NixStore {
+    /// A new store. `None`, after saying so, on a machine without Nix; with VGPU_REQUIRE_NIX set that is a failure.
+    pub fn new() -> Option<NixStore> {
+        if Command::new("nix-store").arg("--version").output().is_err() {
+            assert!(std::env::var_os("VGPU_REQUIRE_NIX").is_none(), "nix-store is not on PATH");
+            eprintln!("skipped: nix-store is not on PATH");
+            return None;
+        }
+        let directory = tempfile::Builder::new().prefix("vgpu-store-").tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("conf")).unwrap();
+        Some(NixStore { directory })
+    }
+
+    /// Where the store's own files lie.
+    pub fn path(&self) -> PathBuf {
+        self.directory.path().join("store")
+    }
+
+    /// Sets a command up to use this store and no other.
+    pub fn prepare<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        let within = |name: &str| self.directory.path().join(name);
+        command
+            .env("NIX_STORE_DIR", self.path())
+            .env("NIX_STATE_DIR", within("state"))
+            .env("NIX_LOG_DIR", within("log"))
+            .env("NIX_CONF_DIR", within("conf"))
+            .env("HOME", self.directory.path())
+            .env_remove("NIX_REMOTE")
+            .env_remove("NIX_PATH")
+    }
+
+    #[allow(dead_code)]
+    /// What is in the store, by name without the hash.
+    pub fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path()).into_iter().flatten();
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| {
+                entry.unwrap().file_name().into_string().unwrap().split_once('-').map(|(_, n)| n.to_owned())
+            })
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Evaluates Nix, strictly, to JSON.
+    pub fn evaluate(&self, expression: &str) -> serde_json::Value {
+        let mut command = Command::new("nix-instantiate");
+        let output = self.prepare(command.args(["--eval", "--strict", "--json", "-E", expression])).output().unwrap();
+        assert!(output.status.success(), "{}\n{}", expression, String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Runs `nix-store` in it.
+    #[allow(dead_code)]
+    pub fn nix_store(&self, args: &[&str]) -> Output {
+        self.prepare(Command::new("nix-store").args(args)).output().unwrap()
+    }
+}
+
+/// A path as Nix writes a string.
+#[allow(dead_code)]
+pub fn quoted(path: &Path) -> String {
+    vgpu::nix::expression::quoted(path.to_str().unwrap())
+}
