@@ -2,13 +2,15 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage. Results go to standard output, all else to standard error.
 
+mod completions;
 mod init;
+mod man;
 mod output;
 mod releases;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// NVIDIA vGPU on NixOS: from an archive NVIDIA gave you to an installed driver.
 #[derive(Parser)]
@@ -22,6 +24,10 @@ struct Cli {
 enum Command {
     Init(init::Args),
     Releases(releases::Args),
+    #[command(hide = true)]
+    Completions(completions::Args),
+    #[command(hide = true)]
+    Man(man::Args),
 }
 
 /// The whole program: parse the arguments, run the command, report its error.
@@ -37,7 +43,14 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> miette::Result<()> {
     match command {
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
         Command::Init(args) => init::run(args),
         Command::Releases(args) => releases::run(args),
     }
+}
+
+/// The command line as clap knows it: what completions, man pages and the command reference are made of.
+fn command() -> clap::Command {
+    Cli::command()
 }
