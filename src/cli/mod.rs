@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage. Results go to standard output, all else to standard error.
 
+pub mod build;
 mod completions;
 mod init;
 mod man;
@@ -28,6 +29,7 @@ enum Command {
     Completions(completions::Args),
     #[command(hide = true)]
     Man(man::Args),
+    Build(build::Args),
 }
 
 /// The whole program: parse the arguments, run the command, report its error.
@@ -43,6 +45,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> miette::Result<()> {
     match command {
+        Command::Build(args) => build::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
         Command::Init(args) => init::run(args),

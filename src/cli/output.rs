@@ -4,11 +4,15 @@
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, TableStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use miette::{Diagnostic, IntoDiagnostic, Report, Result};
 use serde::Serialize;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 const CYAN: Style = AnsiColor::Cyan.on_default().bold();
@@ -41,6 +45,28 @@ pub fn json(value: &impl Serialize) -> Result<()> {
 /// Tells the user something on standard error that is neither a result nor an error.
 pub fn note(text: impl Display) {
     anstream::eprintln!("{CYAN}note{CYAN:#}: {text}");
+}
+
+/// A progress bar over a number of bytes, on terminals only.
+pub fn progress(bytes: u64) -> ProgressBar {
+    let bar = ProgressBar::new(bytes);
+    let style = ProgressStyle::with_template("{bar:40} {decimal_bytes} of {decimal_total_bytes}, {eta} left");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// Removes a half-done directory when the program is interrupted (Ctrl-C) or terminated.
+pub fn remove_when_interrupted(dir: &Path) {
+    let dir = dir.to_owned();
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
+    std::thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            // Under another name first, so that nothing more is written into it.
+            let doomed = dir.with_extension("interrupted");
+            let _ = std::fs::rename(&dir, &doomed);
+            let _ = std::fs::remove_dir_all(&doomed);
+            std::process::exit(128 + signal);
+        }
+    });
 }
 
 /// Prints an error: what was being done, why it failed, what to do.

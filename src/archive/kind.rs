@@ -1,0 +1,108 @@
+//! What a file is, by its first bytes: what people have on disk is often not what its name says.
+
+use std::fmt;
+use std::fs::File;
+use std::path::Path;
+
+use super::{Error, read_up_to};
+
+/// A kind of file that people take for a driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Zip,
+    /// A shell script: perhaps a makeself .run file.
+    Script,
+    Html,
+    Empty,
+    /// Another archive or compressed file, by its name.
+    Packed(&'static str),
+    WindowsProgram,
+    Elf,
+    Other,
+}
+
+/// Bytes that [`Kind::of`] wants to see.
+pub const ENOUGH: usize = 512;
+
+const MAGIC: [(&[u8], Kind); 11] = [
+    (b"PK\x03\x04", Kind::Zip),
+    (b"PK\x05\x06", Kind::Zip),
+    (b"#!", Kind::Script),
+    (b"\x1f\x8b", Kind::Packed("a gzip file")),
+    (b"\xfd7zXZ\0", Kind::Packed("an xz file")),
+    (b"\x28\xb5\x2f\xfd", Kind::Packed("a zstd file")),
+    (b"7z\xbc\xaf\x27\x1c", Kind::Packed("a 7-Zip archive")),
+    (b"Rar!", Kind::Packed("a RAR archive")),
+    (b"!<arch>", Kind::Packed("a Debian package or static library")),
+    (b"MZ", Kind::WindowsProgram),
+    (b"\x7fELF", Kind::Elf),
+];
+
+impl Kind {
+    /// Tells the kind from the first bytes of a file ([`ENOUGH`] of them).
+    pub fn of(start: &[u8]) -> Kind {
+        if start.is_empty() {
+            return Kind::Empty;
+        }
+        if let Some((_, kind)) = MAGIC.iter().find(|(magic, _)| start.starts_with(magic)) {
+            return *kind;
+        }
+        let text = String::from_utf8_lossy(start).trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
+        let html = ["<!doctype html", "<html", "<head", "<?xml", "<!--"].iter().any(|tag| text.starts_with(tag));
+        if html { Kind::Html } else { Kind::Other }
+    }
+
+    /// Tells the kind of the file at `path`.
+    pub fn of_file(path: &Path) -> Result<Kind, Error> {
+        let mut file = File::open(path).map_err(|e| Error::io(path, "cannot be opened", e))?;
+        let start = read_up_to(&mut file, ENOUGH).map_err(|e| Error::io(path, "cannot be read", e))?;
+        Ok(Kind::of(&start))
+    }
+
+    /// What to do when this was given in place of a driver.
+    pub(super) fn advice(self) -> &'static str {
+        match self {
+            Kind::Html => {
+                "a browser saved NVIDIA's login or error page under this name: log in to the licensing portal \
+                 and download the archive again"
+            }
+            Kind::Empty => "the download failed: download it again",
+            Kind::WindowsProgram => "this is a Windows driver; give the GRID .zip or a Linux .run file",
+            _ => "give a GRID .zip (NVIDIA-GRID-Linux-KVM-….zip) or a .run file (NVIDIA-Linux-x86_64-….run)",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Zip => "a .zip archive",
+            Kind::Script => "a script",
+            Kind::Html => "a web page (HTML)",
+            Kind::Empty => "an empty file",
+            Kind::Packed(name) => name,
+            Kind::WindowsProgram => "a Windows program",
+            Kind::Elf => "a program or library",
+            Kind::Other => "a file of an unknown kind",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_page_is_html_whatever_comes_first() {
+        assert_eq!(Kind::of(b"\xef\xbb\xbf\r\n  <!DOCTYPE HTML><html>"), Kind::Html);
+        assert_eq!(Kind::of(b"<html lang=en>"), Kind::Html);
+    }
+
+    #[test]
+    fn magic_numbers_decide() {
+        assert_eq!(Kind::of(b"PK\x03\x04rest"), Kind::Zip);
+        assert_eq!(Kind::of(b"#! /bin/sh\n"), Kind::Script);
+        assert_eq!(Kind::of(b""), Kind::Empty);
+        assert_eq!(Kind::of(b"hello"), Kind::Other);
+    }
+}

@@ -1,0 +1,154 @@
+//! The header of a .run file: a shell script made by makeself, as NVIDIA packs it (1.6.0-nv, up to nv9).
+//!
+//! ```text
+//! #! /bin/sh
+//! CRCsum=2148384920        cksum(1) of the rest of the file
+//! MD5=43b4e149fa40…        md5 of the same bytes
+//! skip=1022                the payload starts at this line, counted from 1
+//! …
+//! ```
+//!
+//! The check sums cover everything after the line of the later of the two, which is line 4 on in all packages seen.
+//! Lines before the payload may be those of an embedded decompressor: binary, counted by their newlines.
+
+use memchr::memchr;
+
+/// The script itself, without an embedded decompressor, is never longer than this.
+pub const LONGEST_SCRIPT: usize = 150 * 1024;
+
+/// The largest `skip` that can be true: script and decompressor of NVIDIA's packages have some thousand lines.
+const MOST_LINES: u64 = 1_000_000;
+
+/// How many lines CRCsum, MD5 and skip are looked for in; they are lines 2 to 4, in any order.
+const FIRST_LINES: usize = 8;
+
+/// What the header of a .run file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// POSIX cksum(1) of the file from [`checked_from`](Self::checked_from) to its end.
+    pub crc: u32,
+    /// MD5 of the same bytes.
+    pub md5: [u8; 16],
+    /// Where the bytes begin that the check sums cover: an offset into the file.
+    pub checked_from: usize,
+    /// Number of lines before the payload.
+    pub lines: u64,
+    /// Version of the driver: `550.163.01`.
+    pub version: Option<String>,
+    /// Where the package unpacks itself to: `NVIDIA-Linux-x86_64-550.163.01-grid`. Tells host from guest drivers.
+    pub target: Option<String>,
+}
+
+impl Header {
+    /// Reads the header from the first bytes of a file ([`LONGEST_SCRIPT`] of them, or all there are).
+    ///
+    /// The error says what is wrong, without the name of the file.
+    pub fn parse(start: &[u8]) -> Result<Header, String> {
+        let mut header = Header { crc: 0, md5: [0; 16], checked_from: 0, lines: 0, version: None, target: None };
+        let (mut crc, mut md5, mut skip) = (None, None, None);
+        for (number, (offset, line)) in lines(start).enumerate() {
+            if number == 0 {
+                if !matches!(line, b"#! /bin/sh" | b"#!/bin/sh") {
+                    return Err("its first line is not `#! /bin/sh`".into());
+                }
+            } else if number < FIRST_LINES
+                && let Some(value) = line.strip_prefix(b"CRCsum=")
+            {
+                crc = Some(number_of(value).and_then(|n| u32::try_from(n).ok()).ok_or("CRCsum is not a number")?);
+                header.checked_from = offset + line.len() + 1;
+            } else if number < FIRST_LINES
+                && let Some(value) = line.strip_prefix(b"MD5=")
+            {
+                md5 = Some(md5_of(value).ok_or("MD5 is not 32 hex digits")?);
+                header.checked_from = offset + line.len() + 1;
+            } else if number < FIRST_LINES
+                && let Some(value) = line.strip_prefix(b"skip=")
+            {
+                skip = Some(number_of(value).ok_or("skip is not a number")?);
+            } else if let Some(value) = line.strip_prefix(b"version_string=") {
+                header.version = text_of(value);
+            } else if let Some(value) = line.strip_prefix(b"targetdir=") {
+                header.target = text_of(value);
+            }
+            if header.version.is_some() && header.target.is_some() && skip.is_some() {
+                break; // What follows is the script and the payload.
+            }
+        }
+        header.crc = crc.ok_or("it has no CRCsum line")?;
+        header.md5 = md5.ok_or("it has no MD5 line")?;
+        let skip = skip.ok_or("it has no skip line")?;
+        if !(FIRST_LINES as u64..MOST_LINES).contains(&skip) {
+            return Err(format!("the payload cannot start at line {skip}"));
+        }
+        header.lines = skip - 1;
+        Ok(header)
+    }
+}
+
+/// The lines of `text` with their offsets. A last line without a newline does not count: it may be cut short.
+fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut offset = 0;
+    std::iter::from_fn(move || {
+        let rest = text.get(offset..)?;
+        let line = &rest[..memchr(b'\n', rest)?];
+        let start = offset;
+        offset += line.len() + 1;
+        Some((start, line))
+    })
+}
+
+/// A decimal number of at most 10 digits, as printf("%010u") writes check sums.
+fn number_of(value: &[u8]) -> Option<u64> {
+    let digits = !value.is_empty() && value.len() <= 10 && value.iter().all(u8::is_ascii_digit);
+    digits.then(|| std::str::from_utf8(value).ok()?.parse().ok()).flatten()
+}
+
+fn md5_of(value: &[u8]) -> Option<[u8; 16]> {
+    let text = std::str::from_utf8(value).ok().filter(|t| t.len() == 32 && t.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    Some(u128::from_str_radix(text, 16).ok()?.to_be_bytes())
+}
+
+fn text_of(value: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(value).ok()?.trim_matches('"');
+    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-+".contains(&b));
+    plain.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "#! /bin/sh\nCRCsum=2148384920\nMD5=43b4e149fa4059434b4e149fa405943b\nskip=1022\n\
+                        label=\"NVIDIA\"\nversion_string=550.163.01\ntargetdir=NVIDIA-Linux-x86_64-550.163.01-grid\n";
+
+    #[test]
+    fn reads_what_nvidia_writes() {
+        let header = Header::parse(GOOD.as_bytes()).unwrap();
+        assert_eq!((header.crc, header.lines), (2148384920, 1021));
+        assert_eq!(&GOOD[header.checked_from..][..9], "skip=1022");
+        assert_eq!(header.version.as_deref(), Some("550.163.01"));
+        assert_eq!(header.target.as_deref(), Some("NVIDIA-Linux-x86_64-550.163.01-grid"));
+    }
+
+    #[test]
+    fn the_first_lines_come_in_any_order() {
+        let header =
+            Header::parse(b"#!/bin/sh\nskip=99\nMD5=43b4e149fa4059434b4e149fa405943b\nCRCsum=1\nrest\n").unwrap();
+        assert_eq!((header.crc, header.lines, header.checked_from), (1, 98, 70));
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        for (from, to, problem) in [
+            ("#! /bin/sh", "#! /bin/sj", "its first line is not `#! /bin/sh`"),
+            ("CRCsum=2148384920", "CRCsum=99999999999", "CRCsum is not a number"),
+            ("CRCsum=", "CRC5um=", "it has no CRCsum line"),
+            ("MD5=43", "MD5=g3", "MD5 is not 32 hex digits"),
+            ("skip=1022", "skip=-1", "skip is not a number"),
+            ("skip=1022", "skip=0", "the payload cannot start at line 0"),
+            ("skip=1022", "skip=4000000000", "the payload cannot start at line 4000000000"),
+        ] {
+            assert_eq!(Header::parse(GOOD.replace(from, to).as_bytes()), Err(problem.to_owned()));
+        }
+    }
+}

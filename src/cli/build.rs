@@ -1,0 +1,129 @@
+//! `vgpu build`: from an archive to an installed driver, on any Linux.
+
+use std::path::{Path, PathBuf};
+
+use miette::{Result, WrapErr};
+use tempfile::TempDir;
+
+use super::output;
+use crate::driver::install::{self, Options, Outputs, Report};
+use crate::driver::source::Source;
+use crate::driver::{Error, Role};
+
+/// Install a driver into a directory
+///
+/// Takes the driver out of NVIDIA's archive and writes it the way NixOS wants it: libraries and programs that find each
+/// other, every symlink, ICD files with absolute paths, firmware, and the sources of the kernel modules.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  vgpu build NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip --role host --out driver
+  vgpu build NVIDIA-Linux-x86_64-550.163.01-grid.run --role guest --out /opt/nvidia
+  driver/bin/bin/nvidia-smi")]
+pub struct Args {
+    /// GRID .zip, .run file, or a directory with an unpacked driver
+    #[arg(value_name = "FILE|DIR")]
+    source: PathBuf,
+
+    /// Which driver: for the hypervisor or for a virtual machine
+    #[arg(long, value_enum)]
+    role: Role,
+
+    /// Where to write out, bin, lib32, firmware and modsrc; must not exist yet
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// Library directories for the run path, after the driver's own [default: the system's]
+    #[arg(long, value_name = "DIR:DIR", value_delimiter = ':')]
+    lib_path: Option<Vec<PathBuf>>,
+
+    /// The same for 32-bit libraries [default: the system's]
+    #[arg(long, value_name = "DIR:DIR", value_delimiter = ':')]
+    lib_path_32: Option<Vec<PathBuf>>,
+
+    /// Dynamic loader of the programs [default: as NVIDIA set it]
+    #[arg(long, value_name = "FILE")]
+    interpreter: Option<PathBuf>,
+
+    /// Install this vgpuConfig.xml in place of the driver's (hosts)
+    #[arg(long, value_name = "FILE")]
+    vgpu_config: Option<PathBuf>,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let doing = || format!("cannot build the {} driver from {}", args.role, args.source.display());
+    let report = build(&args).map_err(miette::Report::from).wrap_err_with(doing)?;
+    if args.json { output::json(&report) } else { output::print(summary(&report)) }
+}
+
+/// Builds into a directory beside `--out`, which takes its name when all is well and goes when not.
+fn build(args: &Args) -> Result<Report, Error> {
+    let out = std::path::absolute(&args.out).map_err(|e| Error::Write { path: args.out.clone(), source: e })?;
+    if out.symlink_metadata().is_ok() {
+        return Err(Error::OutputExists { path: out });
+    }
+    let source = Source::open(&args.source, args.role)?;
+    let parent = out.parent().unwrap_or(Path::new("/"));
+    let staging = tempfile::Builder::new()
+        .prefix(".vgpu-build-")
+        .tempdir_in(parent)
+        .map_err(|source| Error::Write { path: parent.into(), source })?;
+    output::remove_when_interrupted(staging.path());
+    let options = Options {
+        role: args.role,
+        outputs: Outputs::below(&out),
+        destination: Outputs::below(staging.path()),
+        lib_path: args.lib_path.clone().unwrap_or_else(|| existing(&SYSTEM_LIBRARIES)),
+        lib_path_32: args.lib_path_32.clone().unwrap_or_else(|| existing(&SYSTEM_LIBRARIES_32)),
+        interpreter: args.interpreter.clone(),
+        vgpu_config: args.vgpu_config.clone(),
+        shell: None,
+        tools: Vec::new(),
+        egl_platforms: true,
+    };
+    let bar = output::progress(source.size);
+    let report = install::install(&source, &options, &|bytes| bar.inc(bytes))?;
+    bar.finish_and_clear();
+    publish(staging, &out).map_err(|source| Error::Write { path: out, source })?;
+    Ok(report)
+}
+
+fn publish(staging: TempDir, out: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(staging.path(), std::fs::Permissions::from_mode(0o755))?;
+    std::fs::rename(staging.path(), out)?;
+    let _ = staging.keep(); // It has another name now.
+    Ok(())
+}
+
+/// Where systems keep their libraries. NixOS first, then Debian's and Fedora's ways.
+const SYSTEM_LIBRARIES: [&str; 4] =
+    ["/run/opengl-driver/lib", "/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64"];
+const SYSTEM_LIBRARIES_32: [&str; 4] =
+    ["/run/opengl-driver-32/lib", "/usr/lib/i386-linux-gnu", "/lib/i386-linux-gnu", "/usr/lib32"];
+
+fn existing(dirs: &[&str]) -> Vec<PathBuf> {
+    dirs.iter().map(PathBuf::from).filter(|dir| dir.is_dir()).collect()
+}
+
+fn summary(report: &Report) -> String {
+    let mut text = format!(
+        "Installed the {} driver {}: {} files, {}\n",
+        report.role,
+        report.version,
+        report.files,
+        indicatif::DecimalBytes(report.bytes)
+    );
+    for (name, path) in &report.outputs {
+        text += &format!("  {name:<9} {}\n", path.display());
+    }
+    text +=
+        &format!("Left out: {} files that NixOS has itself or doesn't need (--json lists them)", report.skipped.len());
+    if !report.unknown.is_empty() {
+        text += &format!("\nOf unknown types, also left out: {}", report.unknown.join(", "));
+    }
+    text
+}

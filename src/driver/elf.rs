@@ -1,0 +1,60 @@
+//! ELF files: run path, interpreter and SONAME, in process, by the crate object-rewrite.
+
+use std::io::{self, Write};
+
+use object_rewrite::{ErrorKind, Rewriter};
+
+/// What to change in an ELF file.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// The new run path, colon-separated.
+    pub run_path: String,
+    /// The new interpreter; programs only. `None` keeps the one there is.
+    pub interpreter: Option<String>,
+}
+
+/// Why an ELF file could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is damaged, or not what it seems.
+    #[error("it is damaged: {0}")]
+    Damaged(String),
+    /// The result could not be written.
+    #[error("{0}")]
+    Write(io::Error),
+}
+
+impl From<object_rewrite::Error> for Error {
+    fn from(error: object_rewrite::Error) -> Self {
+        match error.kind() {
+            ErrorKind::Io(kind) => Error::Write(kind.into()),
+            _ => Error::Damaged(error.to_string()),
+        }
+    }
+}
+
+/// Whether this is the start of an ELF file.
+pub fn is_elf(data: &[u8]) -> bool {
+    data.starts_with(b"\x7fELF")
+}
+
+/// Writes the ELF file `data`, changed, to `out`; returns its SONAME.
+///
+/// A statically linked program has nothing to change and is written as it is.
+pub fn rewrite(data: &[u8], changes: &Changes, out: &mut dyn Write) -> Result<Option<String>, Error> {
+    let mut elf = Rewriter::read(data)?;
+    let soname = elf.elf_soname().map(|name| String::from_utf8_lossy(name).into_owned());
+    // Fails without a dynamic section, and turns DT_RPATH, which would go before LD_LIBRARY_PATH, into DT_RUNPATH.
+    if elf.elf_delete_runpath().is_err() {
+        out.write_all(data).map_err(Error::Write)?;
+        return Ok(soname);
+    }
+    elf.elf_set_runpath(changes.run_path.clone().into_bytes())?;
+    if let Some(interpreter) = &changes.interpreter
+        && elf.elf_interpreter().is_some()
+    {
+        elf.elf_set_interpreter(interpreter.clone().into_bytes())?;
+    }
+    elf.write(out)?;
+    Ok(soname)
+}

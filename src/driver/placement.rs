@@ -1,0 +1,246 @@
+//! Where NixOS wants each file of a driver: one table, from the manifest's types and a few names to places.
+//!
+//! What has no place is reported with the reason, never guessed.
+
+use super::manifest::Entry;
+
+/// One of the five parts of an installed driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Output {
+    /// Libraries and data.
+    Out,
+    /// Programs and the X driver.
+    Bin,
+    /// Libraries for 32-bit programs.
+    Lib32,
+    /// GSP firmware.
+    Firmware,
+    /// Sources of the kernel modules.
+    Modsrc,
+}
+
+impl Output {
+    /// All outputs with their names.
+    pub const ALL: [(Output, &'static str); 5] = [
+        (Output::Out, "out"),
+        (Output::Bin, "bin"),
+        (Output::Lib32, "lib32"),
+        (Output::Firmware, "firmware"),
+        (Output::Modsrc, "modsrc"),
+    ];
+}
+
+/// What is done to a file's content on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Treatment {
+    /// Nothing.
+    Copy,
+    /// A library: run path to the driver's own libraries.
+    Library,
+    /// A program: run path and interpreter. The original also goes to origBin. Scripts are treated as [`Script`](Self::Script).
+    Program,
+    /// A script: shell, PATH, and the places of other programs.
+    Script,
+    /// JSON that names a library: its absolute path.
+    LibraryJson,
+    /// A text file with the name of the OpenCL library: its absolute path.
+    OpenclIcd,
+}
+
+/// A place for a file: an output and a path in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub output: Output,
+    pub path: String,
+    pub treatment: Treatment,
+}
+
+/// What the table says about an entry of the manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// The file goes here (a JSON file that serves both word sizes goes to two places).
+    Places(Vec<Place>),
+    /// It goes nowhere, for this reason.
+    Nowhere(&'static str),
+    /// The table has no row for this type.
+    Unknown,
+}
+
+use Output::*;
+use Treatment::*;
+
+/// Rows of the table that go by name, whatever the type: vGPU packages don't always list these the same way.
+///
+/// Each is a name, or a beginning of names with `*`.
+const BY_NAME: [(&str, Row); 26] = [
+    ("nvidia-settings*", Row::Nowhere("built from source: nvidia-settings")),
+    ("libnvidia-gtk*", Row::Nowhere("built from source: nvidia-settings")),
+    ("libnvidia-wayland-client*", Row::Nowhere("built from source: nvidia-settings")),
+    ("nvidia-persistenced*", Row::Nowhere("built from source: nvidia-persistenced")),
+    ("nvidia-xconfig*", Row::Nowhere("built from source: nvidia-xconfig")),
+    ("nvidia-installer*", Row::Nowhere("NixOS needs no installer")),
+    ("nvidia-uninstall*", Row::Nowhere("NixOS needs no installer")),
+    ("nvidia-modprobe*", Row::Nowhere("built from source: nvidia-modprobe")),
+    ("libnvidia-pkcs11.so*", Row::Nowhere("for OpenSSL 1.1, which nixpkgs no longer has")),
+    ("vgpuConfig.xml", Row::At(Out, "", Copy)),
+    ("gridd.conf.template", Row::At(Out, "", Copy)),
+    ("nvidia-topologyd.conf.template", Row::At(Out, "", Copy)),
+    ("nvidia-sleep.sh", Row::At(Out, "bin", Script)),
+    ("nvidia-dbus.conf", Row::At(Bin, "share/dbus-1/system.d", Copy)),
+    ("nvidia-vgpud", Row::At(Bin, "bin", Program)),
+    ("nvidia-vgpu-mgr", Row::At(Bin, "bin", Program)),
+    ("nvidia-xid-logd", Row::At(Bin, "bin", Program)),
+    ("sriov-manage", Row::At(Bin, "bin", Script)),
+    ("nvidia-gridd", Row::At(Bin, "bin", Program)),
+    ("nvidia-topologyd", Row::At(Bin, "bin", Program)),
+    ("nvidia-pcc", Row::At(Bin, "bin", Program)),
+    ("libnvidia-vgpu.so*", Row::At(Out, "lib", Library)),
+    ("libnvidia-vgxcfg.so*", Row::At(Out, "lib", Library)),
+    ("libnvidia-egl-wayland*", Row::Library("")),
+    ("libnvidia-egl-gbm*", Row::Library("")),
+    ("nvoptix.bin", Row::At(Out, "lib", Copy)),
+];
+
+/// Where libEGL looks for platforms (Wayland, GBM).
+pub const EGL_PLATFORMS: &str = "share/egl/egl_external_platform.d";
+
+const OWN_GLVND: Row = Row::Nowhere("nixpkgs has its own libglvnd");
+const OWN_OCL: Row = Row::Nowhere("nixpkgs has its own ocl-icd");
+const OWN_UNITS: Row = Row::Nowhere("the NixOS module has its own services");
+
+/// Rows of the table that go by type.
+const BY_KIND: [(&str, Row); 50] = [
+    ("OPENGL_LIB", Row::Library("")),
+    ("UTILITY_LIB", Row::Library("")),
+    ("INTERNAL_UTILITY_LIB", Row::Library("")),
+    ("NVCUVID_LIB", Row::Library("")),
+    ("ENCODEAPI_LIB", Row::Library("")),
+    ("NVIFR_LIB", Row::Library("")),
+    ("CUDA_LIB", Row::Library("")),
+    ("OPENCL_LIB", Row::Library("")),
+    ("TLS_LIB", Row::Library("")),
+    ("VGX_LIB", Row::Library("")),
+    ("GRID_LIB", Row::Library("")),
+    ("FLEXERA_LIB", Row::Library("")),
+    ("VDPAU_LIB", Row::Library("vdpau")),
+    ("GBM_BACKEND_LIB", Row::Library("gbm")),
+    ("GLVND_LIB", OWN_GLVND),
+    ("GLX_CLIENT_LIB", OWN_GLVND),
+    ("EGL_CLIENT_LIB", OWN_GLVND),
+    ("LIBGL_LA", OWN_GLVND),
+    ("OPENCL_WRAPPER_LIB", OWN_OCL),
+    ("WINE_LIB", Row::At(Out, "lib/nvidia/wine", Copy)),
+    ("OPENGL_DATA", Row::At(Out, "lib", Copy)),
+    ("XMODULE_SHARED_LIB", Row::At(Bin, "lib/xorg/modules/drivers", Library)),
+    ("GLX_MODULE_SHARED_LIB", Row::At(Bin, "lib/xorg/modules/extensions", Library)),
+    ("UTILITY_BINARY", Row::At(Bin, "bin", Program)),
+    ("INTERNAL_UTILITY_BINARY", Row::At(Bin, "bin", Program)),
+    ("CUDA_ICD", Row::Both("etc/OpenCL/vendors", OpenclIcd)),
+    ("VULKAN_ICD_JSON", Row::Vulkan("share/vulkan")),
+    ("VULKANSC_ICD_JSON", Row::Vulkan("share/vulkansc")),
+    ("GLVND_EGL_ICD_JSON", Row::Both("share/glvnd/egl_vendor.d", LibraryJson)),
+    ("EGL_EXTERNAL_PLATFORM_JSON", Row::Both(EGL_PLATFORMS, LibraryJson)),
+    ("APPLICATION_PROFILE", Row::Profile),
+    ("MANPAGE", Row::Manual),
+    ("FIRMWARE", Row::Firmware),
+    ("KERNEL_MODULE_SRC", Row::KernelSource),
+    ("DKMS_CONF", Row::KernelSource),
+    ("SYSTEMD_SLEEP_SCRIPT", Row::At(Out, "lib/systemd/system-sleep", Script)),
+    ("SYSTEMD_UNIT", OWN_UNITS),
+    ("SYSTEMD_UNIT_SYMLINK", OWN_UNITS),
+    ("INTERNAL_UTILITY_DATA", Row::Nowhere("data of NVIDIA's installer")),
+    ("INSTALLER_BINARY", Row::Nowhere("NixOS needs no installer")),
+    ("XORG_OUTPUTCLASS_CONFIG", Row::Nowhere("the NixOS module configures the X server")),
+    ("DOCUMENTATION", Row::Nowhere("documentation")),
+    ("KERNEL_MODULE", Row::Nowhere("kernel modules are built from source")),
+    ("MODULE_SIGNING_KEY", Row::Nowhere("kernel modules are built from source")),
+    // Lists files that land anywhere; those we want are known by name.
+    ("EXPLICIT_PATH", Row::Nowhere("not needed on NixOS")),
+    ("DOT_DESKTOP", Row::Nowhere("built from source: nvidia-settings")),
+    ("ICON", Row::Nowhere("built from source: nvidia-settings")),
+    ("NVIDIA_MODPROBE", Row::Nowhere("built from source: nvidia-modprobe")),
+    ("NVIDIA_MODPROBE_MANPAGE", Row::Nowhere("built from source: nvidia-modprobe")),
+    ("SANDBOXUTILS_FILELIST_JSON", Row::Nowhere("for containers of other systems")),
+];
+
+/// What a row of the table says.
+#[derive(Clone, Copy)]
+enum Row {
+    Nowhere(&'static str),
+    /// A folder of one output.
+    At(Output, &'static str, Treatment),
+    /// A folder of `out`, and the same of `lib32`.
+    Both(&'static str, Treatment),
+    /// A library, below lib/ of `out` or `lib32`.
+    Library(&'static str),
+    Vulkan(&'static str),
+    Profile,
+    Manual,
+    Firmware,
+    KernelSource,
+}
+
+/// Looks up where a file of the manifest goes. `version` is the driver's, which some paths contain.
+///
+/// Symlinks are not looked up here: they go where their targets are.
+pub fn place(entry: &Entry, version: &str) -> Placement {
+    let name = entry.name();
+    let by_name = BY_NAME.iter().find(|(pattern, _)| match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => name == *pattern,
+    });
+    let row = by_name.or_else(|| BY_KIND.iter().find(|(kind, _)| *kind == entry.kind)).map(|(_, row)| *row);
+    row.map_or(Placement::Unknown, |row| row.places(entry, version))
+}
+
+impl Row {
+    fn places(self, entry: &Entry, version: &str) -> Placement {
+        let name = entry.name();
+        let at = |output, folder: &str, treatment| Place { output, path: join(folder, name), treatment };
+        let places = match self {
+            Row::Nowhere(reason) => return Placement::Nowhere(reason),
+            Row::At(output, folder, treatment) => vec![at(output, folder, treatment)],
+            Row::Both(folder, treatment) => vec![at(Out, folder, treatment), at(Lib32, folder, treatment)],
+            Row::Library(folder) => {
+                vec![at(if entry.compat32 { Lib32 } else { Out }, &join("lib", folder), Library)]
+            }
+            Row::Vulkan(share) => vulkan(share, name),
+            Row::Profile => {
+                let path = join("share/nvidia", &name.replace(&format!("-{version}"), ""));
+                vec![Place { output: Bin, path, treatment: Copy }]
+            }
+            Row::Manual => vec![at(Bin, &format!("share/man/man{}", section(name)), Copy)],
+            Row::Firmware => vec![at(Firmware, &format!("lib/firmware/nvidia/{version}"), Copy)],
+            Row::KernelSource => match entry.file.strip_prefix("kernel/") {
+                Some(path) => vec![Place { output: Modsrc, path: path.to_owned(), treatment: Copy }],
+                None => return Placement::Nowhere("nixpkgs builds the open kernel modules from their own source"),
+            },
+        };
+        Placement::Places(places)
+    }
+}
+
+/// ICDs get the architecture into their name; layers keep theirs.
+fn vulkan(share: &str, name: &str) -> Vec<Place> {
+    let stem = name.trim_end_matches(".template").trim_end_matches(".json");
+    [(Out, "x86_64"), (Lib32, "i686")]
+        .map(|(output, arch)| {
+            let path = if stem.contains("layers") {
+                format!("{share}/implicit_layer.d/{stem}.json")
+            } else {
+                format!("{share}/icd.d/{stem}.{arch}.json")
+            };
+            Place { output, path, treatment: LibraryJson }
+        })
+        .into()
+}
+
+/// The section of a manual page: 1 for `nvidia-smi.1.gz`.
+fn section(name: &str) -> char {
+    let section = name.trim_end_matches(".gz").rsplit('.').next().and_then(|s| s.chars().next());
+    section.filter(char::is_ascii_digit).unwrap_or('1')
+}
+
+fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() || name.is_empty() { format!("{folder}{name}") } else { format!("{folder}/{name}") }
+}

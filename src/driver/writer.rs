@@ -1,0 +1,247 @@
+//! Threads that treat files and write them, while the caller goes on reading the archive.
+//!
+//! Every file is written once, straight to its place. Memory is bounded: [`Writers::wait_for_room`] holds the reader up
+//! while too much waits to be written.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Scope;
+
+use super::placement::{Output, Place, Treatment};
+use super::{Error, elf, install::Options, text};
+
+/// Files read but not yet written may take this much memory together, in bytes; one larger file may go alone.
+const ROOM: u64 = 110 << 20;
+const THREADS: usize = 2;
+
+/// A file of the driver with its places.
+pub struct Job {
+    /// Path within the package, for errors.
+    pub file: String,
+    pub places: Vec<Place>,
+    pub data: Vec<u8>,
+    pub executable: bool,
+}
+
+/// A file that was written.
+pub struct Installed {
+    pub output: Output,
+    pub path: String,
+    pub is_library: bool,
+    /// Of a library that has one.
+    pub soname: Option<String>,
+}
+
+/// What was written so far.
+#[derive(Default)]
+pub struct Written {
+    pub files: u64,
+    /// In bytes.
+    pub bytes: u64,
+    pub installed: Vec<Installed>,
+}
+
+/// What the threads share.
+pub struct Shared<'a> {
+    options: &'a Options,
+    /// Names the archive in errors.
+    archive: &'a Path,
+    state: Mutex<State>,
+    room: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: u64,
+    written: Written,
+    failed: Option<Error>,
+    /// A buffer to use again: fresh memory for each large file would cost as much as writing it.
+    spare: Vec<u8>,
+}
+
+impl<'a> Shared<'a> {
+    pub fn new(options: &'a Options, archive: &'a Path) -> Self {
+        Shared { options, archive, state: Mutex::default(), room: Condvar::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was written, or the first error. To be called when the threads have ended.
+    pub fn finish(self) -> Result<Written, Error> {
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        state.failed.map_or(Ok(state.written), Err)
+    }
+}
+
+/// The way to the threads. They end when this is dropped.
+pub struct Writers<'scope, 'a> {
+    shared: &'scope Shared<'a>,
+    jobs: SyncSender<Job>,
+}
+
+impl<'scope, 'a> Writers<'scope, 'a> {
+    pub fn start<'env>(scope: &'scope Scope<'scope, 'env>, shared: &'scope Shared<'a>) -> Self {
+        let (jobs, queue) = sync_channel(64);
+        let queue = std::sync::Arc::new(Mutex::new(queue));
+        for _ in 0..THREADS {
+            let queue = std::sync::Arc::clone(&queue);
+            scope.spawn(move || work(shared, &queue));
+        }
+        Writers { shared, jobs }
+    }
+
+    /// Waits until a file of `size` bytes may be read into memory, and gives a buffer to read it into.
+    /// `None` when a file could not be written: reading on is no use.
+    pub fn wait_for_room(&self, size: u64) -> Option<Vec<u8>> {
+        let mut state = self.shared.state();
+        while state.failed.is_none() && state.waiting > 0 && state.waiting + size > ROOM {
+            state = self.shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.waiting += size;
+        state.failed.is_none().then(|| std::mem::take(&mut state.spare))
+    }
+
+    /// Hands a file over. Its size must be the one that [`wait_for_room`](Self::wait_for_room) was asked for.
+    pub fn write(&self, job: Job) {
+        // The threads take jobs until this is dropped, so there is always a receiver.
+        let _ = self.jobs.send(job);
+    }
+}
+
+fn work(shared: &Shared, queue: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(mut job) = job else { return };
+        let size = job.data.len() as u64;
+        let failed = shared.state().failed.is_some();
+        let result = if failed { Ok(Written::default()) } else { install(shared, &mut job) };
+        let mut state = shared.state();
+        match result {
+            Ok(done) => {
+                state.written.files += done.files;
+                state.written.bytes += done.bytes;
+                state.written.installed.extend(done.installed);
+            }
+            Err(error) => state.failed = state.failed.take().or(Some(error)),
+        }
+        state.waiting -= size;
+        if job.data.capacity() > state.spare.capacity() && job.data.capacity() as u64 <= ROOM / 2 {
+            job.data.clear();
+            state.spare = job.data;
+        }
+        shared.room.notify_all();
+    }
+}
+
+/// Writes one file to all its places.
+fn install(shared: &Shared, job: &mut Job) -> Result<Written, Error> {
+    let mut written = Written::default();
+    for place in std::mem::take(&mut job.places) {
+        let treatment = match place.treatment {
+            Treatment::Program if job.data.starts_with(b"#!") => Treatment::Script,
+            Treatment::Program if !elf::is_elf(&job.data) => Treatment::Copy,
+            treatment => treatment,
+        };
+        if treatment == Treatment::Program
+            && let Some(name) = place.path.strip_prefix("bin/")
+        {
+            // Containers mount programs as NVIDIA made them.
+            let path = shared.options.place(place.output, &format!("origBin/{name}"));
+            write_file(&path, true, |out| out.write_all(&job.data)).map_err(|e| Error::write(&path, e))?;
+            written.files += 1;
+            written.bytes += job.data.len() as u64;
+        }
+        let path = shared.options.place(place.output, &place.path);
+        let soname = treat(shared, job, &place, treatment, &path)?;
+        written.files += 1;
+        written.bytes += fs::metadata(&path).map_err(|e| Error::write(&path, e))?.len();
+        let is_library = treatment == Treatment::Library;
+        written.installed.push(Installed { output: place.output, path: place.path, is_library, soname });
+    }
+    Ok(written)
+}
+
+/// Writes one file to one place; returns its SONAME.
+fn treat(
+    shared: &Shared,
+    job: &mut Job,
+    place: &Place,
+    treatment: Treatment,
+    path: &Path,
+) -> Result<Option<String>, Error> {
+    let damaged = |problem: String| Error::File { path: shared.archive.into(), file: job.file.clone(), problem };
+    match treatment {
+        Treatment::Library | Treatment::Program => {
+            if !elf::is_elf(&job.data) {
+                return Err(damaged("should be a library, but is not an ELF file".into()));
+            }
+            if place.path == "bin/nvidia-vgpud" && text::redirect_config(&mut job.data) == 0 {
+                return Err(damaged("does not name the vgpuConfig.xml that it reads".into()));
+            }
+            let changes = shared.options.elf_changes(place.output);
+            let mut soname = Ok(None);
+            write_file(path, true, |out| {
+                soname = elf::rewrite(&job.data, &changes, out);
+                Ok(())
+            })
+            .map_err(|e| Error::write(path, e))?;
+            soname.map_err(|error| match error {
+                elf::Error::Write(source) => Error::write(path, source),
+                elf::Error::Damaged(_) => damaged(format!("cannot be given a run path: {error}")),
+            })
+        }
+        Treatment::Script => {
+            let text = std::str::from_utf8(&job.data).map_err(|_| damaged("is a script that is not UTF-8".into()))?;
+            let text = text::script(text, shared.options);
+            write_file(path, true, |out| out.write_all(text.as_bytes())).map_err(|e| Error::write(path, e))?;
+            Ok(None)
+        }
+        Treatment::Copy | Treatment::LibraryJson | Treatment::OpenclIcd => {
+            let executable = job.executable && place.path.starts_with("bin/");
+            write_file(path, executable, |out| out.write_all(&job.data)).map_err(|e| Error::write(path, e))?;
+            Ok(None)
+        }
+    }
+}
+
+/// Creates a file, and its directories, with the mode that NixOS' store knows: executable or not.
+pub fn write_file(
+    path: &Path,
+    executable: bool,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let file = File::create_new(path)?;
+    let mut out = BufWriter::with_capacity(256 << 10, file);
+    fill(&mut out)?;
+    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.set_permissions(Permissions::from_mode(if executable { 0o755 } else { 0o644 }))
+}
+
+impl Options {
+    /// Where to write what goes to `path` in an output.
+    pub(super) fn place(&self, output: Output, path: &str) -> PathBuf {
+        self.destination.of(output).join(path)
+    }
+
+    fn elf_changes(&self, output: Output) -> elf::Changes {
+        let (own, system) = match output {
+            Output::Lib32 => (self.outputs.of(Output::Lib32), &self.lib_path_32),
+            _ => (self.outputs.of(Output::Out), &self.lib_path),
+        };
+        let mut run_path = own.join("lib").display().to_string();
+        for dir in system {
+            run_path.push(':');
+            run_path.push_str(&dir.display().to_string());
+        }
+        elf::Changes { run_path, interpreter: self.interpreter.as_ref().map(|path| path.display().to_string()) }
+    }
+}
