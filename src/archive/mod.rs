@@ -6,9 +6,11 @@
 //! - [`makeself`] reads the header of a .run file.
 //! - [`stream`] feeds a .run file to its consumer while it computes the check sums beside it.
 //! - [`payload`] decompresses, walks the tar stream and refuses what no driver package contains.
+//! - [`identity`] tells what an archive is, and whether the catalog has it.
 //! - [`kind`] tells what a file is by its first bytes.
 
 pub mod grid;
+pub mod identity;
 pub mod kind;
 pub mod makeself;
 pub mod payload;

@@ -4,6 +4,7 @@
 
 pub mod build;
 mod completions;
+mod identify;
 mod init;
 mod man;
 mod output;
@@ -23,8 +24,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Init(init::Args),
     Releases(releases::Args),
+    Identify(identify::Args),
+    Init(init::Args),
     #[command(hide = true)]
     Completions(completions::Args),
     #[command(hide = true)]
@@ -48,6 +50,7 @@ fn run(command: Command) -> miette::Result<()> {
         Command::Build(args) => build::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
+        Command::Identify(args) => identify::run(args),
         Command::Init(args) => init::run(args),
         Command::Releases(args) => releases::run(args),
     }
