@@ -8,6 +8,7 @@
 //! - [`catalog`]: the releases of vGPU software: versions, hashes, patchers, what fits together.
 //! - [`nix`]: what Nix and we say to each other: builder protocol, SRI hashes, store, Nix syntax.
 //! - [`machine`]: what a machine has: GPUs, kernel, NixOS, IOMMU.
+//! - [`sample`]: a sample GRID archive, for the demo and for tests.
 //! - [`cli`]: a file a command: parse, call, render. Nothing else parses arguments or prints.
 
 pub mod archive;
@@ -17,3 +18,4 @@ pub mod driver;
 pub mod machine;
 pub mod nix;
 pub mod profiles;
+pub mod sample;

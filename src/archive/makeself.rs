@@ -11,6 +11,8 @@
 //! The check sums cover everything after the line of the later of the two, which is line 4 on in all packages seen.
 //! Lines before the payload may be those of an embedded decompressor: binary, counted by their newlines.
 
+use crc_fast::{CrcAlgorithm, Digest as Crc};
+use md5::{Digest, Md5};
 use memchr::memchr;
 
 /// The script itself, without an embedded decompressor, is never longer than this.
@@ -82,6 +84,37 @@ impl Header {
         }
         header.lines = skip - 1;
         Ok(header)
+    }
+}
+
+/// Computes the check sums of a .run file as its bytes come.
+pub struct CheckSums {
+    crc: Crc,
+    md5: Md5,
+    length: u64,
+}
+
+impl Default for CheckSums {
+    fn default() -> Self {
+        CheckSums { crc: Crc::new(CrcAlgorithm::Crc32Cksum), md5: Md5::new(), length: 0 }
+    }
+}
+
+impl CheckSums {
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.crc.update(bytes);
+        self.md5.update(bytes);
+        self.length += bytes.len() as u64;
+    }
+
+    /// The CRC as cksum(1) computes it, and the MD5.
+    pub fn finish(mut self) -> (u32, [u8; 16]) {
+        // cksum(1) goes on with the length, lowest byte first, without leading zeros.
+        while self.length != 0 {
+            self.crc.update(&[self.length as u8]);
+            self.length >>= 8;
+        }
+        (self.crc.finalize() as u32, self.md5.finalize().into())
     }
 }
 

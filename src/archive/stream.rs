@@ -7,11 +7,9 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use crc_fast::{CrcAlgorithm, Digest as Crc};
-use md5::{Digest, Md5};
 use memchr::memchr_iter;
 
-use super::makeself::{Header, LONGEST_SCRIPT};
+use super::makeself::{CheckSums, Header, LONGEST_SCRIPT};
 use super::{Error, Progress, kind, read_up_to};
 
 /// How much is read at a time, in bytes, and how many such chunks wait for the consumer.
@@ -63,30 +61,20 @@ fn check(
     sender: &SyncSender<Vec<u8>>,
     progress: Progress,
 ) -> Result<(), Error> {
-    let mut crc = Crc::new(CrcAlgorithm::Crc32Cksum);
-    let mut md5 = Md5::new();
-    let mut length = 0;
+    let mut sums = CheckSums::default();
     let mut chunk = start;
     let mut from = header.checked_from;
     let mut wanted = true;
     while !chunk.is_empty() {
-        let checked = chunk.get(from..).unwrap_or_default();
-        crc.update(checked);
-        md5.update(checked);
-        length += checked.len() as u64;
+        sums.update(chunk.get(from..).unwrap_or_default());
         from = 0;
         progress(chunk.len() as u64);
         wanted = wanted && sender.send(chunk).is_ok();
         chunk = read_up_to(input, CHUNK).map_err(|e| Error::io(path, "cannot be read to its end", e))?;
     }
-    // cksum(1) goes on with the length, lowest byte first, without leading zeros.
-    while length != 0 {
-        crc.update(&[length as u8]);
-        length >>= 8;
-    }
     let wrong = |sum, expected, found| Err(Error::CheckSum { path: path.into(), sum, expected, found });
-    let (crc, md5): (u64, [u8; 16]) = (crc.finalize(), md5.finalize().into());
-    if crc != u64::from(header.crc) {
+    let (crc, md5) = sums.finish();
+    if crc != header.crc {
         return wrong("CRC", header.crc.to_string(), crc.to_string());
     }
     if md5 != header.md5 {

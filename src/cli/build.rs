@@ -53,6 +53,13 @@ pub struct Args {
     json: bool,
 }
 
+impl Args {
+    /// All defaults.
+    pub fn new(source: PathBuf, role: Role, out: PathBuf) -> Args {
+        Args { source, role, out, lib_path: None, lib_path_32: None, interpreter: None, vgpu_config: None, json: false }
+    }
+}
+
 pub fn run(args: Args) -> Result<()> {
     let doing = || format!("cannot build the {} driver from {}", args.role, args.source.display());
     let report = build(&args).map_err(miette::Report::from).wrap_err_with(doing)?;

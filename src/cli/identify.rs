@@ -17,11 +17,11 @@ use crate::archive::identity::{ArchiveKind, CatalogState, Driver, Identity, iden
   vgpu identify NVIDIA-Linux-x86_64-550.163.01-grid.run --json")]
 pub struct Args {
     /// GRID .zip or .run file
-    file: PathBuf,
+    pub file: PathBuf,
 
     /// Print one JSON document
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 pub fn run(args: Args) -> Result<()> {

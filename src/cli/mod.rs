@@ -4,6 +4,7 @@
 
 pub mod build;
 mod completions;
+mod demo;
 mod identify;
 mod init;
 mod man;
@@ -24,6 +25,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Releases(releases::Args),
     Identify(identify::Args),
     Init(init::Args),
@@ -50,6 +52,7 @@ fn run(command: Command) -> miette::Result<()> {
         Command::Build(args) => build::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
+        Command::Demo(args) => demo::run(args),
         Command::Identify(args) => identify::run(args),
         Command::Init(args) => init::run(args),
         Command::Releases(args) => releases::run(args),
