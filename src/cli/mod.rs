@@ -9,6 +9,7 @@ mod identify;
 mod init;
 mod man;
 mod output;
+mod profiles;
 mod releases;
 
 use std::process::ExitCode;
@@ -26,14 +27,15 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Args),
-    Releases(releases::Args),
-    Identify(identify::Args),
     Init(init::Args),
+    Identify(identify::Args),
+    Build(build::Args),
+    Profiles(profiles::Args),
+    Releases(releases::Args),
     #[command(hide = true)]
     Completions(completions::Args),
     #[command(hide = true)]
     Man(man::Args),
-    Build(build::Args),
 }
 
 /// The whole program: parse the arguments, run the command, report its error.
@@ -49,13 +51,14 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> miette::Result<()> {
     match command {
+        Command::Demo(args) => demo::run(args),
+        Command::Init(args) => init::run(args),
+        Command::Identify(args) => identify::run(args),
         Command::Build(args) => build::run(args),
+        Command::Profiles(args) => profiles::run(args),
+        Command::Releases(args) => releases::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
-        Command::Demo(args) => demo::run(args),
-        Command::Identify(args) => identify::run(args),
-        Command::Init(args) => init::run(args),
-        Command::Releases(args) => releases::run(args),
     }
 }
 
