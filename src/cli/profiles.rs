@@ -265,12 +265,15 @@ fn show(args: &Show) -> Result<()> {
 }
 
 fn apply(args: &Apply) -> Result<()> {
-    let doing = || format!("cannot change {} by {}", args.config.display(), args.changes.display());
+    let doing = || format!("cannot apply {} to {}", args.changes.display(), args.config.display());
     let changes = file::read(&args.changes).wrap_err_with(doing)?;
     let changes = Changes::parse(changes.as_bytes()).wrap_err_with(doing)?;
     let text = file::read(&args.config).wrap_err_with(doing)?;
     let applied = profiles::apply(&text, &changes).wrap_err_with(doing)?;
     applied.notes.iter().for_each(output::note);
+    if applied.text == text {
+        output::note(format!("nothing to change: {} has all of it", args.config.display()));
+    }
     if let Some(out) = &args.out {
         file::write(out, &applied.text).wrap_err_with(doing)?;
     }

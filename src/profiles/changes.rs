@@ -16,7 +16,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 
 use super::Error;
@@ -63,7 +65,7 @@ impl Changes {
     /// Reads changes from JSON. Unknown and repeated keys are errors, since both are typing mistakes.
     pub fn parse(json: &[u8]) -> Result<Self, Error> {
         let mut deserializer = serde_json::Deserializer::from_slice(json);
-        let raw: Raw = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let Object(raw): Object<Raw> = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
             let path = error.path().to_string();
             mistake(if path == "." { "" } else { &path }, error.inner())
         })?;
@@ -83,7 +85,7 @@ impl Changes {
             let digits = profile.bytes().all(|byte| byte.is_ascii_digit());
             let id = profile.parse().ok().filter(|_| digits);
             let id = id.ok_or_else(|| Error::NotAProfile { text: profile.clone() })?;
-            let checked = raw.unwrap_or_default().check(id)?;
+            let checked = raw.map(|Object(raw)| raw).unwrap_or_default().check(id)?;
             if changes.overrides.insert(id, checked).is_some() {
                 return Err(mistake(&format!("overrides.{profile}"), format!("profile {id} is named twice")));
             }
@@ -111,7 +113,7 @@ impl Changes {
 #[serde(deny_unknown_fields)]
 struct Raw {
     clones: Option<Map<Option<String>>>,
-    overrides: Option<Map<Option<RawOverride>>>,
+    overrides: Option<Map<Option<Object<RawOverride>>>>,
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -120,7 +122,7 @@ struct RawOverride {
     vram_allocation: Option<Whole>,
     heads: Option<Whole>,
     enable_cuda: Option<bool>,
-    display: Option<RawDisplay>,
+    display: Option<Object<RawDisplay>>,
     framerate_limit: Option<Whole>,
     xml_config: Option<Map<Option<RawXml>>>,
 }
@@ -156,7 +158,7 @@ impl RawOverride {
             vram_mib,
             heads: self.heads.map(|Whole(heads)| heads),
             cuda: self.enable_cuda,
-            display: self.display.map_or(Ok(None), |display| display.check(&place("display")))?,
+            display: self.display.map_or(Ok(None), |Object(display)| display.check(&place("display")))?,
             frame_rate_limit: self.framerate_limit.map(|Whole(limit)| limit),
             xml,
         })
@@ -171,7 +173,7 @@ impl RawDisplay {
                 Ok(Some(Display { width: width.into(), height: height.into() }))
             }
             (Some(Whole(width)), Some(Whole(height))) => {
-                Err(mistake(place, format!("{width}x{height} pixels; both width and height must be above 0")))
+                Err(mistake(place, format!("width is {width} and height is {height}; both must be above 0")))
             }
             (Some(_), None) => Err(mistake(place, "width is set, but not height; set both or none")),
             (None, Some(_)) => Err(mistake(place, "height is set, but not width; set both or none")),
@@ -217,8 +219,8 @@ fn writable(value: String, place: &str) -> Result<String, Error> {
 }
 
 fn mistake(place: &str, problem: impl fmt::Display) -> Error {
-    let place = if place.is_empty() { String::new() } else { format!("{place}: ") };
-    Error::Changes { place, problem: problem.to_string() }
+    let colon = if place.is_empty() { "" } else { ": " };
+    Error::Changes { mistake: format!("{place}{colon}{problem}") }
 }
 
 /// A whole number from 0 on.
@@ -274,10 +276,31 @@ impl<'de> Deserialize<'de> for RawXml {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawXml, A::Error> {
-                Map::deserialize(de::value::MapAccessDeserializer::new(map)).map(RawXml::Attributes)
+                Map::deserialize(MapAccessDeserializer::new(map)).map(RawXml::Attributes)
             }
         }
         deserializer.deserialize_any(Value)
+    }
+}
+
+/// An object, and only that: serde would take an array for a struct, too.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Fields(PhantomData))
     }
 }
 
@@ -292,7 +315,7 @@ impl<V> Default for Map<V> {
 
 impl<'de, V: Deserialize<'de>> Deserialize<'de> for Map<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Keys<V>(std::marker::PhantomData<V>);
+        struct Keys<V>(PhantomData<V>);
         impl<'de, V: Deserialize<'de>> Visitor<'de> for Keys<V> {
             type Value = Map<V>;
 
@@ -311,6 +334,6 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Map<V> {
                 Ok(Map(map))
             }
         }
-        deserializer.deserialize_map(Keys(std::marker::PhantomData))
+        deserializer.deserialize_map(Keys(PhantomData))
     }
 }

@@ -11,9 +11,11 @@ use super::model::GpuId;
 /// Why a vgpuConfig.xml could not be read, changed or written. Nothing was written then.
 #[derive(Debug, Error, Diagnostic)]
 pub enum Error {
-    #[error("cannot read {}: {source}", path.display())]
-    #[diagnostic(help("{advice}"))]
-    Read { path: PathBuf, source: std::io::Error, advice: &'static str },
+    #[error("cannot read {}", path.display())]
+    #[diagnostic(help(
+        "check the path; vgpuConfig.xml lies at the root of an unpacked host driver, and --config names it"
+    ))]
+    Read { path: PathBuf, source: std::io::Error },
     #[error("{} is larger than {} MiB", path.display(), MAX_BYTES >> 20)]
     #[diagnostic(help("NVIDIA's vgpuConfig.xml has less than one MiB; check that this is the right file"))]
     TooLong { path: PathBuf },
@@ -22,14 +24,14 @@ pub enum Error {
         "vgpuConfig.xml lies at the root of an unpacked host driver: `sh FILE-vgpu-kvm.run -x --target DIR`"
     ))]
     NotText { path: PathBuf },
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}", path.display())]
     #[diagnostic(help("name a file in a directory that exists and that you may write to"))]
     Write { path: PathBuf, source: std::io::Error },
     #[error("{} is not a regular file", path.display())]
     #[diagnostic(help("name a file to write to; `--diff` alone shows the changes and writes nothing"))]
     NotAFile { path: PathBuf },
 
-    #[error("not well-formed XML: {0}")]
+    #[error("not well-formed XML")]
     #[diagnostic(help("the file is damaged or not XML; take vgpuConfig.xml from the host driver again"))]
     Xml(#[from] roxmltree::Error),
     #[error("line {line} declares an entity")]
@@ -45,11 +47,9 @@ pub enum Error {
     #[diagnostic(help("every profile and physical GPU needs it; take vgpuConfig.xml from the host driver again"))]
     Malformed { line: usize, element: &'static str, missing: &'static str },
 
-    #[error("{place}{problem}")]
-    #[diagnostic(help(
-        "the changes look like {{\"clones\": {{\"AAAA:BBBB\": \"CCCC:DDDD\"}}, \"overrides\": {{\"333\": {{\"heads\": 1}}}}}}"
-    ))]
-    Changes { place: String, problem: String },
+    #[error("{mistake}")]
+    #[diagnostic(help("`vgpu profiles apply --help` shows what changes look like and what each option takes"))]
+    Changes { mistake: String },
     #[error("{text:?} is not the id of a physical GPU")]
     #[diagnostic(help(
         "write DEVICE:SUBSYSTEM, each up to four hexadecimal digits, as in 1B38:0000; `lspci -nn -v` shows a board's"
@@ -62,10 +62,10 @@ pub enum Error {
     #[diagnostic(help("a clone needs a physical GPU that vgpuConfig.xml lists and that is no clone itself"))]
     Circle { circle: Vec<GpuId> },
 
-    #[error("no physical GPU {gpu}")]
+    #[error("physical GPU {gpu} is not listed")]
     #[diagnostic(help("{nearest}`vgpu profiles list` shows all"))]
     UnknownGpu { gpu: String, nearest: String },
-    #[error("no profile {profile}")]
+    #[error("profile {profile} is not listed")]
     #[diagnostic(help("{nearest}`vgpu profiles list` shows all"))]
     UnknownProfile { profile: String, nearest: String },
     #[error("overrides.{profile}.vramAllocation is {mib} MiB, less than a vGPU needs")]

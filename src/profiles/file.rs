@@ -14,19 +14,11 @@ pub const MAX_BYTES: u64 = 8 << 20;
 pub fn read(path: &Path) -> Result<String, Error> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
-    read.map_err(|source| Error::Read { path: path.to_owned(), advice: advice(path), source })?;
+    read.map_err(|source| Error::Read { path: path.to_owned(), source })?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Error::TooLong { path: path.to_owned() });
     }
     String::from_utf8(bytes).map_err(|_| Error::NotText { path: path.to_owned() })
-}
-
-fn advice(path: &Path) -> &'static str {
-    if path.extension().is_some_and(|extension| extension == "xml") {
-        "name the file with --config; it lies at the root of an unpacked host driver and of a host driver's output"
-    } else {
-        "check the path and the permissions of the file"
-    }
 }
 
 /// Puts a text in place of a file, or makes the file: wholly or not at all. A link is followed; permissions stay.
