@@ -62,7 +62,7 @@ fn run(command: Command) -> miette::Result<()> {
     }
 }
 
-/// The command line as clap knows it: what completions, man pages and the command reference are made of.
-fn command() -> clap::Command {
+/// The command line as clap knows it: what completions, man pages and docs/commands.md are made of.
+pub fn command() -> clap::Command {
     Cli::command()
 }

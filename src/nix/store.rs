@@ -47,41 +47,56 @@ pub fn is_valid(path: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// Adds a file to the store under `name`, which decides its path together with `hash`, and returns that path.
+/// A file under the name that it shall have in the store.
 ///
 /// `nix-store` takes the name from the file, and refuses symbolic links: a file of another name is hard-linked under the
 /// right one, or copied where no link can be made (another owner, a file system without links).
-pub fn add(file: &Path, name: &str, hash: Sri) -> Result<PathBuf, StoreError> {
-    let failed = |source| StoreError::Rename { file: file.to_owned(), name: name.to_owned(), source };
-    let real = file.canonicalize().map_err(failed)?;
-    let expected = fixed_path(name, hash)?;
-    let found = if real.file_name() == Some(OsStr::new(name)) {
-        add_fixed(&real)?
+pub struct Named {
+    path: PathBuf,
+    directory: Option<tempfile::TempDir>,
+}
+
+impl Named {
+    /// Gives `file` the name `name`, for as long as the result lives.
+    pub fn new(file: &Path, name: &str) -> Result<Named, StoreError> {
+        let failed = |source| StoreError::Rename { file: file.to_owned(), name: name.to_owned(), source };
+        let real = file.canonicalize().map_err(failed)?;
+        if real.file_name() == Some(OsStr::new(name)) {
+            return Ok(Named { path: real, directory: None });
+        }
+        let directory = link(&real, name).or_else(|_| copy(&real, name)).map_err(failed)?;
+        Ok(Named { path: directory.path().join(name), directory: Some(directory) })
+    }
+
+    /// The temporary directory that holds the link or copy, if there had to be one.
+    pub fn directory(&self) -> Option<&Path> {
+        self.directory.as_ref().map(tempfile::TempDir::path)
+    }
+}
+
+/// A temporary directory beside `file` that holds a hard link to it.
+fn link(file: &Path, name: &str) -> io::Result<tempfile::TempDir> {
+    let beside = file.parent().unwrap_or(Path::new("/"));
+    let directory = tempfile::Builder::new().prefix(".vgpu-import-").tempdir_in(beside)?;
+    fs::hard_link(file, directory.path().join(name))?;
+    Ok(directory)
+}
+
+/// A temporary directory that holds a copy of `file`. The kernel copies; file systems that can share the data.
+fn copy(file: &Path, name: &str) -> io::Result<tempfile::TempDir> {
+    let directory = tempfile::Builder::new().prefix("vgpu-import-").tempdir()?;
+    fs::copy(file, directory.path().join(name))?;
+    Ok(directory)
+}
+
+/// Adds a file to the store, at `expected` (from [`fixed_path`]).
+pub fn add(file: &Named, expected: &Path) -> Result<(), StoreError> {
+    let found = nix_store("--add-fixed", [OsStr::new("sha256"), file.path.as_os_str()]).map(PathBuf::from)?;
+    if found == expected {
+        Ok(())
     } else {
-        let directory = renamed(&real, name).map_err(failed)?;
-        add_fixed(&directory.path().join(name))?
-    };
-    if found == expected { Ok(found) } else { Err(StoreError::Changed { file: file.to_owned(), found, expected }) }
-}
-
-fn add_fixed(file: &Path) -> Result<PathBuf, StoreError> {
-    nix_store("--add-fixed", [OsStr::new("sha256"), file.as_os_str()]).map(PathBuf::from)
-}
-
-/// A temporary directory that holds `file` as `name`: a hard link beside the file, or a copy in TMPDIR.
-fn renamed(file: &Path, name: &str) -> io::Result<tempfile::TempDir> {
-    let link = || {
-        let beside = file.parent().unwrap_or(Path::new("/"));
-        let directory = tempfile::Builder::new().prefix(".vgpu-import-").tempdir_in(beside)?;
-        fs::hard_link(file, directory.path().join(name))?;
-        Ok(directory)
-    };
-    let copy = |_: io::Error| {
-        let directory = tempfile::Builder::new().prefix("vgpu-import-").tempdir()?;
-        fs::copy(file, directory.path().join(name))?;
-        Ok(directory)
-    };
-    link().or_else(copy)
+        Err(StoreError::Changed { file: file.path.clone(), found, expected: expected.to_owned() })
+    }
 }
 
 /// Runs one operation of `nix-store` and returns what it printed, trimmed.

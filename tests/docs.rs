@@ -1,0 +1,148 @@
+//! The documentation: generated pages are up to date, links lead somewhere, examples are valid, and the guides' commands
+//! work as far as a machine without a GPU can follow them.
+//!
+//! `UPDATE_DOCS=1 cargo test --test docs` writes the generated pages anew.
+
+mod nix_store;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix_store::NixStore;
+
+fn docs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
+}
+
+fn page(name: &str) -> String {
+    fs::read_to_string(docs().join(name)).unwrap_or_else(|error| panic!("docs/{name}: {error}"))
+}
+
+/// Every page, by file name.
+fn pages() -> Vec<String> {
+    let entries = fs::read_dir(docs()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut pages: Vec<String> = entries.filter(|name| name.ends_with(".md")).collect();
+    pages.sort();
+    pages
+}
+
+/// Compares a generated page with what it should be, or writes it.
+fn up_to_date(name: &str, expected: &str) {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(docs().join(name), expected).unwrap();
+    } else if page(name) != expected {
+        panic!("docs/{name} is out of date: run `UPDATE_DOCS=1 cargo test --test docs`");
+    }
+}
+
+/// The fenced blocks of a page in one language, without the fences.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}");
+    let mut blocks = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.trim() == fence {
+            let inside = lines.by_ref().take_while(|line| line.trim() != "```");
+            blocks.push(inside.map(|line| format!("{line}\n")).collect());
+        }
+    }
+    blocks
+}
+
+#[test]
+fn every_command_is_documented() {
+    let mut text = String::from("# Commands\n\nWhat `--help` prints. Exit codes: 0 done, 1 failed, 2 wrong usage.\n");
+    let mut root = vgpu::cli::command().term_width(100).disable_help_subcommand(true);
+    root.build();
+    document(&root, &mut text);
+    up_to_date("commands.md", &text);
+}
+
+fn document(command: &clap::Command, text: &mut String) {
+    let name = command.get_display_name().unwrap_or(command.get_name()).replace('-', " ");
+    let help = command.clone().render_long_help().to_string();
+    let help: Vec<&str> = help.lines().map(str::trim_end).collect();
+    text.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", help.join("\n").trim_end()));
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        document(sub, text);
+    }
+}
+
+#[test]
+fn every_page_is_in_the_summary_and_every_link_leads_somewhere() {
+    let all: BTreeSet<String> = pages().into_iter().filter(|name| name != "SUMMARY.md").collect();
+    let linked: BTreeSet<String> = links(&page("SUMMARY.md")).into_iter().collect();
+    assert_eq!(linked, all);
+    for name in &all {
+        for link in links(&page(name)).iter().filter(|link| !link.contains("://")) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link.as_str(), ""));
+            let target = if file.is_empty() { name } else { file };
+            assert!(all.contains(target), "{name} links to {link}");
+            let anchors: Vec<String> =
+                page(target).lines().filter(|line| line.starts_with('#')).map(anchor_of).collect();
+            assert!(anchor.is_empty() || anchors.iter().any(|a| a == anchor), "{name} links to {link}: {anchors:?}");
+        }
+    }
+}
+
+/// The targets of a page's links: `[text](target)`.
+fn links(text: &str) -> Vec<String> {
+    text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())).collect()
+}
+
+/// The anchor that mdBook gives a heading.
+fn anchor_of(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_')).collect::<String>().replace(' ', "-")
+}
+
+#[test]
+fn examples_of_nix_are_valid() {
+    let Some(store) = NixStore::new() else { return };
+    for name in pages() {
+        for block in blocks(&page(&name), "nix") {
+            let output =
+                store.prepare(Command::new("nix-instantiate").args(["--parse", "-E", &block])).output().unwrap();
+            assert!(output.status.success(), "{name}:\n{block}\n{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}
+
+#[test]
+fn examples_of_the_catalog_are_valid() {
+    // The pages show an entry in pieces: a new one, hashes to add to it, a patcher.
+    let text: String =
+        ["adding-releases.md", "adding-patchers.md"].iter().flat_map(|name| blocks(&page(name), "toml")).collect();
+    let catalog =
+        vgpu::catalog::Catalog::parse(&text.replace("sha256-…", &vgpu::nix::sri::Sri::of_digest([1; 32]).to_string()));
+    let catalog = catalog.unwrap_or_else(|error| panic!("{}", error.0));
+    let release = &catalog.releases()[0];
+    assert!(release.is_pinned() && release.patcher.is_some());
+    assert_eq!(release.zip_name(), vgpu::catalog::zip_name(&release.host, &release.guest, &release.windows));
+}
+
+#[test]
+fn completions_and_man_pages_come_with_the_program() {
+    let vgpu = || Command::new(assert_cmd::cargo::cargo_bin!("vgpu"));
+    let script = vgpu().args(["completions", "bash"]).output().unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), &script.stdout).unwrap();
+    let complete = format!(
+        "source {}; COMP_WORDS=(vgpu releases --for); COMP_CWORD=2; _vgpu vgpu --for releases; echo ${{COMPREPLY[@]}}",
+        file.path().display()
+    );
+    let completed = Command::new("bash").args(["-c", &complete]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&completed.stdout).trim(), "--for-guest --for-host");
+
+    let directory = tempfile::tempdir().unwrap();
+    let status = vgpu().arg("man").arg("--out").arg(directory.path().join("man1")).status().unwrap();
+    assert!(status.success());
+    let page = fs::read_to_string(directory.path().join("man1/vgpu-releases.1")).unwrap();
+    assert!(page.contains(r"\fB\-\-for\-guest\fR"), "{page}");
+    for command in vgpu::cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+        let page = format!("man1/vgpu-{}.1", command.get_name());
+        assert!(directory.path().join(&page).exists(), "{page} is missing");
+    }
+}
