@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix_store::NixStore;
+use serde_json::Value;
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
@@ -67,6 +68,68 @@ fn document(command: &clap::Command, text: &mut String) {
     text.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", help.join("\n").trim_end()));
     for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
         document(sub, text);
+    }
+}
+
+#[test]
+fn every_option_is_documented() {
+    let Some(options) = options() else { return };
+    let mut text = String::from(
+        "# Options\n\nWhat the modules add to NixOS. They are written here from the modules themselves; options of NixOS \
+         that a vGPU\ndriver needs as well are in the [guides](host.md).\n",
+    );
+    let of = |role: &str| options[role].as_array().unwrap().clone();
+    let (host, guest) = (of("host"), of("guest"));
+    let names: BTreeSet<&str> = host.iter().chain(&guest).map(|option| option["name"].as_str().unwrap()).collect();
+    assert!(names.contains("hardware.nvidia.vgpu.release"), "the modules' options were not found: {names:?}");
+    for name in names {
+        let find = |options: &[Value]| options.iter().find(|option| option["name"] == name).cloned();
+        text.push_str(&format!("\n## `{name}`\n"));
+        match (find(&host), find(&guest)) {
+            (Some(host), Some(guest)) if host == guest => describe(&host, "", &mut text),
+            (host, guest) => {
+                host.iter().for_each(|option| describe(option, "**Hosts.** ", &mut text));
+                guest.iter().for_each(|option| describe(option, "**Guests.** ", &mut text));
+            }
+        }
+    }
+    up_to_date("options.md", &text);
+}
+
+/// The modules' options by role, from docs/options.nix. `None`, after saying so, where nixpkgs' library is missing.
+fn options() -> Option<Value> {
+    let expression = format!("import {} {{ }}", docs().join("options.nix").display());
+    let output = Command::new("nix-instantiate").args(["--eval", "--strict", "--json", "-E", &expression]).output();
+    let problem = match &output {
+        Ok(output) if output.status.success() => return Some(serde_json::from_slice(&output.stdout).unwrap()),
+        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+        Err(error) => error.to_string(),
+    };
+    let no_nix =
+        output.is_err() || problem.contains("'nixpkgs/lib' was not found") || problem.contains("'nixpkgs/lib' in");
+    assert!(no_nix && std::env::var_os("VGPU_REQUIRE_NIX").is_none(), "{problem}");
+    eprintln!("skipped: needs nix-instantiate and <nixpkgs/lib>: {problem}");
+    None
+}
+
+fn describe(option: &Value, prefix: &str, text: &mut String) {
+    let description = option["description"].as_str().unwrap().trim().replace("{option}`", "`");
+    let kind = option["type"].as_str().unwrap().replace('<', "\\<");
+    let short: String = kind.chars().take(120).collect();
+    let dots = if short.len() < kind.len() { "…" } else { "" };
+    text.push_str(&format!("\n{prefix}{description}\n\n- Type: {short}{dots}\n"));
+    if option["readOnly"] == true {
+        text.push_str("- Read only\n");
+    }
+    for (label, key) in [("Default", "default"), ("Example", "example")] {
+        match option[key].as_str().map(|value| (value, value.trim_matches('`'))) {
+            Some((_, code)) if code.contains('\n') => {
+                let indented = code.replace('\n', "\n  ");
+                text.push_str(&format!("- {label}:\n\n  ```nix\n  {indented}\n  ```\n"));
+            }
+            Some((value, _)) => text.push_str(&format!("- {label}: {value}\n")),
+            None => {}
+        }
     }
 }
 
