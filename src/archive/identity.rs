@@ -93,6 +93,12 @@ pub fn identify(path: &Path, progress: Progress) -> Result<Identity, Error> {
     })
 }
 
+/// The SHA-256 of the file `path`, whatever it is.
+pub fn hash_of(path: &Path) -> Result<Sri, Error> {
+    let mut file = File::open(path).map_err(|e| Error::io(path, "cannot be opened", e))?;
+    hash(&mut file, &|_| {}).map_err(|e| Error::io(path, "cannot be read", e))
+}
+
 /// SHA-256 of all that is left to read.
 fn hash(file: &mut File, progress: Progress) -> std::io::Result<Sri> {
     let mut sha256 = Sha256::new();

@@ -7,6 +7,7 @@
 //! - [`stream`] feeds a .run file to its consumer while it computes the check sums beside it.
 //! - [`payload`] decompresses, walks the tar stream and refuses what no driver package contains.
 //! - [`identity`] tells what an archive is, and whether the catalog has it.
+//! - [`verify`] checks a driver without unpacking it.
 //! - [`kind`] tells what a file is by its first bytes.
 
 pub mod grid;
@@ -15,6 +16,7 @@ pub mod kind;
 pub mod makeself;
 pub mod payload;
 pub mod stream;
+pub mod verify;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

@@ -6,6 +6,7 @@ pub mod build;
 mod completions;
 mod demo;
 mod identify;
+mod import;
 mod init;
 mod man;
 mod output;
@@ -28,6 +29,7 @@ struct Cli {
 enum Command {
     Demo(demo::Args),
     Init(init::Args),
+    Import(import::Args),
     Identify(identify::Args),
     Build(build::Args),
     Profiles(profiles::Args),
@@ -53,6 +55,7 @@ fn run(command: Command) -> miette::Result<()> {
     match command {
         Command::Demo(args) => demo::run(args),
         Command::Init(args) => init::run(args),
+        Command::Import(args) => import::run(args),
         Command::Identify(args) => identify::run(args),
         Command::Build(args) => build::run(args),
         Command::Profiles(args) => profiles::run(args),
@@ -62,7 +65,7 @@ fn run(command: Command) -> miette::Result<()> {
     }
 }
 
-/// The command line as clap knows it: what completions, man pages and docs/commands.md are made of.
-pub fn command() -> clap::Command {
+/// The command line as clap knows it: what completions, man pages and the command reference are made of.
+fn command() -> clap::Command {
     Cli::command()
 }

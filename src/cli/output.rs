@@ -54,6 +54,13 @@ pub fn progress(bytes: u64) -> ProgressBar {
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
+/// A sign of life for something of unknown length, on terminals only.
+pub fn spinner(text: String) -> ProgressBar {
+    let spinner = ProgressBar::new_spinner().with_message(text);
+    spinner.enable_steady_tick(std::time::Duration::from_millis(120));
+    spinner
+}
+
 /// Removes a half-done directory when the program is interrupted (Ctrl-C) or terminated.
 pub fn remove_when_interrupted(dir: &Path) {
     let dir = dir.to_owned();

@@ -118,3 +118,17 @@ fn nix_store<A: AsRef<OsStr>>(
         Err(StoreError::Failed { operation, message })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_linked_is_copied() {
+        let named = Named::new(Path::new("/proc/version"), "other").unwrap();
+        assert_eq!(fs::read(&named.path).unwrap(), fs::read("/proc/version").unwrap());
+        let directory = named.directory().unwrap().to_owned();
+        drop(named);
+        assert!(!directory.exists(), "the copy was left behind");
+    }
+}
