@@ -6,6 +6,7 @@
 //! - [`driver`]: the manifest, where each file goes, ELF files, the installer → outputs.
 //! - [`profiles`]: vgpuConfig.xml: read, clone and override vGPU profiles.
 //! - [`catalog`]: the releases of vGPU software: versions, hashes, patchers, what fits together.
+//! - [`certificate`]: is a file the root certificate of a licence server?
 //! - [`nix`]: what Nix and we say to each other: builder protocol, SRI hashes, store, Nix syntax.
 //! - [`machine`]: what a machine has: GPUs, kernel, NixOS, IOMMU.
 //! - [`sample`]: a sample GRID archive, for the demo and for tests.
@@ -13,6 +14,7 @@
 
 pub mod archive;
 pub mod catalog;
+pub mod certificate;
 pub mod cli;
 pub mod driver;
 pub mod machine;

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage. Results go to standard output, all else to standard error.
 
 pub mod build;
+mod check_certificate;
 mod completions;
 mod demo;
 mod identify;
@@ -38,6 +39,8 @@ enum Command {
     Completions(completions::Args),
     #[command(hide = true)]
     Man(man::Args),
+    #[command(hide = true)]
+    CheckCertificate(check_certificate::Args),
 }
 
 /// The whole program: parse the arguments, run the command, report its error.
@@ -62,6 +65,7 @@ fn run(command: Command) -> miette::Result<()> {
         Command::Releases(args) => releases::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
+        Command::CheckCertificate(args) => check_certificate::run(args),
     }
 }
 

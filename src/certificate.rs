@@ -1,0 +1,147 @@
+//! The root certificate of a licence server: is this file exactly one PEM certificate, and nothing that must stay secret?
+//!
+//! gridd-unlock-patcher writes the file as it is into nvidia-gridd, over the certificates that are there. It looks for
+//! the words BEGIN CERTIFICATE and no further, so a wrong file is noticed only when a virtual machine gets no licence.
+//! What people have instead of the right file: the web page of a failed download, a DER file, the whole chain, the key.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
+
+/// Far more than a certificate: nvidia-gridd has room for some 4 KB. Bounds what is read of a wrong file.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// The licence server's address for its root certificate, as fastapi-dls has it.
+const FETCH: &str = "fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate";
+
+/// What is wrong with a certificate file.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum CertificateError {
+    #[error("cannot read {}", path.display())]
+    #[diagnostic(help("the root certificate has to be a file that exists when the system is built"))]
+    Read { path: PathBuf, source: io::Error },
+
+    #[error("{} is empty, no certificate", path.display())]
+    #[diagnostic(help("{FETCH}"))]
+    Empty { path: PathBuf },
+
+    #[error("{} is larger than {} KiB, no certificate", path.display(), MAX_BYTES / 1024)]
+    #[diagnostic(help("{FETCH}"))]
+    TooLarge { path: PathBuf },
+
+    #[error("{} holds {what} in place of a PEM certificate", path.display())]
+    #[diagnostic(help("{FETCH}"))]
+    NoPem { path: PathBuf, what: &'static str },
+
+    #[error("{} is a certificate in DER form, but PEM is needed", path.display())]
+    #[diagnostic(help("convert it: openssl x509 -inform der -in {} -out certificate.pem", path.display()))]
+    Der { path: PathBuf },
+
+    #[error("{} holds a key ({label})", path.display())]
+    #[diagnostic(help(
+        "give only the certificate; every user can read the Nix store, so make a new key if this file was in it"
+    ))]
+    Key { path: PathBuf, label: String },
+
+    #[error("{} holds a PEM block {label} in place of CERTIFICATE", path.display())]
+    #[diagnostic(help("{FETCH}"))]
+    OtherPem { path: PathBuf, label: String },
+
+    #[error("{} holds {count} PEM blocks, but one certificate is needed", path.display())]
+    #[diagnostic(help(
+        "keep the root certificate of the licence server, the one that issued itself, and remove the others"
+    ))]
+    Several { path: PathBuf, count: usize },
+
+    #[error("{} holds a damaged certificate: {reason}", path.display())]
+    #[diagnostic(help("the file may have been cut or changed by an editor; {FETCH}"))]
+    Damaged { path: PathBuf, reason: String },
+}
+
+/// A certificate that can be used, perhaps not today.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// Whom it names, as RFC 4514 writes it.
+    pub subject: String,
+    /// Why it may not work: outside its dates by this machine's clock. No error, since the clock of a build proves nothing.
+    pub warning: Option<String>,
+}
+
+/// Reads `path` and tells whether it is exactly one PEM certificate. `now` is compared with its dates.
+pub fn check(path: &Path, now: SystemTime) -> Result<Checked, CertificateError> {
+    let text = read(path)?;
+    let path = || path.to_owned();
+    let labels = labels(&text);
+    if let Some(label) = labels.iter().find(|label| label.ends_with("PRIVATE KEY")) {
+        return Err(CertificateError::Key { path: path(), label: label.clone() });
+    }
+    match labels.as_slice() {
+        [] => return Err(no_pem(path(), &text)),
+        [label] if label == "CERTIFICATE" => {}
+        [label] => return Err(CertificateError::OtherPem { path: path(), label: label.clone() }),
+        several => return Err(CertificateError::Several { path: path(), count: several.len() }),
+    }
+    let damaged = |reason: String| CertificateError::Damaged { path: path(), reason };
+    let block = pem::parse(&text).map_err(|error| match error {
+        // The parser says so of a block without its last line.
+        pem::PemError::MalformedFraming => damaged("the line END CERTIFICATE is missing".into()),
+        other => damaged(other.to_string()),
+    })?;
+    let certificate = Certificate::from_der(block.contents()).map_err(|error| damaged(error.to_string()))?;
+    Ok(Checked { subject: certificate.tbs_certificate().subject().to_string(), warning: outside(&certificate, now) })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
+    let mut text = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text))
+        .map_err(|source| CertificateError::Read { path: path.to_owned(), source })?;
+    match text.len() as u64 {
+        0 => Err(CertificateError::Empty { path: path.to_owned() }),
+        MAX_BYTES.. if text.len() as u64 > MAX_BYTES => Err(CertificateError::TooLarge { path: path.to_owned() }),
+        _ => Ok(text),
+    }
+}
+
+/// The label of every PEM block that begins in the text, whether it ends or not.
+fn labels(text: &[u8]) -> Vec<String> {
+    text.split(|&byte| byte == b'\n' || byte == b'\r')
+        .filter_map(|line| line.trim_ascii().strip_prefix(b"-----BEGIN ")?.strip_suffix(b"-----"))
+        .map(|label| String::from_utf8_lossy(label).into_owned())
+        .collect()
+}
+
+/// Says what a file without a PEM block is.
+fn no_pem(path: PathBuf, text: &[u8]) -> CertificateError {
+    if Certificate::from_der(text).is_ok() {
+        return CertificateError::Der { path };
+    }
+    let start: Vec<u8> = text.trim_ascii_start().iter().take(16).map(u8::to_ascii_lowercase).collect();
+    let what = if start.starts_with(b"<!doctype html") || start.starts_with(b"<html") {
+        "a web page"
+    } else if start.starts_with(b"{") || start.starts_with(b"[") {
+        "a JSON document"
+    } else if text.trim_ascii().is_empty() {
+        "nothing but blanks"
+    } else if std::str::from_utf8(text).is_ok_and(|text| !text.contains('\0')) {
+        "other text"
+    } else {
+        "binary data"
+    };
+    CertificateError::NoPem { path, what }
+}
+
+fn outside(certificate: &Certificate, now: SystemTime) -> Option<String> {
+    let validity = certificate.tbs_certificate().validity();
+    if now > validity.not_after.to_system_time() {
+        Some(format!("the certificate expired on {}", validity.not_after.to_date_time()))
+    } else if now < validity.not_before.to_system_time() {
+        Some(format!("the certificate is valid from {} on", validity.not_before.to_date_time()))
+    } else {
+        None
+    }
+}

@@ -1,0 +1,197 @@
+//! `vgpu check-certificate`: good files, expired ones, and what people have instead.
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use insta::assert_snapshot;
+
+/// Self-signed, 2024 to the end of 9999.
+const GOOD: &str = "-----BEGIN CERTIFICATE-----
+MIIBaTCCAQ+gAwIBAgIBATAKBggqhkjOPQQDAjAjMSEwHwYDVQQDDBhMaWNlbmNl
+IHNlcnZlciBmb3IgdGVzdHMwIBcNMjQwMTAxMDAwMDAwWhgPOTk5OTEyMzEyMzU5
+NTlaMCMxITAfBgNVBAMMGExpY2VuY2Ugc2VydmVyIGZvciB0ZXN0czBZMBMGByqG
+SM49AgEGCCqGSM49AwEHA0IABEd/GgXprCpj8aNE66BXjsc7uH32t9/UWl5AqARq
+XD37IhpZGeqVbPltkYQzvMBfYX+MXrzPK+NszrLd21NtvBejMjAwMA8GA1UdEwEB
+/wQFMAMBAf8wHQYDVR0OBBYEFL7RSjUQPWl2ip0OkdzWYjhXG7MMMAoGCCqGSM49
+BAMCA0gAMEUCIQDGwUvX2NefBKaYVx2+/LlgPCmgT+v0NtyExVEi6qtA2AIget4Z
+7chIa6faC2L595NN8fMVHp1A7MFljqbdl1w1b/c=
+-----END CERTIFICATE-----
+";
+
+/// Self-signed, expired on 2021-01-01.
+const EXPIRED: &str = "-----BEGIN CERTIFICATE-----
+MIIBRDCB66ADAgECAgEBMAoGCCqGSM49BAMCMBIxEDAOBgNVBAMMB0V4cGlyZWQw
+HhcNMjAwMTAxMDAwMDAwWhcNMjEwMTAxMDAwMDAwWjASMRAwDgYDVQQDDAdFeHBp
+cmVkMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAER38aBemsKmPxo0TroFeOxzu4
+ffa339RaXkCoBGpcPfsiGlkZ6pVs+W2RhDO8wF9hf4xevM8r42zOst3bU228F6My
+MDAwDwYDVR0TAQH/BAUwAwEB/zAdBgNVHQ4EFgQUvtFKNRA9aXaKnQ6R3NZiOFcb
+swwwCgYIKoZIzj0EAwIDSAAwRQIgSxU4F71Y115tKkJ8XfnO/WcYzpvzFGDJUy1l
+JUktgDUCIQDl1GiQLdlNk/yZT7omXlQRGtWITxqhehI1kbNHl9JU1A==
+-----END CERTIFICATE-----
+";
+
+/// A PEM block of any other kind; what is inside does not matter.
+fn block(label: &str) -> String {
+    format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n")
+}
+
+fn command(dir: &Path) -> Command {
+    let mut command = Command::cargo_bin("vgpu").unwrap();
+    command.current_dir(dir).arg("check-certificate").arg("root.pem");
+    command
+}
+
+/// What the command says of a file it accepts: standard output, then standard error.
+fn accepted(content: impl AsRef<[u8]>) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("root.pem"), content).unwrap();
+    let output = command(dir.path()).assert().success().get_output().clone();
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// What the command says of a file it refuses, without the first line, which is always the same.
+fn refused(content: impl AsRef<[u8]>) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("root.pem"), content).unwrap();
+    let output = command(dir.path()).assert().failure().code(1).get_output().clone();
+    assert!(output.stdout.is_empty(), "a refused file yields no result");
+    let text = String::from_utf8(output.stderr).unwrap();
+    let (first, rest) = text.split_once('\n').unwrap();
+    assert_eq!(first, "error: cannot use this file as the licence server's root certificate");
+    rest.into()
+}
+
+#[test]
+fn one_certificate_is_accepted() {
+    assert_snapshot!(accepted(GOOD), @"CN=Licence server for tests");
+}
+
+#[test]
+fn text_around_it_and_windows_line_ends_are_no_harm() {
+    assert_snapshot!(accepted(format!("subject=CN = Licence server\r\n{}\r\n", GOOD.replace('\n', "\r\n"))), @"CN=Licence server for tests");
+}
+
+#[test]
+fn an_expired_certificate_is_a_warning() {
+    assert_snapshot!(accepted(EXPIRED), @r"
+        CN=Expired
+        note: root.pem: the certificate expired on 2021-01-01T00:00:00Z by this machine's clock
+        ");
+}
+
+#[test]
+fn a_missing_file_or_a_directory_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let stderr =
+        |dir: &Path| String::from_utf8(command(dir).assert().failure().code(1).get_output().stderr.clone()).unwrap();
+    assert_snapshot!(stderr(dir.path()), @r"
+        error: cannot use this file as the licence server's root certificate
+        cause: cannot read root.pem
+        cause: No such file or directory (os error 2)
+        help: the root certificate has to be a file that exists when the system is built
+        ");
+    std::fs::create_dir(dir.path().join("root.pem")).unwrap();
+    assert_snapshot!(stderr(dir.path()), @r"
+        error: cannot use this file as the licence server's root certificate
+        cause: cannot read root.pem
+        cause: Is a directory (os error 21)
+        help: the root certificate has to be a file that exists when the system is built
+        ");
+}
+
+#[test]
+fn keys_are_refused_wherever_they_stand() {
+    assert_snapshot!(refused(block("PRIVATE KEY")), @r"
+        cause: root.pem holds a key (PRIVATE KEY)
+        help: give only the certificate; every user can read the Nix store, so make a new key if this file was in it
+        ");
+    assert_snapshot!(refused(format!("{GOOD}{}", block("RSA PRIVATE KEY"))), @r"
+        cause: root.pem holds a key (RSA PRIVATE KEY)
+        help: give only the certificate; every user can read the Nix store, so make a new key if this file was in it
+        ");
+    assert_snapshot!(refused(format!("{}{GOOD}", block("ENCRYPTED PRIVATE KEY"))), @r"
+        cause: root.pem holds a key (ENCRYPTED PRIVATE KEY)
+        help: give only the certificate; every user can read the Nix store, so make a new key if this file was in it
+        ");
+}
+
+#[test]
+fn other_pem_blocks_are_named() {
+    assert_snapshot!(refused(block("CERTIFICATE REQUEST")), @r"
+        cause: root.pem holds a PEM block CERTIFICATE REQUEST in place of CERTIFICATE
+        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        ");
+    assert_snapshot!(refused(block("PUBLIC KEY")), @r"
+        cause: root.pem holds a PEM block PUBLIC KEY in place of CERTIFICATE
+        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        ");
+}
+
+#[test]
+fn several_certificates_are_counted() {
+    assert_snapshot!(refused(format!("{GOOD}{EXPIRED}")), @r"
+        cause: root.pem holds 2 PEM blocks, but one certificate is needed
+        help: keep the root certificate of the licence server, the one that issued itself, and remove the others
+        ");
+}
+
+#[test]
+fn a_der_certificate_is_told_from_other_binary_data() {
+    assert_snapshot!(refused(pem::parse(GOOD).unwrap().contents()), @r"
+        cause: root.pem is a certificate in DER form, but PEM is needed
+        help: convert it: openssl x509 -inform der -in root.pem -out certificate.pem
+        ");
+    assert_snapshot!(refused([0x30, 0x82, 0, 0xff]), @r"
+        cause: root.pem holds binary data in place of a PEM certificate
+        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        ");
+}
+
+#[test]
+fn what_failed_downloads_leave_is_named() {
+    assert_snapshot!(refused(""), @r"
+        cause: root.pem is empty, no certificate
+        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        ");
+    assert_snapshot!(refused("  \n\n"), @r"
+        cause: root.pem holds nothing but blanks in place of a PEM certificate
+        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        ");
+    assert_snapshot!(refused("\n<!DOCTYPE html><html><body>502 Bad Gateway</body></html>"), @r"
+        cause: root.pem holds a web page in place of a PEM certificate
+        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        ");
+    assert_snapshot!(refused(r#"{"detail":"Not Found"}"#), @r"
+        cause: root.pem holds a JSON document in place of a PEM certificate
+        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        ");
+    assert_snapshot!(refused("Not Found"), @r"
+        cause: root.pem holds other text in place of a PEM certificate
+        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        ");
+    assert_snapshot!(refused(vec![b'x'; 1024 * 1024 + 1]), @r"
+        cause: root.pem is larger than 1024 KiB, no certificate
+        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        ");
+}
+
+#[test]
+fn damaged_certificates_are_refused() {
+    let lines: Vec<&str> = GOOD.lines().collect();
+    assert_snapshot!(refused(lines[..5].join("\n")), @r"
+        cause: root.pem holds a damaged certificate: the line END CERTIFICATE is missing
+        help: the file may have been cut or changed by an editor; fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        ");
+    assert_snapshot!(refused([&lines[..3], &lines[5..]].concat().join("\n")), @r"
+        cause: root.pem holds a damaged certificate: ASN.1 DER message is incomplete: expected 270, actual 269 at DER byte 269
+        help: the file may have been cut or changed by an editor; fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        ");
+    assert_snapshot!(refused(GOOD.replace("MIIB", "MI*B")), @r"
+        cause: root.pem holds a damaged certificate: invalid data: Invalid symbol 42, offset 2.
+        help: the file may have been cut or changed by an editor; fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        ");
+    assert_snapshot!(refused(block("CERTIFICATE")), @r"
+        cause: root.pem holds a damaged certificate: unknown/unsupported ASN.1 DER tag: 0x00 at DER byte 1
+        help: the file may have been cut or changed by an editor; fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        ");
+}
