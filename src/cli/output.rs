@@ -76,6 +76,11 @@ pub fn remove_when_interrupted(dir: &Path) {
     });
 }
 
+/// Passes on, to standard error, a line that a program we run has printed.
+pub fn relay(line: &str) {
+    anstream::eprintln!("{line}");
+}
+
 /// Prints an error: what was being done, why it failed, what to do.
 pub fn report(report: &Report) {
     let mut chain = report.chain();

@@ -13,6 +13,7 @@ pub mod elf;
 pub mod install;
 pub mod links;
 pub mod manifest;
+pub mod patched;
 pub mod placement;
 pub mod source;
 pub mod text;

@@ -1,0 +1,363 @@
+//! Drivers changed by vGPU-Unlock-patcher: run its patch.sh the way it wants to be run, and check what it leaves.
+//!
+//! patch.sh is other people's program and stays as it is. It wants a directory it may write to, with its own source
+//! and the driver files it knows by name in it, and leaves `<name>-patched/` there, an unpacked driver. Its exit status
+//! tells little: it goes on when a .run file does not unpack, when a patch does not apply, when its git submodule is
+//! missing, and over options it does not know. So the result is checked: see [`check`] and [`PatchError`].
+
+use std::collections::{BTreeSet, VecDeque};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+/// How many of the script's last lines an error repeats.
+const TAIL: usize = 30;
+
+/// Why there is no patched driver.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum PatchError {
+    #[error("cannot {doing} {}", path.display())]
+    #[diagnostic(help("patching needs a directory that you may write to, with some 6 GB free"))]
+    Io { doing: &'static str, path: PathBuf, source: io::Error },
+
+    #[error("{} is no source of vGPU-Unlock-patcher: it has no patch.sh", patcher.display())]
+    #[diagnostic(help("see that `rev` and `sha256` of the patcher belong to that repository"))]
+    NoScript { patcher: PathBuf },
+
+    #[error("cannot read the archive {}", path.display())]
+    #[diagnostic(help("see `vgpu identify` for what is wrong with the file"))]
+    Archive { path: PathBuf, source: zip::result::ZipError },
+
+    #[error("{} holds no file that ends in {wanted}", path.display())]
+    #[diagnostic(help("give the GRID archive for Linux with KVM, or the .run file itself"))]
+    NotInArchive { path: PathBuf, wanted: &'static str },
+
+    #[error("cannot start bash to run patch.sh")]
+    #[diagnostic(help("patch.sh needs bash, coreutils, patch, gawk, patchelf, gcc, make and zstd on PATH"))]
+    Start { source: io::Error },
+
+    #[error("patch.sh failed ({}); its last lines:\n{tail}", ended(status))]
+    #[diagnostic(help(
+        "it was given {given}. It names the versions it wants in its first lines: each branch of the patcher is for one release"
+    ))]
+    Failed { status: ExitStatus, tail: String, given: String },
+
+    #[error("patch.sh does not know {options}, ignored it and went on")]
+    #[diagnostic(help("take it out of the patcher's options, or use a branch of the patcher that has it"))]
+    UnknownOption { options: String },
+
+    #[error("patch.sh left no patched driver, though it reported no failure; its last lines:\n{tail}")]
+    #[diagnostic(help("it was given {given}; a damaged .run file ends like this, see `vgpu identify`"))]
+    NoTree { tail: String, given: String },
+
+    #[error("patch.sh left several patched drivers: {names}")]
+    #[diagnostic(help("give it one target"))]
+    SeveralTrees { names: String },
+
+    #[error("the patched driver {} has no .manifest", tree.display())]
+    #[diagnostic(help("the log of patch.sh tells what went wrong while it unpacked the driver"))]
+    NoManifest { tree: PathBuf, source: io::Error },
+
+    #[error("the .manifest of the patched driver {} names no version and no files", tree.display())]
+    #[diagnostic(help("the log of patch.sh tells what went wrong while it unpacked the driver"))]
+    EmptyManifest { tree: PathBuf },
+
+    #[error("the patched driver is version {found}, not {expected}")]
+    #[diagnostic(help(
+        "the patcher belongs to another release; a merged driver has the version of the consumer driver (`generalVersion`)"
+    ))]
+    Version { found: String, expected: String },
+
+    #[error("the patched driver {} lacks {count} of the files its .manifest names: {first}", tree.display())]
+    #[diagnostic(help(
+        "kernel/unlock missing: the patcher's source came without its git submodule; else see the log of patch.sh"
+    ))]
+    Missing { tree: PathBuf, count: usize, first: String },
+
+    #[error("patches did not apply to the driver; rejected: {files}")]
+    #[diagnostic(help("the patcher and the driver are not of one release; see the log of patch.sh"))]
+    Rejected { files: String },
+}
+
+fn ended(status: &ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => format!("ended by signal {signal}"),
+        (None, None) => "status unknown".into(),
+    }
+}
+
+fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PatchError {
+    move |source| PatchError::Io { doing, path: path.to_owned(), source }
+}
+
+/// One call of patch.sh.
+pub struct Job<'a> {
+    /// The patcher's source, submodule included. Only read.
+    pub patcher: &'a Path,
+    /// GRID archives, .run files and Windows installers the script may look for.
+    pub sources: &'a [PathBuf],
+    /// The script's arguments: options, then the target.
+    pub args: &'a [OsString],
+    /// Gets each line the script prints, as it prints it.
+    pub log: &'a mut dyn FnMut(&str),
+}
+
+/// Does this call need no driver and no directory to work in? `vcfg` and `diff2c` change the file they are given, and
+/// without a target the script tells how it is used.
+pub fn needs_no_driver(args: &[OsString]) -> bool {
+    target(args).is_none_or(|target| target == "vcfg" || target == "diff2c")
+}
+
+/// The first argument that is no option.
+fn target(args: &[OsString]) -> Option<&OsStr> {
+    args.iter().map(OsString::as_os_str).find(|arg| !arg.as_encoded_bytes().starts_with(b"--"))
+}
+
+impl Job<'_> {
+    /// Prepares `work` (an empty directory), runs patch.sh there and returns the `…-patched` directory it left.
+    /// Nothing is known about what is inside until [`check`] has seen it.
+    pub fn run(&mut self, work: &Path) -> Result<PathBuf, PatchError> {
+        let script = self.patcher.join("patch.sh");
+        if !script.is_file() {
+            return Err(PatchError::NoScript { patcher: self.patcher.to_owned() });
+        }
+        copy_writable(self.patcher, work)?;
+        for source in self.sources {
+            provide(source, work, target(self.args).unwrap_or_default())?;
+        }
+        let (status, seen) = self.call(Path::new("./patch.sh"), work)?;
+        let given = || list(names(work, ".run").into_iter().chain(names(work, ".exe")));
+        if !status.success() {
+            return Err(PatchError::Failed { status, tail: seen.tail(), given: given() });
+        }
+        if !seen.unknown.is_empty() {
+            return Err(PatchError::UnknownOption { options: list(seen.unknown) });
+        }
+        let mut trees = names(work, "-patched").into_iter().filter(|name| work.join(name).is_dir());
+        match (trees.next(), trees.next()) {
+            (Some(tree), None) => Ok(work.join(tree)),
+            (None, _) => Err(PatchError::NoTree { tail: seen.tail(), given: given() }),
+            (Some(one), Some(other)) => {
+                Err(PatchError::SeveralTrees { names: list([one, other].into_iter().chain(trees)) })
+            }
+        }
+    }
+
+    /// Runs patch.sh from where it is, in the current directory: for calls that [need no driver](needs_no_driver).
+    pub fn run_here(&mut self) -> Result<(), PatchError> {
+        let (status, seen) = self.call(&self.patcher.join("patch.sh"), Path::new("."))?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(PatchError::Failed { status, tail: seen.tail(), given: list(Vec::<String>::new()) }),
+        }
+    }
+
+    /// Runs the script to its end, both of its outputs through one pipe so that their order stays.
+    fn call(&mut self, script: &Path, directory: &Path) -> Result<(ExitStatus, Seen), PatchError> {
+        let start = |source| PatchError::Start { source };
+        let (reader, writer) = io::pipe().map_err(start)?;
+        let mut command = Command::new("bash");
+        command.arg(script).args(self.args).current_dir(directory).stdin(Stdio::null());
+        command.stdout(writer.try_clone().map_err(start)?).stderr(writer);
+        let mut child = command.spawn().map_err(start)?;
+        drop(command); // Holds the pipe's other end: without this the script's output never ends.
+        let mut seen = Seen::default();
+        let mut reader = BufReader::new(reader);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).map_err(io_error("read the output of", script))? > 0 {
+            let text = String::from_utf8_lossy(&line);
+            let text = text.trim_end();
+            (self.log)(text);
+            seen.line(text);
+            line.clear();
+        }
+        Ok((child.wait().map_err(io_error("wait for", script))?, seen))
+    }
+}
+
+/// What matters of the script's output.
+#[derive(Default)]
+struct Seen {
+    last: VecDeque<String>,
+    unknown: BTreeSet<String>,
+}
+
+impl Seen {
+    fn line(&mut self, line: &str) {
+        if let Some(option) = line.strip_prefix("Unknown option ") {
+            self.unknown.insert(option.to_owned());
+        }
+        if self.last.len() == TAIL {
+            self.last.pop_front();
+        }
+        self.last.push_back(line.to_owned());
+    }
+
+    fn tail(&self) -> String {
+        match self.last.is_empty() {
+            true => "  (it printed nothing)".into(),
+            false => self.last.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"),
+        }
+    }
+}
+
+/// Copies a directory so that its owner may write to all of it, which a copy out of the Nix store is not.
+fn copy_writable(from: &Path, to: &Path) -> Result<(), PatchError> {
+    fs::create_dir_all(to).map_err(io_error("create", to))?;
+    for entry in fs::read_dir(from).map_err(io_error("read", from))? {
+        let entry = entry.map_err(io_error("read", from))?;
+        let (source, copy) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type().map_err(io_error("read", &source))?;
+        if kind.is_dir() {
+            copy_writable(&source, &copy)?;
+        } else if kind.is_symlink() {
+            let aim = fs::read_link(&source).map_err(io_error("read", &source))?;
+            symlink(aim, &copy).map_err(io_error("create", &copy))?;
+        } else {
+            fs::copy(&source, &copy).map_err(io_error("copy", &source))?;
+            let mode = fs::metadata(&copy).map_err(io_error("read", &copy))?.permissions().mode() | 0o200;
+            fs::set_permissions(&copy, PermissionsExt::from_mode(mode)).map_err(io_error("change", &copy))?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts a driver file where patch.sh finds it: a link under the name it knows, or out of an archive what `target` needs.
+fn provide(source: &Path, work: &Path, target: &OsStr) -> Result<(), PatchError> {
+    if source.extension() == Some(OsStr::new("zip")) {
+        return unpack(source, work, target);
+    }
+    let absolute = fs::canonicalize(source).map_err(io_error("find", source))?;
+    let link = work.join(driver_name(&absolute)?);
+    match symlink(&absolute, &link) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked.map_err(io_error("create", &link)),
+    }
+}
+
+/// The name patch.sh knows a .run file by: the directory it unpacks to. The file's own name may be anything, and has a
+/// hash in front of it in the Nix store.
+fn driver_name(file: &Path) -> Result<OsString, PatchError> {
+    let mut stub = Vec::new();
+    File::open(file).and_then(|file| file.take(8192).read_to_end(&mut stub)).map_err(io_error("read", file))?;
+    let directory = stub.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"targetdir="));
+    let directory = directory.and_then(|name| std::str::from_utf8(name).ok()).map(|name| name.trim_matches('"'));
+    if let Some(name) = directory.filter(|name| name.starts_with("NVIDIA-") && !name.contains('/')) {
+        return Ok(format!("{name}.run").into());
+    }
+    let name = file.file_name().unwrap_or_default();
+    let hashed = file.parent() == Some(Path::new("/nix/store"));
+    Ok(match name.to_str().and_then(|name| name.split_once('-')) {
+        Some((_, name)) if hashed => name.into(),
+        _ => name.to_owned(),
+    })
+}
+
+/// Takes out of a GRID archive what `target` needs. Members go by name, not by folder.
+fn unpack(archive: &Path, work: &Path, target: &OsStr) -> Result<(), PatchError> {
+    let wanted = match target.to_str().unwrap_or_default() {
+        "wsys" => ".exe",
+        "grid" | "general" => "-grid.run",
+        "general-merge" => "-vgpu-kvm.run",
+        name if name.starts_with("vgpu") => "-vgpu-kvm.run",
+        _ => ".run",
+    };
+    let failed = |source| PatchError::Archive { path: archive.to_owned(), source };
+    let file = File::open(archive).map_err(io_error("open", archive))?;
+    let mut zip = zip::ZipArchive::new(BufReader::new(file)).map_err(failed)?;
+    let mut found = false;
+    for index in 0..zip.len() {
+        let mut member = zip.by_index(index).map_err(failed)?;
+        let name = member.name().map_err(failed)?.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
+        if member.is_file() && name.ends_with(wanted) && name != wanted {
+            let path = work.join(name);
+            let mut file = File::create_new(&path).map_err(io_error("create", &path))?;
+            io::copy(&mut member, &mut file).map_err(io_error("unpack", &path))?;
+            found = true;
+        }
+    }
+    match found {
+        true => Ok(()),
+        false => Err(PatchError::NotInArchive { path: archive.to_owned(), wanted }),
+    }
+}
+
+/// Checks an unpacked driver: it has a .manifest and every file that names, no patch was rejected, and the version is
+/// `expected` if one is given. Returns the version.
+pub fn check(tree: &Path, expected: Option<&str>) -> Result<String, PatchError> {
+    let path = tree.join(".manifest");
+    let text = fs::read(&path).map_err(|source| PatchError::NoManifest { tree: tree.to_owned(), source })?;
+    let text = String::from_utf8_lossy(&text);
+    let version = text.lines().nth(1).unwrap_or_default().trim().to_owned();
+    let mut files = text.lines().skip(8).filter_map(file_of_entry).peekable();
+    if version.is_empty() || files.peek().is_none() {
+        return Err(PatchError::EmptyManifest { tree: tree.to_owned() });
+    }
+    if let Some(expected) = expected.filter(|&expected| expected != version) {
+        return Err(PatchError::Version { found: version, expected: expected.to_owned() });
+    }
+    let missing: Vec<&str> = files.filter(|file| !tree.join(file).is_file()).collect();
+    if !missing.is_empty() {
+        return Err(PatchError::Missing { tree: tree.to_owned(), count: missing.len(), first: list(missing) });
+    }
+    let rejected = rejects(tree).map_err(io_error("read", tree))?;
+    match rejected.is_empty() {
+        true => Ok(version),
+        false => Err(PatchError::Rejected { files: list(rejected) }),
+    }
+}
+
+/// The file an entry of the manifest stands for; links are made by the installer and need none.
+fn file_of_entry(entry: &str) -> Option<&str> {
+    let mut fields = entry.split_whitespace();
+    let (file, _mode, kind) = (fields.next()?, fields.next()?, fields.next()?);
+    (!kind.ends_with("SYMLINK")).then_some(file)
+}
+
+/// The files patch(1) leaves for hunks that did not fit, relative to `tree`.
+fn rejects(tree: &Path) -> io::Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut directories = vec![tree.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory)? {
+            let entry = entry?;
+            let path = entry.path();
+            if entry.file_type()?.is_dir() {
+                directories.push(path);
+            } else if path.extension() == Some(OsStr::new("rej")) {
+                found.push(path.strip_prefix(tree).unwrap_or(&path).display().to_string());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The names in `directory` that end in `suffix`, sorted.
+pub fn names(directory: &Path, suffix: &str) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.ends_with(suffix))
+        .collect();
+    names.sort();
+    names
+}
+
+/// The first five, and how many more there are.
+fn list(items: impl IntoIterator<Item = impl Into<String>>) -> String {
+    let mut items: Vec<String> = items.into_iter().map(Into::into).collect();
+    let more = items.len().saturating_sub(5);
+    items.truncate(5);
+    match (items.is_empty(), more) {
+        (true, _) => "no driver".into(),
+        (false, 0) => items.join(", "),
+        (false, more) => format!("{} and {more} more", items.join(", ")),
+    }
+}
