@@ -28,6 +28,10 @@ pub enum PatchError {
     #[diagnostic(help("see that `rev` and `sha256` of the patcher belong to that repository"))]
     NoScript { patcher: PathBuf },
 
+    #[error("cannot read {}", path.display())]
+    #[diagnostic(help("give the GRID archive for Linux with KVM, or the .run file itself"))]
+    Source { path: PathBuf, source: io::Error },
+
     #[error("cannot read the archive {}", path.display())]
     #[diagnostic(help("see `vgpu identify` for what is wrong with the file"))]
     Archive { path: PathBuf, source: zip::result::ZipError },
@@ -46,8 +50,8 @@ pub enum PatchError {
     ))]
     Failed { status: ExitStatus, tail: String, given: String },
 
-    #[error("patch.sh does not know {options}, ignored it and went on")]
-    #[diagnostic(help("take it out of the patcher's options, or use a branch of the patcher that has it"))]
+    #[error("patch.sh ignored what it does not know: {options}")]
+    #[diagnostic(help("take that out of the patcher's options, or use a branch of the patcher that has it"))]
     UnknownOption { options: String },
 
     #[error("patch.sh left no patched driver, though it reported no failure; its last lines:\n{tail}")]
@@ -89,6 +93,10 @@ fn ended(status: &ExitStatus) -> String {
         (None, Some(signal)) => format!("ended by signal {signal}"),
         (None, None) => "status unknown".into(),
     }
+}
+
+fn source_error(path: &Path) -> impl FnOnce(io::Error) -> PatchError {
+    move |source| PatchError::Source { path: path.to_owned(), source }
 }
 
 fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PatchError {
@@ -232,7 +240,7 @@ fn provide(source: &Path, work: &Path, target: &OsStr) -> Result<(), PatchError>
     if source.extension() == Some(OsStr::new("zip")) {
         return unpack(source, work, target);
     }
-    let absolute = fs::canonicalize(source).map_err(io_error("find", source))?;
+    let absolute = fs::canonicalize(source).map_err(source_error(source))?;
     let link = work.join(driver_name(&absolute)?);
     match symlink(&absolute, &link) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -244,18 +252,20 @@ fn provide(source: &Path, work: &Path, target: &OsStr) -> Result<(), PatchError>
 /// hash in front of it in the Nix store.
 fn driver_name(file: &Path) -> Result<OsString, PatchError> {
     let mut stub = Vec::new();
-    File::open(file).and_then(|file| file.take(8192).read_to_end(&mut stub)).map_err(io_error("read", file))?;
+    File::open(file).and_then(|file| file.take(8192).read_to_end(&mut stub)).map_err(source_error(file))?;
     let directory = stub.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"targetdir="));
     let directory = directory.and_then(|name| std::str::from_utf8(name).ok()).map(|name| name.trim_matches('"'));
     if let Some(name) = directory.filter(|name| name.starts_with("NVIDIA-") && !name.contains('/')) {
         return Ok(format!("{name}.run").into());
     }
     let name = file.file_name().unwrap_or_default();
-    let hashed = file.parent() == Some(Path::new("/nix/store"));
-    Ok(match name.to_str().and_then(|name| name.split_once('-')) {
-        Some((_, name)) if hashed => name.into(),
-        _ => name.to_owned(),
-    })
+    Ok(name.to_str().and_then(without_store_hash).map_or_else(|| name.to_owned(), OsString::from))
+}
+
+/// `<32 letters and digits>-NAME`, as files are called in a Nix store → `NAME`.
+fn without_store_hash(name: &str) -> Option<&str> {
+    let (hash, name) = name.split_once('-')?;
+    (hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(name)
 }
 
 /// Takes out of a GRID archive what `target` needs. Members go by name, not by folder.
@@ -268,7 +278,7 @@ fn unpack(archive: &Path, work: &Path, target: &OsStr) -> Result<(), PatchError>
         _ => ".run",
     };
     let failed = |source| PatchError::Archive { path: archive.to_owned(), source };
-    let file = File::open(archive).map_err(io_error("open", archive))?;
+    let file = File::open(archive).map_err(source_error(archive))?;
     let mut zip = zip::ZipArchive::new(BufReader::new(file)).map_err(failed)?;
     let mut found = false;
     for index in 0..zip.len() {

@@ -1,0 +1,1 @@
+/* A stand-in for the source in the git submodule. */

@@ -1,0 +1,414 @@
+//! Patched drivers: `vgpu patch` with a stand-in for patch.sh that takes the same options and fails as quietly.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use assert_cmd::Command;
+use insta::assert_snapshot;
+
+const HOST: &str = "550.90.05";
+const GUEST: &str = "550.90.07";
+const GPL: [&str; 2] = ["--enable-nvidia-gpl-for-experimenting", "--force-nvidia-gpl-I-know-it-is-wrong"];
+
+/// A directory with NVIDIA's files, as small as patch.sh needs them, and the stand-in patcher, which nobody may write to.
+struct Scene {
+    dir: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let scene = Scene { dir: tempfile::tempdir().unwrap() };
+        copy(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/nix/tests/patcher/source")), &scene.path("patcher"));
+        scene.run_file("host.run", &format!("{HOST}-vgpu-kvm"), HOST, &[("libnvidia-vgpu.so", "VGX_LIB")]);
+        scene.run_file("guest.run", &format!("{GUEST}-grid"), GUEST, &[("nvidia-gridd", "UTILITY_BINARY")]);
+        scene.run_file("general.run", GUEST, GUEST, &[("libGL.so", "OPENGL_LIB")]);
+        fs::create_dir(scene.path("here")).unwrap();
+        scene
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// How the stand-in is to fail.
+    fn mode(self, mode: &str) -> Self {
+        fs::write(self.path("patcher/mode"), mode).unwrap();
+        self
+    }
+
+    /// A self-extracting driver: `NVIDIA-Linux-x86_64-<package>.run` under any name.
+    fn run_file(&self, file: &str, package: &str, version: &str, more: &[(&str, &str)]) {
+        let mut manifest = format!("NVIDIA driver\n{version}\n\nnvidia\n\n\n./kernel/\n./kernel/precompiled/\n");
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut add = |name: &str, content: &str| {
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(0o644);
+            header.set_size(content.len() as u64);
+            tar.append_data(&mut header, name, content.as_bytes()).unwrap();
+        };
+        for (name, kind) in
+            [("kernel/nvidia/nv.c", "KERNEL_MODULE_SRC"), ("kernel/nvidia/nvidia.Kbuild", "KERNEL_MODULE_SRC")]
+        {
+            manifest += &format!("{name} 0644 {kind} INHERIT_PATH_DEPTH:1 MODULE:resman\n");
+        }
+        manifest += &format!("libcuda.so 0000 CUDA_SYMLINK NATIVE / libcuda.so.{version} MODULE:gpgpu\n");
+        for (name, kind) in more {
+            manifest += &format!("{name} 0755 {kind} NATIVE MODULE:vgpu\n");
+            add(name, "a program");
+        }
+        add("kernel/nvidia/nv.c", "int nv;\n");
+        add("kernel/nvidia/nvidia.Kbuild", "NVIDIA_SOURCES += nvidia/nv.c\n");
+        add(".manifest", &manifest);
+        let stub = format!(
+            "#! /bin/sh\nskip=6\ntargetdir=NVIDIA-Linux-x86_64-{package}\n\
+             [ \"$1 $2\" = '--extract-only --target' ] && mkdir \"$3\" && tail -n +$skip \"$0\" | tar -x -C \"$3\" -f -\nexit\n"
+        );
+        fs::write(self.path(file), [stub.into_bytes(), tar.into_inner().unwrap()].concat()).unwrap();
+    }
+
+    /// A GRID archive of the host's and the guest's driver.
+    fn archive(&self) -> PathBuf {
+        let mut zip = zip::ZipWriter::new(File::create(self.path("grid.zip")).unwrap());
+        let mut add = |name: &str, content: &[u8]| {
+            zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            std::io::Write::write_all(&mut zip, content).unwrap();
+        };
+        add("Host_Drivers/NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm.run", &fs::read(self.path("host.run")).unwrap());
+        add("Guest_Drivers/NVIDIA-Linux-x86_64-550.90.07-grid.run", &fs::read(self.path("guest.run")).unwrap());
+        add("Guest_Drivers/552.74_grid_win10_win11_server2022_dch_64bit_international.exe", b"a Windows installer");
+        zip.finish().unwrap();
+        self.path("grid.zip")
+    }
+
+    /// `vgpu patch` in the directory `here`.
+    fn command(&self, sources: &[&str]) -> Command {
+        let mut command = Command::cargo_bin("vgpu").unwrap();
+        command.current_dir(self.path("here")).args(["patch", "--patcher", "../patcher"]);
+        for source in sources {
+            command.arg("--source").arg(self.path(source));
+        }
+        command
+    }
+
+    /// Patches into `here/out`, for tests of what goes wrong: the error, and that nothing is left.
+    fn refused(&self, sources: &[&str], expect: &str, arguments: &[&str]) -> String {
+        let output =
+            self.command(sources).args(["--out", "out", "--expect", expect, "--"]).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert_eq!(self.entries("here"), [""; 0], "something is left");
+        self.error(&output)
+    }
+
+    /// The error in what a command printed, without the script's own lines before it.
+    fn error(&self, output: &Output) -> String {
+        let text = String::from_utf8_lossy(&output.stderr);
+        let error = &text[text.find("error: ").unwrap_or_else(|| panic!("no error in {text}"))..];
+        // The working directory has a name of its own each time.
+        let words = error.split_inclusive([' ', '\n']).map(|word| match word.find(".vgpu-patch-") {
+            Some(_) => word.rsplit_once('/').map_or(word, |(_, name)| name),
+            None => word,
+        });
+        words.collect::<String>().replace(&self.dir.path().display().to_string(), "DIR")
+    }
+
+    fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.path(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+    }
+
+    fn entries(&self, directory: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(directory)).unwrap();
+        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// Copies a directory and takes away the right to write to the copy's files, as the Nix store does.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let copied = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &copied);
+        } else {
+            fs::copy(entry.path(), &copied).unwrap();
+            fs::set_permissions(&copied, PermissionsExt::from_mode(0o555)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn every_target_and_flag_ends_in_the_right_command_line_and_tree() {
+    let scene = Scene::new();
+    let archive = scene.archive();
+    let archive = archive.to_str().unwrap();
+    let remap: &[&str] = &[GPL[0], GPL[1], "--remap-p2v"];
+    let extra: &[&str] = &[GPL[0], GPL[1], "--remap-p2v", "--no-klogtrace", "--spoof-devid"];
+    for flags in [&[][..], &GPL, &["--remap-p2v"], remap, extra] {
+        for (target, sources, version, name, content) in [
+            ("vgpu-kvm", &["host.run"][..], HOST, "vgpu-kvm", &["libnvidia-vgpu.so"][..]),
+            ("vgpu-kvm", &[archive], HOST, "vgpu-kvm", &["libnvidia-vgpu.so"]),
+            ("grid", &["guest.run"], GUEST, "grid", &["nvidia-gridd"]),
+            ("grid", &[archive], GUEST, "grid", &["nvidia-gridd"]),
+            ("general-merge", &["host.run", "general.run"], GUEST, "merged", &["libnvidia-vgpu.so", "libGL.so"]),
+            ("general-merge", &[archive, "general.run"], GUEST, "merged", &["libnvidia-vgpu.so", "libGL.so"]),
+        ] {
+            let out = format!("here/{name}");
+            let mut command = scene.command(sources);
+            command.args(["--out", name, "--expect", version, "--"]).args(flags).arg(target);
+            command.assert().success().stdout(format!("{name}\n"));
+            assert_eq!(
+                scene.read(&format!("{out}/command-line")).split_whitespace().collect::<Vec<_>>(),
+                [flags, &[target]].concat()
+            );
+            assert!(scene.read(&format!("{out}/.manifest")).contains(&format!("\n{version}\n")));
+            for file in [content, &["kernel/unlock/hooks.c", "kernel/unlock/blob.diff"]].concat() {
+                assert!(scene.path(&format!("{out}/{file}")).is_file(), "{target} from {sources:?} lacks {file}");
+            }
+            assert!(scene.read(&format!("{out}/kernel/nvidia/nvidia.Kbuild")).contains("unlock/hooks.c"));
+            assert_eq!(scene.entries("here"), [name], "the directory it worked in is still there");
+            fs::remove_dir_all(scene.path(&out)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_patcher_itself_stays_as_it_is() {
+    let scene = Scene::new();
+    let before = (scene.entries("patcher"), scene.read("patcher/patches/kbuild.patch"));
+    scene.command(&["host.run"]).args(["--", "vgpu-kvm"]).assert().success();
+    assert_eq!((scene.entries("patcher"), scene.read("patcher/patches/kbuild.patch")), before);
+    assert_eq!(scene.entries("patcher/patches"), ["kbuild.patch"]);
+}
+
+#[test]
+fn a_failing_script_shows_its_last_thirty_lines() {
+    let scene = Scene::new().mode("die");
+    let error = scene.refused(&["host.run"], HOST, &["vgpu-kvm"]);
+    assert!(!error.contains("line 11\n") && error.contains("  line 12\n  line 13\n"), "{error}");
+    assert!(error.contains("  line 40\n  blobpatch failed: expected 0F got 10 instead\nhelp: "), "{error}");
+}
+
+#[test]
+fn scripts_that_end_early_are_errors() {
+    assert_snapshot!(Scene::new().mode("signal").refused(&["host.run"], HOST, &["vgpu-kvm"]), @r"
+        error: cannot patch the driver
+        cause: patch.sh failed (ended by signal 9); its last lines:
+          (it printed nothing)
+        help: it was given NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm.run. It names the versions it wants in its first lines: each branch of the patcher is for one release
+        ");
+    assert_snapshot!(Scene::new().mode("no-tree").refused(&["host.run"], HOST, &["vgpu-kvm"]), @r"
+        error: cannot patch the driver
+        cause: patch.sh left no patched driver, though it reported no failure; its last lines:
+          (it printed nothing)
+        help: it was given NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm.run; a damaged .run file ends like this, see `vgpu identify`
+        ");
+}
+
+#[test]
+fn a_driver_the_script_does_not_know_is_an_error() {
+    let scene = Scene::new();
+    scene.run_file("host.run", "535.161.05-vgpu-kvm", "535.161.05", &[]);
+    assert_snapshot!(scene.refused(&["host.run"], "535.161.05", &["vgpu-kvm"]), @r"
+        error: cannot patch the driver
+        cause: patch.sh failed (exit status 1); its last lines:
+          package NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm.run not found
+        help: it was given NVIDIA-Linux-x86_64-535.161.05-vgpu-kvm.run. It names the versions it wants in its first lines: each branch of the patcher is for one release
+        ");
+}
+
+#[test]
+fn a_damaged_run_file_is_an_error_though_the_script_goes_on() {
+    let scene = Scene::new();
+    let run = fs::read(scene.path("host.run")).unwrap();
+    fs::write(scene.path("host.run"), &run[..700]).unwrap();
+    let error = scene.refused(&["host.run"], HOST, &["vgpu-kvm"]);
+    assert!(
+        error.contains("cause: the patched driver NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm-patched has no .manifest"),
+        "{error}"
+    );
+}
+
+#[test]
+fn unknown_options_and_targets_are_errors() {
+    let scene = Scene::new();
+    assert_snapshot!(scene.refused(&["host.run"], HOST, &["--remap-p2w", "--no-klogtrace", "--fast", "vgpu-kvm"]), @r"
+        error: cannot patch the driver
+        cause: patch.sh ignored what it does not know: --fast, --remap-p2w
+        help: take that out of the patcher's options, or use a branch of the patcher that has it
+        ");
+    assert_snapshot!(scene.refused(&["host.run"], HOST, &["unlock"]), @r"
+        error: cannot patch the driver
+        cause: patch.sh failed (exit status 1); its last lines:
+          Usage: ./patch.sh [options] <vgpu-kvm | grid | general | wsys | grid-merge | general-merge | vcfg>
+        help: it was given NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm.run. It names the versions it wants in its first lines: each branch of the patcher is for one release
+        ");
+}
+
+#[test]
+fn the_tree_is_checked() {
+    let refused = |mode| Scene::new().mode(mode).refused(&["host.run"], HOST, &["vgpu-kvm"]);
+    assert_snapshot!(refused("no-manifest"), @r"
+        error: cannot patch the driver
+        cause: the patched driver NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm-patched has no .manifest
+        cause: No such file or directory (os error 2)
+        help: the log of patch.sh tells what went wrong while it unpacked the driver
+        ");
+    assert_snapshot!(refused("empty-manifest"), @r"
+        error: cannot patch the driver
+        cause: the .manifest of the patched driver NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm-patched names no version and no files
+        help: the log of patch.sh tells what went wrong while it unpacked the driver
+        ");
+    assert_snapshot!(refused("missing-file"), @r"
+        error: cannot patch the driver
+        cause: the patched driver NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm-patched lacks 1 of the files its .manifest names: kernel/nvidia/nv.c
+        help: kernel/unlock missing: the patcher's source came without its git submodule; else see the log of patch.sh
+        ");
+    assert_snapshot!(refused("other-version"), @r"
+        error: cannot patch the driver
+        cause: the patched driver is version 1.2.3, not 550.90.05
+        help: the patcher belongs to another release; a merged driver has the version of the consumer driver (`generalVersion`)
+        ");
+    assert_snapshot!(refused("two-trees"), @r"
+        error: cannot patch the driver
+        cause: patch.sh left several patched drivers: NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm-patched, another-patched
+        help: give it one target
+        ");
+}
+
+#[test]
+fn a_rejected_patch_is_an_error() {
+    let scene = Scene::new();
+    let patch = scene.path("patcher/patches/kbuild.patch");
+    fs::set_permissions(&patch, PermissionsExt::from_mode(0o644)).unwrap();
+    let hunk = "--- a/kernel/nvidia/nvidia.Kbuild\n+++ b/kernel/nvidia/nvidia.Kbuild\n@@ -1 +1 @@\n-OTHER = line\n+NEW = line\n";
+    fs::write(&patch, hunk).unwrap();
+    assert_snapshot!(scene.refused(&["host.run"], HOST, &["vgpu-kvm"]), @r"
+        error: cannot patch the driver
+        cause: patches did not apply to the driver; rejected: kernel/nvidia/nvidia.Kbuild.rej
+        help: the patcher and the driver are not of one release; see the log of patch.sh
+        ");
+}
+
+#[test]
+fn a_missing_submodule_is_an_error() {
+    let scene = Scene::new();
+    fs::remove_file(scene.path("patcher/unlock/hooks.c")).unwrap();
+    assert_snapshot!(scene.refused(&["host.run"], HOST, &["vgpu-kvm"]), @r"
+        error: cannot patch the driver
+        cause: the patched driver NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm-patched lacks 1 of the files its .manifest names: kernel/unlock/hooks.c
+        help: kernel/unlock missing: the patcher's source came without its git submodule; else see the log of patch.sh
+        ");
+}
+
+#[test]
+fn wrong_inputs_are_named() {
+    let scene = Scene::new();
+    assert_snapshot!(scene.refused(&["nothing.run"], HOST, &["vgpu-kvm"]), @r"
+        error: cannot patch the driver
+        cause: cannot read DIR/nothing.run
+        cause: No such file or directory (os error 2)
+        help: give the GRID archive for Linux with KVM, or the .run file itself
+        ");
+    fs::write(scene.path("broken.zip"), "PK, but no archive").unwrap();
+    assert_snapshot!(scene.refused(&["broken.zip"], HOST, &["vgpu-kvm"]), @r"
+        error: cannot patch the driver
+        cause: cannot read the archive DIR/broken.zip
+        cause: invalid Zip archive: Could not find EOCD
+        help: see `vgpu identify` for what is wrong with the file
+        ");
+    let mut zip = zip::ZipWriter::new(File::create(scene.path("other.zip")).unwrap());
+    zip.start_file("readme.pdf", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.finish().unwrap();
+    assert_snapshot!(scene.refused(&["other.zip"], HOST, &["vgpu-kvm"]), @r"
+        error: cannot patch the driver
+        cause: DIR/other.zip holds no file that ends in -vgpu-kvm.run
+        help: give the GRID archive for Linux with KVM, or the .run file itself
+        ");
+    fs::remove_file(scene.path("patcher/patch.sh")).unwrap();
+    assert_snapshot!(scene.refused(&["host.run"], HOST, &["vgpu-kvm"]), @r"
+        error: cannot patch the driver
+        cause: DIR/patcher is no source of vGPU-Unlock-patcher: it has no patch.sh
+        help: see that `rev` and `sha256` of the patcher belong to that repository
+        ");
+}
+
+#[test]
+fn an_existing_output_stays() {
+    let scene = Scene::new();
+    fs::create_dir(scene.path("here/out")).unwrap();
+    let output = scene.command(&["host.run"]).args(["--out", "out", "--", "vgpu-kvm"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_snapshot!(scene.error(&output), @r"
+        error: cannot patch the driver
+        cause: out exists already
+        help: name a directory that does not exist
+        ");
+    assert_eq!(scene.entries("here/out"), [""; 0]);
+}
+
+#[test]
+fn results_stay_in_the_current_directory_and_replace_older_ones() {
+    let scene = Scene::new();
+    fs::copy(scene.path("host.run"), scene.path("here/found-by-itself.run")).unwrap();
+    for _ in 0..2 {
+        let mut command = scene.command(&["general.run"]);
+        command.args(["--", "--repack", "general-merge"]).assert().success();
+        assert_eq!(
+            scene.entries("here"),
+            [
+                "NVIDIA-Linux-x86_64-550.90.07-merged-vgpu-kvm-patched",
+                "NVIDIA-Linux-x86_64-550.90.07-merged-vgpu-kvm-patched.run",
+                "found-by-itself.run"
+            ]
+        );
+    }
+}
+
+#[test]
+fn windows_drivers_are_signed_with_the_certificate_of_an_earlier_run() {
+    let scene = Scene::new();
+    scene.archive();
+    let tools = scene.path("tools");
+    fs::create_dir(&tools).unwrap();
+    for tool in ["7z", "msexpand", "osslsigncode"] {
+        fs::write(tools.join(tool), "#!/bin/sh\n").unwrap();
+        fs::set_permissions(tools.join(tool), PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    let wsys = |options: &[&str]| {
+        scene.command(&["grid.zip"]).env("PATH", &path).arg("--").args(options).arg("wsys").output().unwrap()
+    };
+    let output = wsys(&[]);
+    assert_eq!(output.status.code(), Some(1), "no certificate yet");
+    assert!(scene.error(&output).contains("  testsign certificate missing, try with --create-cert option"));
+    for options in [&["--create-cert"][..], &[], &["--create-cert"]] {
+        assert!(wsys(options).status.success());
+        assert_eq!(scene.entries("here"), ["NVIDIA-Windows-x86_64-552.74-patched", "wtestsign"]);
+        assert_eq!(scene.read("here/wtestsign/wsys-test-cert.pfx"), "test certificate\n");
+        assert_eq!(scene.read("here/NVIDIA-Windows-x86_64-552.74-patched/nvlddmkm.sys"), "a Windows installer");
+        fs::remove_dir_all(scene.path("here/NVIDIA-Windows-x86_64-552.74-patched")).unwrap();
+    }
+}
+
+#[test]
+fn vcfg_changes_the_file_it_is_given_where_that_is() {
+    let scene = Scene::new();
+    fs::write(scene.path("here/vgpuConfig.xml"), "<vgpuconfig/>\n").unwrap();
+    let vcfg = ["--", "vcfg", "vgpuConfig.xml", "0x1E30", "0x12BA", "0x1E84", "0x0000"];
+    scene.command(&["host.run"]).args(vcfg).assert().success();
+    assert_eq!(scene.read("here/vgpuConfig.xml"), "<vgpuconfig/>\n<!-- 0x1E30:0x12BA -> 0x1E84:0x0000 -->\n");
+    let output = scene.command(&[]).args(["--", "vcfg", "none.xml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(scene.error(&output).contains("  Usage: "));
+}
+
+#[test]
+fn without_a_target_the_script_tells_how_it_is_used() {
+    let scene = Scene::new();
+    let output = scene.command(&["host.run"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(scene.error(&output).contains("[options] <vgpu-kvm | grid | general"));
+}
