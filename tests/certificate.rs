@@ -6,29 +6,10 @@ use assert_cmd::Command;
 use insta::assert_snapshot;
 
 /// Self-signed, 2024 to the end of 9999.
-const GOOD: &str = "-----BEGIN CERTIFICATE-----
-MIIBaTCCAQ+gAwIBAgIBATAKBggqhkjOPQQDAjAjMSEwHwYDVQQDDBhMaWNlbmNl
-IHNlcnZlciBmb3IgdGVzdHMwIBcNMjQwMTAxMDAwMDAwWhgPOTk5OTEyMzEyMzU5
-NTlaMCMxITAfBgNVBAMMGExpY2VuY2Ugc2VydmVyIGZvciB0ZXN0czBZMBMGByqG
-SM49AgEGCCqGSM49AwEHA0IABEd/GgXprCpj8aNE66BXjsc7uH32t9/UWl5AqARq
-XD37IhpZGeqVbPltkYQzvMBfYX+MXrzPK+NszrLd21NtvBejMjAwMA8GA1UdEwEB
-/wQFMAMBAf8wHQYDVR0OBBYEFL7RSjUQPWl2ip0OkdzWYjhXG7MMMAoGCCqGSM49
-BAMCA0gAMEUCIQDGwUvX2NefBKaYVx2+/LlgPCmgT+v0NtyExVEi6qtA2AIget4Z
-7chIa6faC2L595NN8fMVHp1A7MFljqbdl1w1b/c=
------END CERTIFICATE-----
-";
+const GOOD: &str = include_str!("certificates/good.pem");
 
 /// Self-signed, expired on 2021-01-01.
-const EXPIRED: &str = "-----BEGIN CERTIFICATE-----
-MIIBRDCB66ADAgECAgEBMAoGCCqGSM49BAMCMBIxEDAOBgNVBAMMB0V4cGlyZWQw
-HhcNMjAwMTAxMDAwMDAwWhcNMjEwMTAxMDAwMDAwWjASMRAwDgYDVQQDDAdFeHBp
-cmVkMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAER38aBemsKmPxo0TroFeOxzu4
-ffa339RaXkCoBGpcPfsiGlkZ6pVs+W2RhDO8wF9hf4xevM8r42zOst3bU228F6My
-MDAwDwYDVR0TAQH/BAUwAwEB/zAdBgNVHQ4EFgQUvtFKNRA9aXaKnQ6R3NZiOFcb
-swwwCgYIKoZIzj0EAwIDSAAwRQIgSxU4F71Y115tKkJ8XfnO/WcYzpvzFGDJUy1l
-JUktgDUCIQDl1GiQLdlNk/yZT7omXlQRGtWITxqhehI1kbNHl9JU1A==
------END CERTIFICATE-----
-";
+const EXPIRED: &str = include_str!("certificates/expired.pem");
 
 /// A PEM block of any other kind; what is inside does not matter.
 fn block(label: &str) -> String {

@@ -1,0 +1,218 @@
+//! The Nix packages around the patchers, built for real by nix-build in a store of the test's own.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::scene::Scene;
+
+const GOOD: &str = include_str!("../certificates/good.pem");
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// A Nix store in a directory of its own, beside the files of a [`Scene`].
+struct Store {
+    scene: Scene,
+}
+
+impl Drop for Store {
+    /// Nix takes away the right to write, which removing needs.
+    fn drop(&mut self) {
+        let _ = Command::new("chmod").args(["-R", "u+w"]).arg(self.scene.path("nix")).status();
+    }
+}
+
+impl Store {
+    /// Nothing, and a word about it, on a machine without Nix.
+    fn new() -> Option<Self> {
+        let lib = Command::new("nix-instantiate").args(["--eval", "-E", "(import <nixpkgs/lib>).version"]).output();
+        if !lib.is_ok_and(|output| output.status.success()) {
+            let reason = "no nix-build with <nixpkgs/lib> here";
+            assert!(std::env::var_os("VGPU_REQUIRE_NIX").is_none_or(|value| value != "1"), "{reason}");
+            eprintln!("SKIPPED: {reason}");
+            return None;
+        }
+        let scene = Scene::new();
+        scene.archive();
+        fs::write(scene.path("windows.exe"), "a Windows installer").unwrap();
+        for directory in ["", "here"] {
+            fs::set_permissions(scene.path(directory), PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        Some(Store { scene })
+    }
+
+    fn nix(&self, program: &str, arguments: &[&str], expression: &str) -> Output {
+        let expression = format!(
+            "with import {ROOT}/nix/tests/patcher {{ vgpu = \"{}\"; drivers = {}; source = {}; }}; {expression}",
+            assert_cmd::cargo::cargo_bin!("vgpu").display(),
+            self.scene.path("").display().to_string().trim_end_matches('/'),
+            self.scene.path("patcher").display(),
+        );
+        let mut command = Command::new(program);
+        for (variable, directory) in [
+            ("NIX_STORE_DIR", "store"),
+            ("NIX_STATE_DIR", "state"),
+            ("NIX_LOG_DIR", "log"),
+            ("NIX_LOCALSTATE_DIR", "local"),
+        ] {
+            command.env(variable, self.scene.path("nix").join(directory));
+        }
+        for (option, value) in [("sandbox", "false"), ("substitute", "false"), ("build-users-group", "")] {
+            command.args(["--option", option, value]);
+        }
+        command
+            .env_remove("NIX_REMOTE")
+            .current_dir(self.scene.path("here"))
+            .args(["-E", &expression])
+            .output()
+            .unwrap()
+    }
+
+    /// Builds what an expression over nix/tests/patcher describes.
+    fn build(&self, expression: &str) -> PathBuf {
+        let output = self.nix("nix-build", &[], expression);
+        assert!(output.status.success(), "{expression}: {}", String::from_utf8_lossy(&output.stderr));
+        let _ = fs::remove_file(self.scene.path("here/result"));
+        String::from_utf8(output.stdout).unwrap().trim().into()
+    }
+
+    /// The log of a build that must fail.
+    fn broken(&self, expression: &str) -> String {
+        let output = self.nix("nix-build", &[], expression);
+        assert!(!output.status.success(), "{expression} was built");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// What evaluating an expression says, error or result.
+    fn evaluate(&self, expression: &str) -> String {
+        let output = self.nix("nix-instantiate", &["--eval"], expression);
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    }
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path.as_ref()).unwrap_or_else(|error| panic!("{}: {error}", path.as_ref().display()))
+}
+
+#[test]
+fn patched_drivers_are_built_from_archives_and_run_files() {
+    let Some(store) = Store::new() else { return };
+    let flags = r#"[ "--enable-nvidia-gpl-for-experimenting" "--remap-p2v" "--no-klogtrace" ]"#;
+    for (file, role, target, version, member) in [
+        ("grid.zip", "host", "vgpu-kvm", "550.90.05", "libnvidia-vgpu.so"),
+        ("host.run", "host", "general-merge", "550.90.07", "libGL.so"),
+        ("grid.zip", "guest", "grid", "550.90.07", "nvidia-gridd"),
+    ] {
+        let tree = store.build(&format!(
+            r#"patched {{ file = "{file}"; role = "{role}"; target = "{target}"; extraFlags = {flags}; }}"#
+        ));
+        assert!(tree.to_str().unwrap().ends_with(&format!("nvidia-vgpu-{role}-patched-{version}")));
+        assert_eq!(
+            read(tree.join("command-line")),
+            format!("--enable-nvidia-gpl-for-experimenting --remap-p2v --no-klogtrace {target}\n")
+        );
+        assert!(read(tree.join(".manifest")).contains(&format!("\n{version}\n")));
+        for file in [member, "kernel/unlock/hooks.c"] {
+            assert!(tree.join(file).is_file(), "{target} lacks {file}");
+        }
+    }
+}
+
+#[test]
+fn failures_of_the_script_fail_the_build() {
+    let Some(store) = Store::new() else { return };
+    let driver = r#"patched { file = "host.run"; role = "host"; target = "vgpu-kvm"; }"#;
+    for (mode, message) in [
+        ("die", "  blobpatch failed: expected 0F got 10 instead"),
+        ("no-tree", "cause: patch.sh left no patched driver"),
+        ("missing-file", "lacks 1 of the files its .manifest names: kernel/nvidia/nv.c"),
+        ("other-version", "cause: the patched driver is version 1.2.3, not 550.90.05"),
+    ] {
+        fs::write(store.scene.path("patcher/mode"), mode).unwrap();
+        let log = store.broken(driver);
+        assert!(log.contains(message), "{mode}: {log}");
+    }
+    fs::remove_file(store.scene.path("patcher/mode")).unwrap();
+    fs::remove_file(store.scene.path("patcher/unlock/hooks.c")).unwrap();
+    assert!(store.broken(driver).contains("came without its git submodule unlock"));
+}
+
+#[test]
+fn a_patcher_is_described_as_the_readme_says_and_can_be_overridden() {
+    let Some(store) = Store::new() else { return };
+    let described = |change: &str| store.evaluate(&format!("(mkVgpuPatcher ({change}) {{ }}).version"));
+    let seen = described(r#"removeAttrs attributes [ "rev" ] // { generalVerison = ""; }"#);
+    assert!(seen.contains("`rev` missing; `generalVerison` not known"), "{seen}");
+    assert!(described(r#"removeAttrs attributes [ "gridVersion" ]"#).contains("`gridVersion` missing"));
+    let elsewhere = r#"removeAttrs attributes [ "gridVersion" ] // { vgpuUrl = "https://example.org"; }"#;
+    assert_eq!(described(elsewhere), "\"550.90\"\n");
+    let changed = store
+        .build(r#"(patcher.override { version = "mine"; }).overrideAttrs (_: { buildCommand = "cp -r $src $out"; })"#);
+    assert!(changed.to_str().unwrap().ends_with("vgpu-unlock-patcher-mine"));
+    assert!(changed.join("patch.sh").is_file());
+}
+
+#[test]
+fn nvidia_vup_works_in_any_directory_for_a_user_without_rights() {
+    let Some(store) = Store::new() else { return };
+    let here = store.scene.path("here");
+    let as_user = |program: PathBuf, arguments: &[&str]| {
+        let root = rustix::process::getuid().is_root();
+        let mut command = Command::new(if root { "setpriv".into() } else { program.clone() });
+        if root {
+            std::os::unix::fs::chown(&here, Some(65534), Some(65534)).unwrap();
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(&program);
+        }
+        command.args(arguments).current_dir(&here).env("HOME", "/nonexistent").output().unwrap()
+    };
+    for (file, targets) in [
+        // The archive has the guests' drivers in it; beside a .run file they are fetched.
+        ("grid.zip", ["general-merge", "grid", "vgpu-kvm"]),
+        ("host.run", ["general", "grid", "vgpu-kvm"]),
+    ] {
+        let command = store.build(&format!("command {file:?}")).join("bin/nvidia-vup");
+        for target in targets {
+            let output = as_user(command.clone(), &["--no-klogtrace", target]);
+            assert!(output.status.success(), "{target}: {}", String::from_utf8_lossy(&output.stderr));
+            let tree = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
+            assert_eq!(read(tree.join("command-line")), format!("--no-klogtrace {target}\n"));
+            assert_eq!(tree.parent(), Some(here.as_path()));
+            let owner = |path: &Path| fs::metadata(path).unwrap().uid();
+            assert_eq!(owner(&tree), owner(&here), "made by the user");
+            fs::remove_dir_all(tree).unwrap();
+        }
+        let output = as_user(command.clone(), &["--create-cert", "wsys"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(store.scene.entries("here"), ["NVIDIA-Windows-x86_64-552.74-patched", "wtestsign"]);
+        fs::remove_dir_all(here.join("wtestsign")).unwrap();
+        fs::remove_dir_all(here.join("NVIDIA-Windows-x86_64-552.74-patched")).unwrap();
+    }
+}
+
+#[test]
+fn nvidia_gridd_gets_a_good_certificate_and_no_other() {
+    let Some(store) = Store::new() else { return };
+    let gridd = |certificate: &str, tool: &str| format!("gridd {{ certificate = {certificate}; tool = \"{tool}\"; }}");
+    let insert = r#"cat \"$4\" >> \"$2\""#;
+    let file = store.scene.path("root.pem");
+    let path = file.display();
+    fs::write(&file, GOOD).unwrap();
+    // A path, a string outside the store, and one inside.
+    for certificate in [format!("{path}"), format!("\"{path}\""), format!("\"${{{path}}}\"")] {
+        let built = store.build(&gridd(&certificate, insert));
+        assert!(read(built.join("bin/nvidia-gridd")).ends_with(GOOD));
+        assert_eq!(fs::metadata(built.join("bin/nvidia-gridd")).unwrap().permissions().mode() & 0o111, 0o111);
+    }
+    let log = store.broken(&gridd(&format!("{path}"), "true"));
+    assert!(log.contains("error: gridd-unlock-patcher changed nothing in nvidia-gridd 570.124.03"), "{log}");
+    fs::write(&file, format!("{GOOD}-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")).unwrap();
+    assert!(
+        store.broken(&gridd(&format!("{path}"), insert)).contains("root-certificate.pem holds a key (PRIVATE KEY)")
+    );
+    fs::write(&file, "<html></html>").unwrap();
+    assert!(
+        store.broken(&gridd(&format!("{path}"), insert)).contains("holds a web page in place of a PEM certificate")
+    );
+    fs::remove_file(&file).unwrap();
+    assert!(store.broken(&gridd(&format!("{path}"), insert)).contains("root.pem"));
+}
