@@ -54,15 +54,16 @@ fn patch(args: &Args) -> Result<()> {
     }
     let patcher = fs::canonicalize(&args.patcher).map_err(io_error("find the patcher", &args.patcher))?;
     let here = env::current_dir().map_err(io_error("find", Path::new(".")))?;
-    let sources = sources(args, &here);
     let mut log = |line: &str| output::relay(line);
-    let mut job = Job { patcher: &patcher, sources: &sources, args: &args.script, log: &mut log };
+    let mut job = Job { patcher: &patcher, sources: &args.sources, args: &args.script, log: &mut log };
     if patched::needs_no_driver(&args.script) {
         return Ok(job.run_here()?);
     }
     let work = tempfile::Builder::new().prefix(".vgpu-patch-").tempdir_in(&here).map_err(io_error("work in", &here))?;
     output::remove_when_interrupted(work.path());
-    lend_certificate(&here, work.path())?;
+    if args.out.is_none() {
+        lend(&here, work.path())?;
+    }
     let tree = job.run(work.path())?;
     // The one result that is no unpacked Linux driver, and has no manifest.
     if !tree.to_string_lossy().contains("NVIDIA-Windows-") {
@@ -74,20 +75,12 @@ fn patch(args: &Args) -> Result<()> {
     }
 }
 
-/// The files named by the user, and for results that stay in the current directory also the drivers there.
-fn sources(args: &Args, here: &Path) -> Vec<PathBuf> {
-    let mut sources = args.sources.clone();
-    if args.out.is_none() {
-        sources.extend([".run", ".exe"].iter().flat_map(|end| patched::names(here, end)).map(|name| here.join(name)));
-    }
-    sources
-}
-
-/// Windows drivers are signed with a certificate that patch.sh made in an earlier run (`--create-cert`).
-fn lend_certificate(here: &Path, work: &Path) -> Result<()> {
-    let (made, link) = (here.join(CERTIFICATE), work.join(CERTIFICATE));
-    if made.is_dir() {
-        symlink(&made, &link).map_err(io_error("create", &link))?;
+/// Links what an ordinary run of patch.sh in `here` would find there: drivers under the names it knows, and the
+/// certificate that Windows drivers are signed with, made in an earlier run (`--create-cert`).
+fn lend(here: &Path, work: &Path) -> Result<()> {
+    let drivers = [".run", ".exe"].iter().flat_map(|end| patched::names(here, end));
+    for name in drivers.chain([CERTIFICATE.to_owned()]).filter(|name| here.join(name).exists()) {
+        symlink(here.join(&name), work.join(&name)).map_err(io_error("create", &work.join(&name)))?;
     }
     Ok(())
 }

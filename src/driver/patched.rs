@@ -14,6 +14,13 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
+use super::Role;
+use super::manifest::{self, Manifest};
+use crate::archive;
+use crate::archive::grid::Grid;
+use crate::archive::kind::Kind;
+use crate::archive::makeself::{Header, LONGEST_SCRIPT};
+
 /// How many of the script's last lines an error repeats.
 const TAIL: usize = 30;
 
@@ -28,17 +35,13 @@ pub enum PatchError {
     #[diagnostic(help("see that `rev` and `sha256` of the patcher belong to that repository"))]
     NoScript { patcher: PathBuf },
 
-    #[error("cannot read {}", path.display())]
+    #[error("cannot use {} as a driver for patch.sh", path.display())]
     #[diagnostic(help("give the GRID archive for Linux with KVM, or the .run file itself"))]
     Source { path: PathBuf, source: io::Error },
 
-    #[error("cannot read the archive {}", path.display())]
-    #[diagnostic(help("see `vgpu identify` for what is wrong with the file"))]
-    Archive { path: PathBuf, source: zip::result::ZipError },
-
-    #[error("{} holds no file that ends in {wanted}", path.display())]
-    #[diagnostic(help("give the GRID archive for Linux with KVM, or the .run file itself"))]
-    NotInArchive { path: PathBuf, wanted: &'static str },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Archive(#[from] archive::Error),
 
     #[error("cannot start bash to run patch.sh")]
     #[diagnostic(help("patch.sh needs bash, coreutils, patch, gawk, patchelf, gcc, make and zstd on PATH"))]
@@ -66,9 +69,9 @@ pub enum PatchError {
     #[diagnostic(help("the log of patch.sh tells what went wrong while it unpacked the driver"))]
     NoManifest { tree: PathBuf, source: io::Error },
 
-    #[error("the .manifest of the patched driver {} names no version and no files", tree.display())]
+    #[error("the .manifest of the patched driver {} is damaged: {problem}", tree.display())]
     #[diagnostic(help("the log of patch.sh tells what went wrong while it unpacked the driver"))]
-    EmptyManifest { tree: PathBuf },
+    Manifest { tree: PathBuf, problem: String },
 
     #[error("the patched driver is version {found}, not {expected}")]
     #[diagnostic(help(
@@ -237,81 +240,80 @@ fn copy_writable(from: &Path, to: &Path) -> Result<(), PatchError> {
 
 /// Puts a driver file where patch.sh finds it: a link under the name it knows, or out of an archive what `target` needs.
 fn provide(source: &Path, work: &Path, target: &OsStr) -> Result<(), PatchError> {
-    if source.extension() == Some(OsStr::new("zip")) {
-        return unpack(source, work, target);
-    }
-    let absolute = fs::canonicalize(source).map_err(source_error(source))?;
-    let link = work.join(driver_name(&absolute)?);
-    match symlink(&absolute, &link) {
+    let name = match Kind::of_file(source)? {
+        Kind::Zip => return unpack(source, work, target),
+        Kind::Script => run_name(source)?,
+        Kind::WindowsProgram => file_name(source),
+        kind => return Err(archive::Error::NotADriver { path: source.to_owned(), kind }.into()),
+    };
+    let source = fs::canonicalize(source).map_err(source_error(source))?;
+    let link = work.join(name);
+    match symlink(source, &link) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         linked => linked.map_err(io_error("create", &link)),
     }
 }
 
-/// The name patch.sh knows a .run file by: the directory it unpacks to. The file's own name may be anything, and has a
-/// hash in front of it in the Nix store.
-fn driver_name(file: &Path) -> Result<OsString, PatchError> {
-    let mut stub = Vec::new();
-    File::open(file).and_then(|file| file.take(8192).read_to_end(&mut stub)).map_err(source_error(file))?;
-    let directory = stub.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"targetdir="));
-    let directory = directory.and_then(|name| std::str::from_utf8(name).ok()).map(|name| name.trim_matches('"'));
-    if let Some(name) = directory.filter(|name| name.starts_with("NVIDIA-") && !name.contains('/')) {
-        return Ok(format!("{name}.run").into());
+/// The name patch.sh knows a .run file by: the directory it unpacks to. The file's own may be any.
+fn run_name(file: &Path) -> Result<String, PatchError> {
+    let mut start = Vec::new();
+    let read = File::open(file).and_then(|file| file.take(LONGEST_SCRIPT as u64).read_to_end(&mut start));
+    read.map_err(source_error(file))?;
+    let header = Header::parse(&start).map_err(|problem| archive::Error::Header { path: file.to_owned(), problem })?;
+    let plain = |name: &String| !name.contains(['/', '\0']) && name.starts_with("NVIDIA-");
+    Ok(header.target.filter(plain).map_or_else(|| file_name(file), |target| format!("{target}.run")))
+}
+
+/// The name of a file, without the hash that files in a Nix store have in front of it (32 letters and digits).
+fn file_name(file: &Path) -> String {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    match name.split_once('-') {
+        Some((hash, name)) if hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_alphanumeric()) => name.into(),
+        _ => name.into(),
     }
-    let name = file.file_name().unwrap_or_default();
-    Ok(name.to_str().and_then(without_store_hash).map_or_else(|| name.to_owned(), OsString::from))
 }
 
-/// `<32 letters and digits>-NAME`, as files are called in a Nix store → `NAME`.
-fn without_store_hash(name: &str) -> Option<&str> {
-    let (hash, name) = name.split_once('-')?;
-    (hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(name)
-}
-
-/// Takes out of a GRID archive what `target` needs. Members go by name, not by folder.
+/// Takes out of a GRID archive what `target` needs: an archive has drivers for hosts, Linux guests and Windows guests.
 fn unpack(archive: &Path, work: &Path, target: &OsStr) -> Result<(), PatchError> {
-    let wanted = match target.to_str().unwrap_or_default() {
-        "wsys" => ".exe",
-        "grid" | "general" => "-grid.run",
-        "general-merge" => "-vgpu-kvm.run",
-        name if name.starts_with("vgpu") => "-vgpu-kvm.run",
-        _ => ".run",
+    let mut grid = Grid::open(archive)?;
+    let needed = match target.to_str().unwrap_or_default() {
+        "wsys" => vec![grid.windows()],
+        "grid" | "general" => vec![grid.driver(Role::Guest)?],
+        "grid-merge" => vec![grid.driver(Role::Guest)?, grid.driver(Role::Host)?],
+        _ => vec![grid.driver(Role::Host)?],
     };
-    let failed = |source| PatchError::Archive { path: archive.to_owned(), source };
-    let file = File::open(archive).map_err(source_error(archive))?;
-    let mut zip = zip::ZipArchive::new(BufReader::new(file)).map_err(failed)?;
-    let mut found = false;
-    for index in 0..zip.len() {
-        let mut member = zip.by_index(index).map_err(failed)?;
-        let name = member.name().map_err(failed)?.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
-        if member.is_file() && name.ends_with(wanted) && name != wanted {
-            let path = work.join(name);
+    for driver in needed {
+        let driver = driver.ok_or_else(|| archive::Error::NoDriver {
+            path: archive.to_owned(),
+            wanted: target.to_string_lossy().into_owned(),
+            found: "give the GRID archive for Linux with KVM, or the .run file itself".into(),
+        })?;
+        let path = work.join(driver.file());
+        if !path.exists() {
+            let (_, mut content) = grid.open_driver(&driver)?;
             let mut file = File::create_new(&path).map_err(io_error("create", &path))?;
-            io::copy(&mut member, &mut file).map_err(io_error("unpack", &path))?;
-            found = true;
+            io::copy(&mut content, &mut file).map_err(io_error("unpack", &path))?;
         }
     }
-    match found {
-        true => Ok(()),
-        false => Err(PatchError::NotInArchive { path: archive.to_owned(), wanted }),
-    }
+    Ok(())
 }
 
 /// Checks an unpacked driver: it has a .manifest and every file that names, no patch was rejected, and the version is
 /// `expected` if one is given. Returns the version.
 pub fn check(tree: &Path, expected: Option<&str>) -> Result<String, PatchError> {
-    let path = tree.join(".manifest");
+    let path = tree.join(manifest::FILE);
     let text = fs::read(&path).map_err(|source| PatchError::NoManifest { tree: tree.to_owned(), source })?;
-    let text = String::from_utf8_lossy(&text);
-    let version = text.lines().nth(1).unwrap_or_default().trim().to_owned();
-    let mut files = text.lines().skip(8).filter_map(file_of_entry).peekable();
-    if version.is_empty() || files.peek().is_none() {
-        return Err(PatchError::EmptyManifest { tree: tree.to_owned() });
+    let damaged = |problem| PatchError::Manifest { tree: tree.to_owned(), problem };
+    let Manifest { version, entries } = Manifest::parse(&text).map_err(damaged)?;
+    if entries.is_empty() {
+        return Err(damaged("it names no files".into()));
     }
     if let Some(expected) = expected.filter(|&expected| expected != version) {
         return Err(PatchError::Version { found: version, expected: expected.to_owned() });
     }
-    let missing: Vec<&str> = files.filter(|file| !tree.join(file).is_file()).collect();
+    // Links are made by the installer; all else has to be there.
+    let files = entries.into_iter().filter(|entry| !entry.is_symlink()).map(|entry| entry.file);
+    let missing: Vec<String> = files.filter(|file| !tree.join(file).is_file()).collect();
     if !missing.is_empty() {
         return Err(PatchError::Missing { tree: tree.to_owned(), count: missing.len(), first: list(missing) });
     }
@@ -320,13 +322,6 @@ pub fn check(tree: &Path, expected: Option<&str>) -> Result<String, PatchError> 
         true => Ok(version),
         false => Err(PatchError::Rejected { files: list(rejected) }),
     }
-}
-
-/// The file an entry of the manifest stands for; links are made by the installer and need none.
-fn file_of_entry(entry: &str) -> Option<&str> {
-    let mut fields = entry.split_whitespace();
-    let (file, _mode, kind) = (fields.next()?, fields.next()?, fields.next()?);
-    (!kind.ends_with("SYMLINK")).then_some(file)
 }
 
 /// The files patch(1) leaves for hunks that did not fit, relative to `tree`.

@@ -5,67 +5,56 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::nix_store::{NixStore, quoted};
 use crate::scene::Scene;
 
 const GOOD: &str = include_str!("../certificates/good.pem");
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// A Nix store in a directory of its own, beside the files of a [`Scene`].
+/// A Nix store of its own, beside the files of a [`Scene`].
 struct Store {
+    store: NixStore,
     scene: Scene,
-}
-
-impl Drop for Store {
-    /// Nix takes away the right to write, which removing needs.
-    fn drop(&mut self) {
-        let _ = Command::new("chmod").args(["-R", "u+w"]).arg(self.scene.path("nix")).status();
-    }
+    /// Where nixpkgs' library is.
+    lib: String,
 }
 
 impl Store {
-    /// Nothing, and a word about it, on a machine without Nix.
+    /// Nothing, and a word about it, on a machine without Nix or nixpkgs' library.
     fn new() -> Option<Self> {
-        let lib = Command::new("nix-instantiate").args(["--eval", "-E", "(import <nixpkgs/lib>).version"]).output();
-        if !lib.is_ok_and(|output| output.status.success()) {
-            let reason = "no nix-build with <nixpkgs/lib> here";
-            assert!(std::env::var_os("VGPU_REQUIRE_NIX").is_none_or(|value| value != "1"), "{reason}");
-            eprintln!("SKIPPED: {reason}");
+        let store = NixStore::new()?;
+        let found = Command::new("nix-instantiate").args(["--eval", "-E", "toString <nixpkgs/lib>"]).output().unwrap();
+        if !found.status.success() {
+            assert!(std::env::var_os("VGPU_REQUIRE_NIX").is_none(), "<nixpkgs/lib> is not in NIX_PATH or nix.conf");
+            eprintln!("skipped: <nixpkgs/lib> is not in NIX_PATH or nix.conf");
             return None;
         }
+        let lib = String::from_utf8(found.stdout).unwrap().trim().trim_matches('"').to_owned();
         let scene = Scene::new();
         scene.archive();
-        fs::write(scene.path("windows.exe"), "a Windows installer").unwrap();
-        for directory in ["", "here"] {
-            fs::set_permissions(scene.path(directory), PermissionsExt::from_mode(0o755)).unwrap();
+        fs::write(scene.path("windows.exe"), "MZ, a Windows installer").unwrap();
+        // Others run what is built here.
+        for directory in [&scene.path(""), &scene.path("here"), store.path().parent().unwrap()] {
+            fs::set_permissions(directory, PermissionsExt::from_mode(0o755)).unwrap();
         }
-        Some(Store { scene })
+        Some(Store { store, scene, lib })
     }
 
     fn nix(&self, program: &str, arguments: &[&str], expression: &str) -> Output {
+        let drivers = self.scene.path("patcher");
         let expression = format!(
-            "with import {ROOT}/nix/tests/patcher {{ vgpu = \"{}\"; drivers = {}; source = {}; }}; {expression}",
-            assert_cmd::cargo::cargo_bin!("vgpu").display(),
-            self.scene.path("").display().to_string().trim_end_matches('/'),
-            self.scene.path("patcher").display(),
+            "with import {ROOT}/nix/tests/patcher {{ lib = import {}; vgpu = {}; drivers = {}; source = {}; }}; {expression}",
+            self.lib,
+            quoted(assert_cmd::cargo::cargo_bin!("vgpu")),
+            drivers.parent().unwrap().display(),
+            drivers.display(),
         );
         let mut command = Command::new(program);
-        for (variable, directory) in [
-            ("NIX_STORE_DIR", "store"),
-            ("NIX_STATE_DIR", "state"),
-            ("NIX_LOG_DIR", "log"),
-            ("NIX_LOCALSTATE_DIR", "local"),
-        ] {
-            command.env(variable, self.scene.path("nix").join(directory));
-        }
         for (option, value) in [("sandbox", "false"), ("substitute", "false"), ("build-users-group", "")] {
             command.args(["--option", option, value]);
         }
-        command
-            .env_remove("NIX_REMOTE")
-            .current_dir(self.scene.path("here"))
-            .args(["-E", &expression])
-            .output()
-            .unwrap()
+        command.args(arguments).args(["-E", &expression]).current_dir(self.scene.path("here"));
+        self.store.prepare(&mut command).output().unwrap()
     }
 
     /// Builds what an expression over nix/tests/patcher describes.

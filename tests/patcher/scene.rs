@@ -60,8 +60,9 @@ impl Scene {
         add("kernel/nvidia/nvidia.Kbuild", "NVIDIA_SOURCES += nvidia/nv.c\n");
         add(".manifest", &manifest);
         let stub = format!(
-            "#! /bin/sh\nskip=6\ntargetdir=NVIDIA-Linux-x86_64-{package}\n\
-             [ \"$1 $2\" = '--extract-only --target' ] && mkdir \"$3\" && tail -n +$skip \"$0\" | tar -x -C \"$3\" -f -\nexit\n"
+            "#! /bin/sh\nCRCsum=1\nMD5={:032}\nskip=9\nversion_string={version}\ntargetdir=NVIDIA-Linux-x86_64-{package}\n\
+             [ \"$1 $2\" = '--extract-only --target' ] && mkdir \"$3\" && tail -n +$skip \"$0\" | tar -x -C \"$3\" -f -\nexit\n",
+            0
         );
         fs::write(self.path(file), [stub.into_bytes(), tar.into_inner().unwrap()].concat()).unwrap();
     }
@@ -75,7 +76,7 @@ impl Scene {
         };
         add("Host_Drivers/NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm.run", &fs::read(self.path("host.run")).unwrap());
         add("Guest_Drivers/NVIDIA-Linux-x86_64-550.90.07-grid.run", &fs::read(self.path("guest.run")).unwrap());
-        add("Guest_Drivers/552.74_grid_win10_win11_server2022_dch_64bit_international.exe", b"a Windows installer");
+        add("Guest_Drivers/552.74_grid_win10_win11_server2022_dch_64bit_international.exe", b"MZ, a Windows installer");
         zip.finish().unwrap();
         self.path("grid.zip")
     }

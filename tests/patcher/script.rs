@@ -96,7 +96,7 @@ fn a_damaged_run_file_is_an_error_though_the_script_goes_on() {
     fs::write(scene.path("host.run"), &run[..700]).unwrap();
     let error = scene.refused(&["host.run"], HOST, &["vgpu-kvm"]);
     assert!(error.contains("cause: the .manifest of the patched driver"), "{error}");
-    assert!(error.contains("names no version and no files"), "{error}");
+    assert!(error.contains("its second line is not a version"), "{error}");
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn the_tree_is_checked() {
         ");
     assert_snapshot!(refused("empty-manifest"), @r"
         error: cannot patch the driver
-        cause: the .manifest of the patched driver NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm-patched names no version and no files
+        cause: the .manifest of the patched driver NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm-patched is damaged: its second line is not a version
         help: the log of patch.sh tells what went wrong while it unpacked the driver
         ");
     assert_snapshot!(refused("missing-file"), @r"
@@ -176,23 +176,23 @@ fn wrong_inputs_are_named() {
     let scene = Scene::new();
     assert_snapshot!(scene.refused(&["nothing.run"], HOST, &["vgpu-kvm"]), @r"
         error: cannot patch the driver
-        cause: cannot read DIR/nothing.run
+        cause: DIR/nothing.run cannot be opened
         cause: No such file or directory (os error 2)
-        help: give the GRID archive for Linux with KVM, or the .run file itself
+        help: check the path, and that you may read it
         ");
-    fs::write(scene.path("broken.zip"), "PK, but no archive").unwrap();
+    fs::write(scene.path("broken.zip"), "PK\x03\x04 and no more").unwrap();
     assert_snapshot!(scene.refused(&["broken.zip"], HOST, &["vgpu-kvm"]), @r"
         error: cannot patch the driver
-        cause: cannot read the archive DIR/broken.zip
+        cause: DIR/broken.zip is a damaged or incomplete .zip archive
         cause: invalid Zip archive: Could not find EOCD
-        help: see `vgpu identify` for what is wrong with the file
+        help: download it again and compare its size with the one NVIDIA's portal shows
         ");
     let mut zip = zip::ZipWriter::new(File::create(scene.path("other.zip")).unwrap());
     zip.start_file("readme.pdf", zip::write::SimpleFileOptions::default()).unwrap();
     zip.finish().unwrap();
     assert_snapshot!(scene.refused(&["other.zip"], HOST, &["vgpu-kvm"]), @r"
         error: cannot patch the driver
-        cause: DIR/other.zip holds no file that ends in -vgpu-kvm.run
+        cause: DIR/other.zip has no vgpu-kvm driver
         help: give the GRID archive for Linux with KVM, or the .run file itself
         ");
     fs::remove_file(scene.path("patcher/patch.sh")).unwrap();
@@ -220,16 +220,16 @@ fn an_existing_output_stays() {
 #[test]
 fn results_stay_in_the_current_directory_and_replace_older_ones() {
     let scene = Scene::new();
-    fs::copy(scene.path("host.run"), scene.path("here/found-by-itself.run")).unwrap();
+    fs::copy(scene.path("host.run"), scene.path("here/NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm.run")).unwrap();
     for _ in 0..2 {
         let mut command = scene.command(&["general.run"]);
         command.args(["--", "--repack", "general-merge"]).assert().success();
         assert_eq!(
             scene.entries("here"),
             [
+                "NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm.run",
                 "NVIDIA-Linux-x86_64-550.90.07-merged-vgpu-kvm-patched",
-                "NVIDIA-Linux-x86_64-550.90.07-merged-vgpu-kvm-patched.run",
-                "found-by-itself.run"
+                "NVIDIA-Linux-x86_64-550.90.07-merged-vgpu-kvm-patched.run"
             ]
         );
     }
@@ -256,7 +256,7 @@ fn windows_drivers_are_signed_with_the_certificate_of_an_earlier_run() {
         assert!(wsys(options).status.success());
         assert_eq!(scene.entries("here"), ["NVIDIA-Windows-x86_64-552.74-patched", "wtestsign"]);
         assert_eq!(scene.read("here/wtestsign/wsys-test-cert.pfx"), "test certificate\n");
-        assert_eq!(scene.read("here/NVIDIA-Windows-x86_64-552.74-patched/nvlddmkm.sys"), "a Windows installer");
+        assert_eq!(scene.read("here/NVIDIA-Windows-x86_64-552.74-patched/nvlddmkm.sys"), "MZ, a Windows installer");
         fs::remove_dir_all(scene.path("here/NVIDIA-Windows-x86_64-552.74-patched")).unwrap();
     }
 }
