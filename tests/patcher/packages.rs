@@ -88,8 +88,8 @@ fn patched_drivers_are_built_from_archives_and_run_files() {
     let Some(store) = Store::new() else { return };
     let flags = r#"[ "--enable-nvidia-gpl-for-experimenting" "--remap-p2v" "--no-klogtrace" ]"#;
     for (file, role, target, version, member) in [
-        ("grid.zip", "host", "vgpu-kvm", "550.90.05", "libnvidia-vgpu.so"),
-        ("host.run", "host", "general-merge", "550.90.07", "libGL.so"),
+        ("grid.zip", "host", "vgpu-kvm", "550.90.05", "sriov-manage"),
+        ("host.run", "host", "general-merge", "550.90.07", "nvidia-application-profiles-550.90.07-rc"),
         ("grid.zip", "guest", "grid", "550.90.07", "nvidia-gridd"),
     ] {
         let tree = store.build(&format!(

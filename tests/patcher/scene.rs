@@ -19,9 +19,11 @@ impl Scene {
     pub fn new() -> Self {
         let scene = Scene { dir: tempfile::tempdir().unwrap() };
         copy(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/nix/tests/patcher/source")), &scene.path("patcher"));
-        scene.run_file("host.run", &format!("{HOST}-vgpu-kvm"), HOST, &[("libnvidia-vgpu.so", "VGX_LIB")]);
+        let config = ("vgpuConfig.xml", "EXPLICIT_PATH /usr/share/nvidia/vgpu");
+        let profiles = ("nvidia-application-profiles-550.90.07-rc", "APPLICATION_PROFILE /");
+        scene.run_file("host.run", &format!("{HOST}-vgpu-kvm"), HOST, &[config, ("sriov-manage", "UTILITY_BINARY")]);
         scene.run_file("guest.run", &format!("{GUEST}-grid"), GUEST, &[("nvidia-gridd", "UTILITY_BINARY")]);
-        scene.run_file("general.run", GUEST, GUEST, &[("libGL.so", "OPENGL_LIB")]);
+        scene.run_file("general.run", GUEST, GUEST, &[profiles]);
         fs::create_dir(scene.path("here")).unwrap();
         scene
     }
@@ -53,8 +55,8 @@ impl Scene {
         }
         manifest += &format!("libcuda.so 0000 CUDA_SYMLINK NATIVE / libcuda.so.{version} MODULE:gpgpu\n");
         for (name, kind) in more {
-            manifest += &format!("{name} 0755 {kind} NATIVE MODULE:vgpu\n");
-            add(name, "a program");
+            manifest += &format!("{name} 0755 {kind} MODULE:vgpu\n");
+            add(name, "#!/bin/sh\n");
         }
         add("kernel/nvidia/nv.c", "int nv;\n");
         add("kernel/nvidia/nvidia.Kbuild", "NVIDIA_SOURCES += nvidia/nv.c\n");

@@ -18,12 +18,24 @@ fn every_target_and_flag_ends_in_the_right_command_line_and_tree() {
     let extra: &[&str] = &[GPL[0], GPL[1], "--remap-p2v", "--no-klogtrace", "--spoof-devid"];
     for flags in [&[][..], &GPL, &["--remap-p2v"], remap, extra] {
         for (target, sources, version, name, content) in [
-            ("vgpu-kvm", &["host.run"][..], HOST, "vgpu-kvm", &["libnvidia-vgpu.so"][..]),
-            ("vgpu-kvm", &[archive], HOST, "vgpu-kvm", &["libnvidia-vgpu.so"]),
+            ("vgpu-kvm", &["host.run"][..], HOST, "vgpu-kvm", &["sriov-manage"][..]),
+            ("vgpu-kvm", &[archive], HOST, "vgpu-kvm", &["sriov-manage"]),
             ("grid", &["guest.run"], GUEST, "grid", &["nvidia-gridd"]),
             ("grid", &[archive], GUEST, "grid", &["nvidia-gridd"]),
-            ("general-merge", &["host.run", "general.run"], GUEST, "merged", &["libnvidia-vgpu.so", "libGL.so"]),
-            ("general-merge", &[archive, "general.run"], GUEST, "merged", &["libnvidia-vgpu.so", "libGL.so"]),
+            (
+                "general-merge",
+                &["host.run", "general.run"],
+                GUEST,
+                "merged",
+                &["sriov-manage", "nvidia-application-profiles-550.90.07-rc"],
+            ),
+            (
+                "general-merge",
+                &[archive, "general.run"],
+                GUEST,
+                "merged",
+                &["sriov-manage", "nvidia-application-profiles-550.90.07-rc"],
+            ),
         ] {
             let out = format!("here/{name}");
             let mut command = scene.command(sources);
@@ -279,4 +291,28 @@ fn without_a_target_the_script_tells_how_it_is_used() {
     let output = scene.command(&["host.run"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(scene.error(&output).contains("[options] <vgpu-kvm | grid | general"));
+}
+
+#[test]
+fn patched_drivers_install_like_any_other() {
+    let scene = Scene::new();
+    for (role, target, sources, files) in [
+        ("host", "vgpu-kvm", &["host.run"][..], &["out/vgpuConfig.xml", "bin/bin/sriov-manage"][..]),
+        ("guest", "grid", &["guest.run"], &["bin/bin/nvidia-gridd"]),
+        (
+            "host",
+            "general-merge",
+            &["host.run", "general.run"],
+            &["out/vgpuConfig.xml", "bin/bin/sriov-manage", "bin/share/nvidia/nvidia-application-profiles-rc"],
+        ),
+    ] {
+        scene.command(sources).args(["--out", target, "--", target]).assert().success();
+        let mut build = assert_cmd::Command::cargo_bin("vgpu").unwrap();
+        build.current_dir(scene.path("here")).args(["build", target, "--role", role, "--out", "installed"]);
+        build.assert().success();
+        for file in [&["modsrc/unlock/hooks.c"], files].concat() {
+            assert!(scene.path(&format!("here/installed/{file}")).exists(), "{target} lacks {file}");
+        }
+        fs::remove_dir_all(scene.path("here/installed")).unwrap();
+    }
 }

@@ -73,7 +73,7 @@ if [ "$1" = general-merge ]; then
     mkdir "$SOURCE"
     cp -a "$VGPU/." "$SOURCE"
     cp -a "$GNRL/." "$SOURCE"
-    grep ' VGX_' "$VGPU/.manifest" >>"$SOURCE/.manifest"
+    grep ' MODULE:vgpu$' "$VGPU/.manifest" >>"$SOURCE/.manifest"
 fi
 
 case "$MODE" in
