@@ -1,0 +1,8 @@
+# Our own program, and what is decided once for a package set.
+{ lib, pkgs }:
+
+rec {
+  compat = import ./compat.nix { inherit lib pkgs; };
+  vgpu = pkgs.callPackage ../packages/vgpu.nix { inherit compat; };
+  vgpuConfig = pkgs.callPackage ../packages/vgpu-config.nix { inherit vgpu; };
+}

@@ -1,0 +1,252 @@
+# A driver, host or guest: NVIDIA's files, placed and patched by `vgpu builder`. No kernel is in it: kernel
+# modules and vgpuConfig.xml are derivations of their own, so that neither makes this one build again.
+#
+#   { role, merged, version, source, patcher, … } → what hardware.nvidia.package takes
+{
+  lib,
+  stdenv,
+  pkgs,
+  pkgsi686Linux,
+  runCommand,
+  runtimeShell,
+  coreutils,
+  gawk,
+  gnugrep,
+  gnused,
+  pciutils,
+  unzip,
+  zstd,
+  vgpu,
+  compat,
+  kernelPackages,
+  patchDriver,
+}:
+
+{
+  # "host" or "guest".
+  role,
+  # Whether it is a host's driver that serves the host's own screens too.
+  merged,
+  # Version of the driver, and the vGPU release it belongs to.
+  version,
+  gridVersion,
+  # NVIDIA's .zip or .run.
+  source,
+  # From mkVgpuPatcher, null where there is none; and whether and how it is to be used:
+  # { enable, target, extraFlags }
+  patcher,
+  patching,
+  # { version, sha256 } of nvidia-settings and nvidia-persistenced; null for none.
+  settings,
+  persistenced,
+  # For stdenv.mkDerivation.
+  hooks,
+  broken,
+}:
+
+let
+  driver = stdenv.mkDerivation (
+    finalAttrs:
+    let
+      inherit (finalAttrs.passthru) patcher;
+      self = finalAttrs.finalPackage;
+
+      # The output `bin` itself: on older releases of nixpkgs the attribute of that name is something else.
+      programs = lib.findFirst (output: output.outputName == "bin") null self.all;
+
+      modules = pkgs.callPackage ./kernel-modules.nix {
+        inherit (kernelPackages) kernel;
+        inherit (kernelPackages.kernel) stdenv;
+        driver = self;
+        moduleMakeFlags = compat.moduleMakeFlags kernelPackages;
+      };
+
+      # What nixpkgs' own tools are given: nothing in it depends on the kernel.
+      forTools = self // {
+        bin = programs;
+        makeFlags = [ ];
+      };
+    in
+    {
+      pname = "nvidia-vgpu-${role}${lib.optionalString merged "-merged"}";
+      inherit version;
+
+      src =
+        if patching.enable then
+          patchDriver {
+            inherit role source patcher;
+            inherit (patching) target extraFlags;
+            expectedVersion = version;
+          }
+        else
+          source;
+
+      outputs = [
+        "out"
+        "bin"
+      ]
+      ++ lib.optional withLib32 "lib32"
+      ++ [
+        "firmware"
+        "modsrc"
+      ];
+
+      __structuredAttrs = true;
+      inherit role;
+      libPath = libraryDirs pkgs;
+      libPath32 = lib.optionals withLib32 (libraryDirs pkgsi686Linux);
+      interpreter = stdenv.cc.bintools.dynamicLinker;
+      shell = runtimeShell;
+      tools = map (package: "${lib.getBin package}/bin") [
+        coreutils
+        gawk
+        gnugrep
+        gnused
+        pciutils
+      ];
+      eglPlatforms = !compat.modulesApart;
+
+      passthru = {
+        # Which of a release's two drivers this is; how our modules know their own packages.
+        vgpu = {
+          inherit
+            role
+            merged
+            gridVersion
+            programs
+            ;
+        };
+        patcher = givenPatcher;
+        inherit settingsVersion persistencedVersion;
+
+        mod = modules;
+        open = null;
+        fabricmanager = null;
+        settings = lib.mapNullable (
+          { sha256, ... }:
+          compat.settings {
+            inherit sha256;
+            driver = forTools;
+          }
+        ) settings;
+        persistenced = lib.mapNullable (
+          { sha256, ... }:
+          compat.persistenced {
+            inherit sha256;
+            driver = forTools;
+          }
+        ) persistenced;
+        useProfiles = withLib32;
+        ibtSupport = lib.versionAtLeast version "530";
+        compressFirmware = false;
+      }
+      // lib.optionalAttrs (!withLib32) { lib32 = null; }
+      // lib.optionalAttrs (!compat.modulesApart) {
+        # Programs and modules under one roof, as NixOS up to 25.11 has it.
+        bin = runCommand "${programs.name}-with-modules" { } ''
+          mkdir -p $out/lib
+          for entry in ${programs}/*; do
+            [ "''${entry##*/}" = lib ] || ln -s "$entry" $out/
+          done
+          for entry in ${programs}/lib/* ${modules}/lib/modules; do
+            [ ! -e "$entry" ] || ln -s "$entry" $out/lib/
+          done
+        '';
+      };
+
+      meta = {
+        homepage = "https://docs.nvidia.com/vgpu/";
+        description = "NVIDIA vGPU ${gridVersion} ${role} driver";
+        license = lib.licenses.unfree;
+        platforms = [ "x86_64-linux" ];
+        priority = 4; # over the files that xorg-server has too
+        inherit broken;
+      };
+    }
+    // (if hooked then phases else direct)
+    // hooks
+  );
+
+  givenPatcher = patcher;
+  settingsVersion = settings.version or version;
+  persistencedVersion = persistenced.version or version;
+
+  # Hosts without screens have no use for graphics libraries, and NVIDIA packs them none.
+  withLib32 = role == "guest" || merged;
+
+  libraryDirs = pkgs: map (package: "${lib.getLib package}/lib") (compat.driverLibraries pkgs);
+
+  # Nothing stands between the archive and the outputs: the builder is the program.
+  direct = {
+    realBuilder = "${vgpu}/bin/vgpu";
+    args = [ "builder" ];
+  };
+
+  # Someone wants to change NVIDIA's files first: stdenv's phases, with the program in the middle.
+  hooked = hooks != { };
+  phases = {
+    nativeBuildInputs = [
+      unzip
+      vgpu
+      zstd
+    ];
+    unpackPhase = ''
+      runHook preUnpack
+      if [ -d "$src" ]; then
+        cp -r "$src" driver
+      else
+        run=$src
+        case $src in
+          *.zip)
+            unzip -q -j "$src" ${if role == "host" then "'*-vgpu-kvm.run'" else "'*-grid.run'"}
+            run=$(echo *.run)
+            ;;
+        esac
+        sh "$run" -x --target driver
+      fi
+      chmod -R u+w driver
+      sourceRoot=driver
+      cd driver
+      runHook postUnpack
+    '';
+    dontConfigure = true;
+    dontBuild = true;
+    installPhase = ''
+      runHook preInstall
+      vgpu builder --source "$PWD"
+      runHook postInstall
+    '';
+    dontFixup = true;
+  };
+
+  # The README's way to change the patcher is
+  #
+  #   overrideAttrs (self: super: { patcher = self.patcher.override { … }; })
+  #
+  # where `self.patcher` must be the patcher so far: taken from the result, it would define itself.
+  # It is no attribute of the derivation but of passthru, since a function can't be passed to a builder.
+  withPatcherOverride =
+    drv:
+    drv
+    // {
+      overrideAttrs =
+        change:
+        withPatcherOverride (
+          drv.overrideAttrs (
+            final: prev:
+            let
+              withPatcher = attrs: attrs // { inherit (prev.passthru) patcher; };
+              once = if lib.isFunction change then change (withPatcher prev) else change;
+              changed = if lib.isFunction once then change (withPatcher final) (withPatcher prev) else once;
+            in
+            removeAttrs changed [ "patcher" ]
+            // lib.optionalAttrs (changed ? patcher) {
+              passthru = changed.passthru or prev.passthru // {
+                inherit (changed) patcher;
+              };
+            }
+          )
+        );
+    };
+in
+withPatcherOverride driver

@@ -1,0 +1,28 @@
+# vgpuConfig.xml with some GPUs and profiles changed: a derivation of its own, because it takes milliseconds
+# where the driver takes a minute. `changes` has the shapes of the options: { clones, overrides }.
+{
+  lib,
+  stdenvNoCC,
+  writeText,
+  vgpu,
+}:
+
+{ driver, changes }:
+
+stdenvNoCC.mkDerivation {
+  name = "vgpuConfig.xml";
+  realBuilder = "${vgpu}/bin/vgpu";
+  args = [
+    "profiles"
+    "apply"
+    "--changes"
+    (writeText "vgpu-profile-changes.json" (builtins.toJSON changes))
+    "--config"
+    "${driver.out}/vgpuConfig.xml"
+    "--out"
+    (placeholder "out")
+  ];
+  preferLocalBuild = true;
+  allowSubstitutes = false;
+  meta.description = "vGPU profiles of ${driver.name}";
+}
