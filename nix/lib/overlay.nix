@@ -26,6 +26,6 @@ if prev ? linuxKernel then
   }
 else
   # Relatives of nixpkgs that have the kernel package sets alone.
-  lib.mapAttrs (_: extend) (
-    lib.filterAttrs (name: value: lib.hasPrefix "linuxPackages" name && value ? extend) prev
+  lib.mapAttrs (_: set: if set ? extend then extend set else set) (
+    lib.filterAttrs (name: _: lib.hasPrefix "linuxPackages" name) prev
   )

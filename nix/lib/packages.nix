@@ -23,7 +23,7 @@ let
   makeDriver = pkgs.callPackage ../packages/driver.nix {
     inherit (tools) vgpu compat;
     inherit kernelPackages;
-    patchDriver = pkgs.callPackage ../packages/patched-driver.nix { };
+    patchDriver = pkgs.callPackage ../packages/patched-driver.nix { inherit (tools) vgpu; };
   };
 
   hookNames = [
@@ -63,7 +63,7 @@ let
         inherit (settings) role driverSource;
         inherit release;
       };
-      patcher = release.vgpuPatcher;
+      inherit (release) vgpuPatcher;
       settings = tool {
         name = "settings";
         switch = "useSettings";

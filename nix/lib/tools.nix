@@ -1,8 +1,9 @@
-# Our own program, and what is decided once for a package set.
+# Programs that do not depend on a driver, and what is decided once for a package set.
 { lib, pkgs }:
 
 rec {
   compat = import ./compat.nix { inherit lib pkgs; };
   vgpu = pkgs.callPackage ../packages/vgpu.nix { inherit compat; };
   vgpuConfig = pkgs.callPackage ../packages/vgpu-config.nix { inherit vgpu; };
+  gridd-unlock-patcher = pkgs.callPackage ../packages/gridd-unlock-patcher.nix { };
 }

@@ -12,13 +12,14 @@ let
 
   cfg = config.hardware.nvidia.vgpu;
   inherit (config.hardware.nvidia) package;
+  tools = import ../lib/tools.nix { inherit lib pkgs; };
 
   chosen = options.hardware.nvidia.package.highestPrio < (lib.mkOptionDefault null).priority;
   ours = chosen && package ? vgpu;
 
   gridd =
     if cfg.griddUnlock.enable then
-      pkgs.callPackage ../packages/unlocked-gridd.nix { } {
+      pkgs.callPackage ../packages/unlocked-gridd.nix { inherit (tools) vgpu gridd-unlock-patcher; } {
         driver = package;
         inherit (cfg.griddUnlock) rootCaFile;
       }

@@ -216,7 +216,10 @@ in
       environment.etc."nvidia/vgpu/vgpuConfig.xml".source = cfg.vgpuConfig;
 
       environment.systemPackages = lib.optional cfg.patcher.enablePatcherCmd (
-        pkgs.callPackage ../packages/nvidia-vup.nix { inherit (package) patcher; }
+        pkgs.callPackage ../packages/nvidia-vup.nix { inherit (tools) vgpu; } {
+          inherit (package) patcher;
+          inherit (package.vgpu) source;
+        }
       );
 
       boot.kernelModules = [ "nvidia-vgpu-vfio" ];

@@ -1,7 +1,7 @@
 # A driver, host or guest: NVIDIA's files, placed and patched by `vgpu builder`. No kernel is in it: kernel
 # modules and vgpuConfig.xml are derivations of their own, so that neither makes this one build again.
 #
-#   { role, merged, version, source, patcher, … } → what hardware.nvidia.package takes
+#   { role, merged, version, source, vgpuPatcher, … } → what hardware.nvidia.package takes
 {
   lib,
   stdenv,
@@ -32,9 +32,9 @@
   gridVersion,
   # NVIDIA's .zip or .run.
   source,
-  # From mkVgpuPatcher, null where there is none; and whether and how it is to be used:
-  # { enable, target, extraFlags }
-  patcher,
+  # From mkVgpuPatcher, a function of the driver; null where there is none.
+  vgpuPatcher,
+  # Whether and how to use it: { enable, target, extraFlags }.
   patching,
   # { version, sha256 } of nvidia-settings and nvidia-persistenced; null for none.
   settings,
@@ -69,10 +69,13 @@ let
     in
     {
       pname = "nvidia-vgpu-${role}${lib.optionalString merged "-merged"}";
-      inherit version;
+      # A merged driver is the consumer driver with the vGPU manager added, and goes by its version.
+      version = if patching.enable && merged && patcher != null then patcher.generalVersion else version;
 
       src =
-        if patching.enable then
+        if patching.enable && patcher == null then
+          throw "hardware.nvidia.vgpu.patcher.enable: there is no patcher for vGPU ${gridVersion}"
+        else if patching.enable then
           patchDriver {
             inherit role source patcher;
             inherit (patching) target extraFlags;
@@ -113,10 +116,11 @@ let
             role
             merged
             gridVersion
+            source
             programs
             ;
         };
-        patcher = givenPatcher;
+        patcher = lib.mapNullable (make: make { inherit role version source; }) vgpuPatcher;
         inherit settingsVersion persistencedVersion;
 
         mod = modules;
@@ -167,7 +171,6 @@ let
     // hooks
   );
 
-  givenPatcher = patcher;
   settingsVersion = settings.version or version;
   persistencedVersion = persistenced.version or version;
 

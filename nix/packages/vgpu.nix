@@ -9,15 +9,18 @@ compat.rustPlatform.buildRustPackage {
   inherit ((builtins.fromTOML (builtins.readFile ../../Cargo.toml)).package) version;
 
   # Only what the program is made of: every driver is built again when one of these changes.
-  src = lib.fileset.toSource {
-    root = ../..;
-    fileset = lib.fileset.unions [
-      ../../Cargo.toml
-      ../../Cargo.lock
-      ../../benches
-      ../../catalog
-      ../../src
-    ];
+  src = lib.cleanSourceWith {
+    name = "vgpu-source";
+    src = ../..;
+    filter =
+      path: _:
+      lib.elem (lib.head (lib.splitString "/" (lib.removePrefix "${toString ../..}/" path))) [
+        "Cargo.lock"
+        "Cargo.toml"
+        "benches"
+        "catalog"
+        "src"
+      ];
   };
   cargoLock.lockFile = ../../Cargo.lock;
 
