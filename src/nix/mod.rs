@@ -1,5 +1,6 @@
 //! What Nix and we say to each other.
 
+pub mod builder;
 pub mod configuration;
 pub mod expression;
 pub mod sri;

@@ -1,0 +1,20 @@
+{
+  description = "A virtual machine with an NVIDIA vGPU";
+
+  inputs = {
+    nixpkgs.url = "github:NixOS/nixpkgs/nixos-25.11";
+    vgpu4nixos.url = "github:mrzenc/vgpu4nixos";
+  };
+
+  outputs =
+    { nixpkgs, vgpu4nixos, ... }:
+    {
+      nixosConfigurations.guest = nixpkgs.lib.nixosSystem {
+        system = "x86_64-linux";
+        modules = [
+          ./configuration.nix
+          vgpu4nixos.nixosModules.guest
+        ];
+      };
+    };
+}

@@ -1,0 +1,57 @@
+{
+  description = "NVIDIA vGPU on NixOS, host and guest";
+
+  # For this flake's own packages and checks. The modules use the nixpkgs of the configuration they are in.
+  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
+
+  outputs =
+    { self, nixpkgs }:
+    let
+      system = "x86_64-linux";
+      inherit (nixpkgs) lib;
+      pkgs = import nixpkgs { inherit system; };
+      tools = import ./nix/lib/tools.nix { inherit lib pkgs; };
+    in
+    {
+      nixosModules = {
+        host = ./nix/modules/host.nix;
+        guest = ./nix/modules/guest.nix;
+      };
+
+      # `vgpu`, and the drivers in nvidiaPackages of every kernel package set, as they are without options.
+      overlays.default = import ./nix/overlay.nix;
+
+      packages.${system} = {
+        default = tools.vgpu;
+        inherit (tools) vgpu gridd-unlock-patcher;
+      };
+
+      devShells.${system}.default = pkgs.mkShell {
+        packages = [
+          pkgs.cargo
+          pkgs.clippy
+          pkgs.nixfmt-tree
+          pkgs.patchelf
+          pkgs.rustc
+          pkgs.rustfmt
+          pkgs.zstd
+        ];
+      };
+
+      formatter.${system} = pkgs.nixfmt-tree;
+
+      checks.${system} = import ./nix/tests/flake-checks.nix { inherit self nixpkgs pkgs; };
+
+      templates = {
+        host = {
+          path = ./examples/host;
+          description = "A host that lends its NVIDIA GPU to virtual machines";
+        };
+        guest = {
+          path = ./examples/guest;
+          description = "A virtual machine with an NVIDIA vGPU";
+        };
+        default = self.templates.host;
+      };
+    };
+}

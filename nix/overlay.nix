@@ -1,0 +1,45 @@
+# The packages without the modules: `vgpu`, and both drivers of every release, unpatched, in `nvidiaPackages` of
+# every kernel package set. mkVgpuDriver makes hosts' drivers here.
+final: prev:
+
+let
+  inherit (prev) lib;
+  packagesFor =
+    role:
+    import ./lib/packages.nix {
+      inherit lib;
+      pkgs = final;
+      settings = {
+        inherit role;
+        merged = false;
+        driverSource = {
+          name = null;
+          url =
+            if role == "host" then
+              null
+            else
+              "https://storage.googleapis.com/nvidia-drivers-us-public/GRID/vGPU@release@/NVIDIA-Linux-x86_64-@version@-grid.run";
+          sha256 = null;
+          curlOptsList = [ ];
+        };
+        patching = {
+          enable = false;
+          target = null;
+          extraFlags = [ ];
+        };
+      };
+    };
+in
+import ./lib/overlay.nix {
+  inherit lib;
+  packagesOf = kernelPackages: packagesFor "guest" kernelPackages // packagesFor "host" kernelPackages;
+} final prev
+// {
+  inherit
+    (import ./lib/tools.nix {
+      inherit lib;
+      pkgs = final;
+    })
+    vgpu
+    ;
+}
