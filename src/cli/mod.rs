@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage. Results go to standard output, all else to standard error.
 
 pub mod build;
+mod builder;
 mod check_certificate;
 mod completions;
 mod demo;
@@ -36,6 +37,8 @@ enum Command {
     Profiles(profiles::Args),
     Releases(releases::Args),
     #[command(hide = true)]
+    Builder(builder::Args),
+    #[command(hide = true)]
     Completions(completions::Args),
     #[command(hide = true)]
     Man(man::Args),
@@ -63,6 +66,7 @@ fn run(command: Command) -> miette::Result<()> {
         Command::Build(args) => build::run(args),
         Command::Profiles(args) => profiles::run(args),
         Command::Releases(args) => releases::run(args),
+        Command::Builder(args) => builder::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
         Command::CheckCertificate(args) => check_certificate::run(args),

@@ -160,9 +160,9 @@ mod tests {
         insta::assert_snapshot!(cause(&GUEST.replace("\"role\"", "\"rôle\"")), @"missing field `role` at line 6 column 5");
         insta::assert_snapshot!(
             cause(&GUEST.replace("\"guest\"", "\"visitor\"")),
-            @"unknown variant `visitor`, expected `host` or `guest` at line 4 column 60"
+            @"unknown variant `visitor`, expected `host` or `guest` at line 4 column 59"
         );
-        insta::assert_snapshot!(cause(&GUEST.replace("\"bin\"", "\"dev\"")), @"missing field `bin` at line 3 column 97");
+        insta::assert_snapshot!(cause(&GUEST.replace("\"bin\"", "\"dev\"")), @"missing field `bin` at line 3 column 94");
         insta::assert_snapshot!(cause("not JSON"), @"expected ident at line 1 column 2");
     }
 }
