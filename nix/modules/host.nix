@@ -36,6 +36,8 @@ let
     // {
       name = "attrsNamedBy";
       description = "attribute set of ${elemType.description}, named by ${what}";
+      # The module system makes types with submodules anew, and would forget the pattern.
+      substSubModules = modules: namedBy pattern what (elemType.substSubModules modules);
     };
 
   pciPair = "[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}";

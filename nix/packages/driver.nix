@@ -147,7 +147,7 @@ let
       // lib.optionalAttrs (!withLib32) { lib32 = null; }
       // lib.optionalAttrs (!compat.modulesApart) {
         # Programs and modules under one roof, as NixOS up to 25.11 has it.
-        bin = runCommand "${programs.name}-with-modules" { } ''
+        bin = runCommand "${self.name}-with-modules" { } ''
           mkdir -p $out/lib
           for entry in ${programs}/*; do
             [ "''${entry##*/}" = lib ] || ln -s "$entry" $out/

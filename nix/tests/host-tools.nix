@@ -168,18 +168,34 @@ let
 
   programs = lib.genAttrs [
     "bash"
+    "bzip2"
+    "cmake"
     "coreutils"
+    "diffutils"
+    "file"
+    "findutils"
     "gawk"
     "gcc"
     "gnugrep"
     "gnumake"
+    "gnupatch"
     "gnused"
+    "gnutar"
+    "gzip"
+    "kmod"
     "makeWrapper"
-    "openssl"
+    "mono"
+    "mscompress"
+    "osslsigncode"
+    "p7zip"
     "patch"
     "patchelf"
     "pciutils"
+    "perl"
+    "pkg-config"
     "unzip"
+    "which"
+    "xz"
     "zstd"
   ] onMachine;
 
@@ -202,6 +218,17 @@ let
         name: env: buildCommand:
         mkDerivation ({ inherit name buildCommand; } // env);
       writeText = name: text: builtins.toFile name text;
+      writeShellScriptBin =
+        name: text:
+        mkDerivation {
+          inherit name;
+          script = "#!/bin/bash\n${text}\n";
+          buildCommand = ''
+            mkdir -p $out/bin
+            printf %s "$script" > $out/bin/${name}
+            chmod +x $out/bin/${name}
+          '';
+        };
 
       # Takes the place of nixpkgs' tool that removes the hashes of store paths from a file.
       nukeReferences = mkDerivation {
@@ -246,6 +273,22 @@ let
           outputHashAlgo = "sha256";
           buildCommand = ''printf '\n***\n%s\n***\n' "$message" >&2; exit 1'';
         };
+
+      fetchFromGitLab =
+        {
+          domain ? "gitlab.com",
+          owner,
+          repo,
+          rev,
+          sha256,
+        }:
+        fixed {
+          inherit sha256;
+          url = "https://${domain}/${owner}/${repo}/-/archive/${rev}.tar.gz";
+        };
+      lief = onMachine "lief" // {
+        src = "/usr/src/lief";
+      };
 
       linuxKernel = { inherit packagesFor; };
       linuxPackages = self.linuxKernel.packagesFor (kernel "6.1.170" kernelRelease);
