@@ -1,0 +1,182 @@
+# Every wrong combination of options: a list of { name, messages, mentions }. Exactly one message must come, and it
+# must mention each of the strings: the option, the reason, the way out.
+{
+  lib ? import <nixpkgs/lib>,
+}:
+
+let
+  evaluate =
+    {
+      guest ? false,
+      system ? "x86_64-linux",
+      screens ? guest,
+      driver ? "17_3",
+      vgpu ? { },
+      nvidia ? { },
+    }:
+    (import ./eval.nix { inherit lib system; } {
+      inherit guest;
+      modules = [
+        (
+          { config, ... }:
+          {
+            services.xserver.videoDrivers = lib.mkIf screens [ "nvidia" ];
+            hardware.nvidia = {
+              package = lib.mkIf (driver != null) config.boot.kernelPackages.nvidiaPackages."${
+                if guest then "grid" else "vgpu"
+              }_${driver}";
+              inherit vgpu;
+            }
+            // nvidia;
+          }
+        )
+      ];
+    }).failed;
+
+  cases = {
+    "merged without patcher" = {
+      machine.screens = true;
+      mentions = [
+        "services.xserver.videoDrivers"
+        "has no graphics"
+        "hardware.nvidia.vgpu.patcher.enable = true"
+      ];
+    };
+    "patcher on a release that has none" = {
+      machine = {
+        driver = "17_6";
+        vgpu.patcher.enable = true;
+      };
+      mentions = [
+        "hardware.nvidia.vgpu.patcher.enable"
+        "no branch for vGPU 17.6"
+        "16.2, 16.5, 17.3"
+        "mkVgpuPatcher"
+      ];
+    };
+    "patcher without a driver of ours" = {
+      machine = {
+        driver = null;
+        vgpu.patcher.enable = true;
+      };
+      mentions = [
+        "hardware.nvidia.vgpu.patcher.enable"
+        "not one of vgpu4nixos"
+        "hardware.nvidia.vgpu.release ="
+      ];
+    };
+    "sha256 against the extension of name" = {
+      machine.vgpu.driverSource = {
+        name = "driver.zip";
+        sha256 = "sha256-hR0b+ctNdXhDA6J1Zo1tYEgMtCvoBQ4jQpQvg1/Kjg4=";
+      };
+      mentions = [
+        "hardware.nvidia.vgpu.driverSource.sha256"
+        "hardware.nvidia.vgpu.driverSource.name"
+        "driver.zip"
+        "leave sha256 out"
+      ];
+    };
+    "a host's .run file without its hash" = {
+      machine.vgpu.driverSource.name = "driver.run";
+      mentions = [
+        "hardware.nvidia.vgpu.driverSource.name"
+        "only the archives' hashes are known"
+        "nix-hash --flat --base64 --type sha256 driver.run"
+      ];
+    };
+    "remapP40ProfilesToV100D outside 17.x" = {
+      machine = {
+        driver = "16_5";
+        vgpu.patcher = {
+          enable = true;
+          options.remapP40ProfilesToV100D = true;
+        };
+      };
+      mentions = [
+        "hardware.nvidia.vgpu.patcher.options.remapP40ProfilesToV100D"
+        "17.x"
+        "16.5"
+        "Set it to false"
+      ];
+    };
+    "profile overrides without patcher" = {
+      machine.vgpu.patcher.profileOverrides."333".heads = 1;
+      mentions = [
+        "hardware.nvidia.vgpu.patcher.profileOverrides"
+        "signed"
+        "hardware.nvidia.vgpu.patcher.enable = true"
+      ];
+    };
+    "copied profiles without patcher" = {
+      machine.vgpu.patcher.copyVGPUProfiles."1E87:0000" = "1E30:12BA";
+      mentions = [
+        "hardware.nvidia.vgpu.patcher.copyVGPUProfiles"
+        "signed"
+        "hardware.nvidia.vgpu.patcher.enable = true"
+      ];
+    };
+    "patcher command without a patcher" = {
+      machine = {
+        driver = "18_1";
+        vgpu.patcher.enablePatcherCmd = true;
+      };
+      mentions = [
+        "hardware.nvidia.vgpu.patcher.enablePatcherCmd"
+        "no vGPU-Unlock-patcher"
+        "vgpu_17_3"
+      ];
+    };
+    "griddUnlock without rootCaFile" = {
+      machine = {
+        guest = true;
+        driver = "18_1";
+        vgpu.griddUnlock.enable = true;
+      };
+      mentions = [
+        "hardware.nvidia.vgpu.griddUnlock.enable"
+        "certificate"
+        "hardware.nvidia.vgpu.griddUnlock.rootCaFile"
+      ];
+    };
+    "griddUnlock outside 18.x" = {
+      machine = {
+        guest = true;
+        vgpu.griddUnlock = {
+          enable = true;
+          rootCaFile = ./assertions.nix;
+        };
+      };
+      mentions = [
+        "hardware.nvidia.vgpu.griddUnlock.enable"
+        "18.x"
+        "17.3"
+        "Set it to false"
+      ];
+    };
+    "nvidia-persistenced of a release that has no sources for it" = {
+      machine = {
+        driver = "18_1";
+        nvidia.nvidiaPersistenced = true;
+      };
+      mentions = [
+        "hardware.nvidia.nvidiaPersistenced"
+        "not pinned"
+        "persistencedSha256"
+      ];
+    };
+    "another platform" = {
+      machine.system = "aarch64-linux";
+      mentions = [
+        "hardware.nvidia.vgpu"
+        "aarch64-linux"
+        "x86_64-linux only"
+        "Leave the vgpu4nixos module out"
+      ];
+    };
+  };
+in
+lib.mapAttrsToList (name: { machine, mentions }: {
+  inherit name mentions;
+  messages = evaluate machine;
+}) cases
