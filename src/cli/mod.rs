@@ -12,6 +12,7 @@ mod import;
 mod init;
 mod man;
 mod output;
+mod patch;
 mod profiles;
 mod releases;
 
@@ -44,6 +45,8 @@ enum Command {
     Man(man::Args),
     #[command(hide = true)]
     CheckCertificate(check_certificate::Args),
+    #[command(hide = true)]
+    Patch(patch::Args),
 }
 
 /// The whole program: parse the arguments, run the command, report its error.
@@ -70,10 +73,11 @@ fn run(command: Command) -> miette::Result<()> {
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
         Command::CheckCertificate(args) => check_certificate::run(args),
+        Command::Patch(args) => patch::run(args),
     }
 }
 
 /// The command line as clap knows it: what completions, man pages and the command reference are made of.
-fn command() -> clap::Command {
+pub fn command() -> clap::Command {
     Cli::command()
 }
