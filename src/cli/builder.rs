@@ -16,7 +16,9 @@ use crate::nix::builder::Attributes;
 /// Nix runs this as the builder of a driver derivation and describes the work in the file that NIX_ATTRS_JSON_FILE
 /// names. To build a driver without Nix, use `vgpu build`.
 #[derive(clap::Args)]
-#[command(after_help = "In a derivation with __structuredAttrs = true:\n  realBuilder = \"${vgpu}/bin/vgpu\";\n  args = [ \"builder\" ];")]
+#[command(
+    after_help = "In a derivation with __structuredAttrs = true:\n  realBuilder = \"${vgpu}/bin/vgpu\";\n  args = [ \"builder\" ];"
+)]
 pub struct Args {
     /// Install from this unpacked driver instead of the derivation's `src`.
     #[arg(long, value_name = "DIR")]
@@ -49,6 +51,9 @@ fn attributes_file() -> Result<PathBuf> {
     let named = env::var_os("NIX_ATTRS_JSON_FILE").map(PathBuf::from);
     let placed = || env::var_os("NIX_BUILD_TOP").map(|top| Path::new(&top).join(".attrs.json"));
     named.or_else(placed).ok_or_else(|| {
-        miette!(help = "Nix runs this command; to build a driver yourself, use `vgpu build`", "NIX_ATTRS_JSON_FILE is not set")
+        miette!(
+            help = "Nix runs this command; to build a driver yourself, use `vgpu build`",
+            "NIX_ATTRS_JSON_FILE is not set"
+        )
     })
 }

@@ -57,7 +57,9 @@ pub enum Error {
         source: std::io::Error,
     },
     #[error("the attributes of the derivation in {} are not what a driver needs", path.display())]
-    #[diagnostic(help("a driver derivation has outputs {{out, bin, firmware, modsrc}}, src and role; see nix/packages/driver.nix"))]
+    #[diagnostic(help(
+        "a driver derivation has outputs {{out, bin, firmware, modsrc}}, src and role; see nix/packages/driver.nix"
+    ))]
     Parse {
         path: PathBuf,
         #[source]
