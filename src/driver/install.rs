@@ -169,7 +169,7 @@ impl Installer<'_, '_> {
         if self.plan.is_some() {
             return Err(unusable("there are two of them".into()));
         }
-        let list = read_all(self.path, member, Vec::new())?;
+        let list = read_small(self.path, member)?;
         let manifest = Manifest::parse(&list).map_err(unusable)?;
         let mut plan = Plan::new(self.path, manifest, self.options)?;
         if let Some(early) = self.early.take() {
@@ -180,15 +180,15 @@ impl Installer<'_, '_> {
     }
 }
 
-/// Reads a member to its end. One that ends early is an error.
-fn read_all(path: &Path, member: Member, mut buffer: Vec<u8>) -> Result<Vec<u8>, Error> {
-    let unreadable = |source| archive::Error::Payload { path: path.into(), source };
-    buffer.clear();
-    buffer.reserve_exact(member.size as usize);
-    member.data.take(member.size).read_to_end(&mut buffer).map_err(unreadable)?;
-    if (buffer.len() as u64) < member.size {
-        return Err(unreadable(std::io::ErrorKind::UnexpectedEof.into()).into());
-    }
+/// Reads a member into `buffer`, which has its size. One that ends early is an error.
+fn read_into(path: &Path, member: Member, buffer: &mut [u8]) -> Result<(), Error> {
+    member.data.read_exact(buffer).map_err(|source| archive::Error::Payload { path: path.into(), source }.into())
+}
+
+/// Reads a small member.
+fn read_small(path: &Path, member: Member) -> Result<Vec<u8>, Error> {
+    let mut buffer = vec![0; member.size as usize];
+    read_into(path, member, &mut buffer)?;
     Ok(buffer)
 }
 
@@ -349,10 +349,10 @@ impl Plan {
             return self.defer(path, member, places);
         }
         let places = std::mem::take(&mut planned.places);
-        let Some(buffer) = writers.wait_for_room(member.size) else {
+        let Some(mut data) = writers.wait_for_room(member.size) else {
             return Err(Error::write(path, std::io::ErrorKind::Interrupted.into())); // The writer's error replaces this.
         };
-        let data = read_all(path, member, buffer)?;
+        read_into(path, member, &mut data)?;
         writers.write(Job { file, places, data, executable });
         Ok(())
     }
@@ -363,7 +363,7 @@ impl Plan {
         if member.size > 1 << 20 {
             return Err(damaged("is too large for a list of libraries"));
         }
-        let text = String::from_utf8(read_all(path, member, Vec::new())?).map_err(|_| damaged("is not UTF-8 text"))?;
+        let text = String::from_utf8(read_small(path, member)?).map_err(|_| damaged("is not UTF-8 text"))?;
         for place in places {
             self.deferred.push(Deferred { file: file.clone(), place, text: text.clone() });
         }

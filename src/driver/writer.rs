@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,7 +16,9 @@ use super::placement::{Output, Place, Treatment};
 use super::{Error, elf, install::Options, text};
 
 /// Files read but not yet written may take this much memory together, in bytes; one larger file may go alone.
-const ROOM: u64 = 110 << 20;
+const ROOM: usize = 110 << 20;
+/// Those and the buffers that wait to be used again, in bytes.
+const MEMORY: usize = 170 << 20;
 const THREADS: usize = 2;
 
 /// A file of the driver with its places.
@@ -23,8 +26,29 @@ pub struct Job {
     /// Path within the package, for errors.
     pub file: String,
     pub places: Vec<Place>,
-    pub data: Vec<u8>,
+    pub data: Buffer,
     pub executable: bool,
+}
+
+/// The content of a file, in memory that is used again for the next one: fresh memory, which the kernel has to clear
+/// page by page, would cost as much as decompressing into it.
+pub struct Buffer {
+    memory: Vec<u8>,
+    size: usize,
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.memory[..self.size]
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[..self.size]
+    }
 }
 
 /// A file that was written.
@@ -56,11 +80,37 @@ pub struct Shared<'a> {
 
 #[derive(Default)]
 struct State {
-    waiting: u64,
+    /// Memory of files read but not yet written, in bytes.
+    waiting: usize,
     written: Written,
     failed: Option<Error>,
-    /// A buffer to use again: fresh memory for each large file would cost as much as writing it.
-    spare: Vec<u8>,
+    /// Memory to use again, smallest first.
+    spare: Vec<Vec<u8>>,
+}
+
+impl State {
+    /// The smallest spare memory that holds `size` bytes, or else the largest there is, made to.
+    fn buffer(&mut self, size: usize) -> Buffer {
+        let fitting = self.spare.partition_point(|memory| memory.len() < size);
+        let fitting = fitting.min(self.spare.len().saturating_sub(1));
+        let mut memory = if self.spare.is_empty() { Vec::new() } else { self.spare.remove(fitting) };
+        if memory.len() < size {
+            memory.resize(size, 0);
+        }
+        self.waiting += memory.len();
+        Buffer { memory, size }
+    }
+
+    fn take_back(&mut self, buffer: Buffer) {
+        let memory = buffer.memory;
+        self.waiting -= memory.len();
+        let place = self.spare.partition_point(|spare| spare.len() < memory.len());
+        self.spare.insert(place, memory);
+        let mut held = self.waiting + self.spare.iter().map(Vec::len).sum::<usize>();
+        while held > MEMORY && !self.spare.is_empty() {
+            held -= self.spare.remove(0).len();
+        }
+    }
 }
 
 impl<'a> Shared<'a> {
@@ -98,16 +148,16 @@ impl<'scope, 'a> Writers<'scope, 'a> {
 
     /// Waits until a file of `size` bytes may be read into memory, and gives a buffer to read it into.
     /// `None` when a file could not be written: reading on is no use.
-    pub fn wait_for_room(&self, size: u64) -> Option<Vec<u8>> {
+    pub fn wait_for_room(&self, size: u64) -> Option<Buffer> {
+        let size = usize::try_from(size).ok()?;
         let mut state = self.shared.state();
         while state.failed.is_none() && state.waiting > 0 && state.waiting + size > ROOM {
             state = self.shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.waiting += size;
-        state.failed.is_none().then(|| std::mem::take(&mut state.spare))
+        state.failed.is_none().then(|| state.buffer(size))
     }
 
-    /// Hands a file over. Its size must be the one that [`wait_for_room`](Self::wait_for_room) was asked for.
+    /// Hands a file over.
     pub fn write(&self, job: Job) {
         // The threads take jobs until this is dropped, so there is always a receiver.
         let _ = self.jobs.send(job);
@@ -118,7 +168,6 @@ fn work(shared: &Shared, queue: &Mutex<Receiver<Job>>) {
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(mut job) = job else { return };
-        let size = job.data.len() as u64;
         let failed = shared.state().failed.is_some();
         let result = if failed { Ok(Written::default()) } else { install(shared, &mut job) };
         let mut state = shared.state();
@@ -130,11 +179,7 @@ fn work(shared: &Shared, queue: &Mutex<Receiver<Job>>) {
             }
             Err(error) => state.failed = state.failed.take().or(Some(error)),
         }
-        state.waiting -= size;
-        if job.data.capacity() > state.spare.capacity() && job.data.capacity() as u64 <= ROOM / 2 {
-            job.data.clear();
-            state.spare = job.data;
-        }
+        state.take_back(job.data);
         shared.room.notify_all();
     }
 }
