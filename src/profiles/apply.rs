@@ -231,8 +231,9 @@ struct Value {
 }
 
 impl Value {
+    /// White space around a value means nothing, here and in the file.
     fn text(text: &str) -> Self {
-        Self { text: text.to_owned(), number: None }
+        Self { text: text.trim_matches(document::is_space).to_owned(), number: None }
     }
 
     fn decimal(value: u64) -> Self {

@@ -22,7 +22,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 
 use super::Error;
-use super::document::{is_attribute_name, is_element_name, is_space, unwritable};
+use super::document::{is_attribute_name, is_element_name, unwritable};
 use super::model::{Display, GpuId};
 
 /// The least memory of a vGPU, in MiB. Below it, the formula of the reservation leaves the guest next to nothing.
@@ -53,7 +53,7 @@ pub struct Override {
     pub xml: BTreeMap<String, XmlValue>,
 }
 
-/// What `xmlConfig` gives an element. Names are XML names; values have only characters that XML can hold, and no white space around.
+/// What `xmlConfig` gives an element. Names are XML names; values have only characters that XML can hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum XmlValue {
     Text(String),
@@ -214,7 +214,7 @@ impl RawXml {
 fn writable(value: String, place: &str) -> Result<String, Error> {
     match unwritable(&value) {
         Some(character) => Err(mistake(place, format!("XML cannot hold the character {character:?}"))),
-        None => Ok(value.trim_matches(is_space).to_owned()),
+        None => Ok(value),
     }
 }
 
