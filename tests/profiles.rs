@@ -46,6 +46,7 @@ const SAMPLE: &str = r#"<?xml version="1.0" encoding="utf-8"?>
     <supportedVgpu vgpuId="43"><maxVgpus>2</maxVgpus><digest type="signature">00ff</digest></supportedVgpu>
     <supportedVgpu vgpuId="44"><maxVgpus>16</maxVgpus><digest type="signature">11ff</digest></supportedVgpu>
   </pgpu> <!-- Tesla M10 -->
+  <!-- Turing -->
   <pgpu fractionalMultiVgpu="1" hostVgpuMode="sriov">
     <devId vendorId="0x10de" deviceId="0x1EB8" subsystemVendorId="0x10de" subsystemId="0x12A2"/>
     <supportedVgpu vgpuId="333">
@@ -329,6 +330,25 @@ fn overrides_set_what_they_stand_for() {
 }
 
 #[test]
+fn a_vgpu_may_take_a_whole_board_and_no_more() {
+    let all = applied(SAMPLE, r#"{"overrides": {"43": {"vramAllocation": 8192}, "44": {"vramAllocation": 384}}}"#);
+    assert_snapshot!(difference(SAMPLE, &all), @"
+    -    <profileSize>0x100000000</profileSize>
+    -    <framebuffer>0xEC000000</framebuffer>
+    -    <fbReservation>0x14000000</fbReservation>
+    +    <profileSize>0x200000000</profileSize>
+    +    <framebuffer>0x1DC000000</framebuffer>
+    +    <fbReservation>0x24000000</fbReservation>
+    -    <profileSize>0x20000000</profileSize>
+    -    <framebuffer>0x1A000000</framebuffer>
+    -    <fbReservation>0x6000000</fbReservation>
+    +    <profileSize>0x18000000</profileSize>
+    +    <framebuffer>0x12800000</framebuffer>
+    +    <fbReservation>0x5800000</fbReservation>
+    ");
+}
+
+#[test]
 fn a_frame_rate_of_0_only_turns_the_limiter_off() {
     let changed = applied(SAMPLE, r#"{"overrides": {"43": {"framerateLimit": 0}}}"#);
     assert_snapshot!(difference(SAMPLE, &changed), @"
@@ -416,6 +436,9 @@ fn xml_config_wins_over_the_options_and_says_so() {
 #[test]
 fn a_clone_follows_the_board_it_is_made_from() {
     let changed = applied(SAMPLE, r#"{"clones": {"17f0:1": "13BD:0", "17C2:11a0": "13BD:0000"}}"#);
+    // Each comment stays with the board it is about.
+    assert!(changed.contains("</pgpu> <!-- Tesla M10 -->\n  <pgpu"));
+    assert!(changed.contains("</pgpu>\n  <!-- Turing -->\n  <pgpu"));
     assert_snapshot!(difference(SAMPLE, &changed), @r#"
     +  <pgpu fractionalMultiVgpu="0">
     +    <devId vendorId="0x10de" deviceId="0x17C2" subsystemVendorId="0x10de" subsystemId="0x11A0"></devId>
@@ -507,6 +530,7 @@ fn mistakes_in_clones_are_explained() {
     cause: clones goes round in a circle: 1EB8:12A2 gets what 1EB8:12A2
     help: a clone needs a physical GPU that vgpuConfig.xml lists and that is no clone itself
     ");
+    assert!(Changes::parse(br#"{"clones": {"1:1": "2:2", "2:2": "3:3", "3:3": "2:2"}}"#).is_err());
     assert_snapshot!(mistake(r#"{"clones": {"13BD:0": "1EB8:12A2", "1EB8:12A2": "13BD:0"}}"#), @"
     cause: clones goes round in a circle: 13BD:0000 gets what 1EB8:12A2 gets what 13BD:0000
     help: a clone needs a physical GPU that vgpuConfig.xml lists and that is no clone itself
