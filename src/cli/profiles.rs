@@ -68,23 +68,25 @@ struct Show {
 /// accepts changed profiles.
 #[derive(clap::Args)]
 #[command(after_help = r#"Changes:
-  clones     {"AAAA:BBBB": "CCCC:DDDD"}: physical GPU AAAA:BBBB gets the profiles of CCCC:DDDD.
-             The ids are PCI device and subsystem. A GPU that is listed already is replaced.
-  overrides  {"333": {...}}: profile nvidia-333 gets, each of them if it is set and not null:
+  clones              {"AAAA:BBBB": "CCCC:DDDD"}: AAAA:BBBB gets the profiles of
+                      CCCC:DDDD (PCI device and subsystem of physical GPUs). One
+                      that is listed already is replaced
+  overrides           {"333": {...}}: what of this is set changes nvidia-333:
     vramAllocation      memory in MiB, from 384 on
     heads               virtual monitors
     enableCuda          true or false
-    display             {"width": ..., "height": ...} in pixels
+    display             {"width": ..., "height": ...} in pixels; maxPixels is
+                        their product
     framerateLimit      frames a second; 0 for no limit
-    xmlConfig           {"element": "text"} or {"element": {"attribute": "value"}} for anything
-                        else; made where absent; wins over the options above
+    xmlConfig           {"element": "text"} or {"element": {"attribute": "value"}}
+                        for anything else; made where absent; wins over the rest
 
 Examples:
   echo '{"clones": {"1E07:12A4": "1E30:12BA"}}' > changes.json
-  vgpu profiles apply --changes changes.json --config vgpuConfig.xml --diff
-  vgpu profiles apply --changes changes.json --config vgpuConfig.xml --out new.xml
-  echo '{"overrides": {"333": {"vramAllocation": 3584, "framerateLimit": 0}}}' |
-    vgpu profiles apply --changes /dev/stdin --config vgpuConfig.xml --out vgpuConfig.xml"#)]
+  vgpu profiles apply --changes changes.json --diff
+  vgpu profiles apply --changes changes.json --out vgpuConfig.xml
+  echo '{"overrides": {"333": {"vramAllocation": 3584, "heads": 1}}}' |
+    vgpu profiles apply --changes /dev/stdin --config old.xml --out new.xml"#)]
 struct Apply {
     /// The changes, as JSON
     #[arg(long, value_name = "CHANGES.json")]
