@@ -78,7 +78,7 @@ struct Show {
     display             {"width": ..., "height": ...} in pixels; maxPixels is
                         their product
     framerateLimit      frames a second; 0 for no limit
-    xmlConfig           {"element": "text"} or {"element": {"attribute": "value"}}
+    xmlConfig           {"element": "text"}, {"element": {"attribute": "value"}}
                         for anything else; made where absent; wins over the rest
 
 Examples:
