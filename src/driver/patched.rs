@@ -24,6 +24,9 @@ use crate::archive::makeself::{Header, LONGEST_SCRIPT};
 /// How many of the script's last lines an error repeats.
 const TAIL: usize = 30;
 
+/// Options that may be ignored: branches of the patcher from 17.2 on lost them, because their drivers build without.
+const NO_LONGER_NEEDED: [&str; 2] = ["--enable-nvidia-gpl-for-experimenting", "--force-nvidia-gpl-I-know-it-is-wrong"];
+
 /// Why there is no patched driver.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum PatchError {
@@ -146,8 +149,10 @@ impl Job<'_> {
         if !status.success() {
             return Err(PatchError::Failed { status, tail: seen.tail(), given: given() });
         }
-        if !seen.unknown.is_empty() {
-            return Err(PatchError::UnknownOption { options: list(seen.unknown) });
+        let wanted: Vec<_> =
+            seen.unknown.iter().filter(|option| !NO_LONGER_NEEDED.contains(&option.as_str())).collect();
+        if !wanted.is_empty() {
+            return Err(PatchError::UnknownOption { options: list(wanted) });
         }
         let mut trees = names(work, "-patched").into_iter().filter(|name| work.join(name).is_dir());
         match (trees.next(), trees.next()) {

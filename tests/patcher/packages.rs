@@ -12,7 +12,7 @@ const GOOD: &str = include_str!("../certificates/good.pem");
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// A Nix store of its own, beside the files of a [`Scene`].
-struct Store {
+pub struct Store {
     store: NixStore,
     scene: Scene,
     /// Where nixpkgs' library is.
@@ -21,7 +21,7 @@ struct Store {
 
 impl Store {
     /// Nothing, and a word about it, on a machine without Nix or nixpkgs' library.
-    fn new() -> Option<Self> {
+    pub fn new() -> Option<Self> {
         let store = NixStore::new()?;
         let found = Command::new("nix-instantiate").args(["--eval", "-E", "toString <nixpkgs/lib>"]).output().unwrap();
         if !found.status.success() {
@@ -58,7 +58,7 @@ impl Store {
     }
 
     /// Builds what an expression over nix/tests/patcher describes.
-    fn build(&self, expression: &str) -> PathBuf {
+    pub fn build(&self, expression: &str) -> PathBuf {
         let output = self.nix("nix-build", &[], expression);
         assert!(output.status.success(), "{expression}: {}", String::from_utf8_lossy(&output.stderr));
         let _ = fs::remove_file(self.scene.path("here/result"));
@@ -73,13 +73,13 @@ impl Store {
     }
 
     /// What evaluating an expression says, error or result.
-    fn evaluate(&self, expression: &str) -> String {
+    pub fn evaluate(&self, expression: &str) -> String {
         let output = self.nix("nix-instantiate", &["--eval"], expression);
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
     }
 }
 
-fn read(path: impl AsRef<Path>) -> String {
+pub fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(path.as_ref()).unwrap_or_else(|error| panic!("{}: {error}", path.as_ref().display()))
 }
 

@@ -128,6 +128,14 @@ fn unknown_options_and_targets_are_errors() {
 }
 
 #[test]
+fn options_that_newer_branches_do_not_need_may_be_unknown() {
+    let scene = Scene::new().mode("newer");
+    scene.command(&["host.run"]).arg("--").args(GPL).arg("vgpu-kvm").assert().success();
+    let error = scene.command(&["host.run"]).arg("--").args(GPL).args(["--fast", "vgpu-kvm"]).output().unwrap();
+    assert!(scene.error(&error).contains("ignored what it does not know: --fast\n"));
+}
+
+#[test]
 fn the_tree_is_checked() {
     let refused = |mode| Scene::new().mode(mode).refused(&["host.run"], HOST, &["vgpu-kvm"]);
     assert_snapshot!(refused("no-manifest"), @r"

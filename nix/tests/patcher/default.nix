@@ -36,6 +36,12 @@ let
                 "/general.run"
             );
         };
+      requireFile =
+        { name, ... }:
+        builtins.path {
+          inherit name;
+          path = drivers + (if lib.hasSuffix ".zip" name then "/grid.zip" else "/host.run");
+        };
       writeShellScriptBin = name: text: script name text;
     }
     # The machine has these, wherever.
@@ -65,8 +71,8 @@ let
       chmod +x $out/bin/${name}
     '';
 
-  ours = pkgs.runCommand "vgpu" { } "install -Dm755 ${vgpu} $out/bin/vgpu";
-  callPackage = file: pkgs.callPackage file { vgpu = ours; };
+  tools = import ../../lib/tools.nix { inherit lib pkgs; };
+  callPackage = file: pkgs.callPackage file { inherit (tools) vgpu; };
 
   mkVgpuPatcher = pkgs.callPackage ../../lib/mk-vgpu-patcher.nix {
     checkAttrs = import ../../lib/check-attrs.nix { inherit lib; };
@@ -129,7 +135,7 @@ in
     { certificate, tool }:
     pkgs.callPackage ../../packages/unlocked-gridd.nix
       {
-        vgpu = ours;
+        inherit (tools) vgpu;
         gridd-unlock-patcher = script "gridd-unlock-patcher" tool;
       }
       {
@@ -139,4 +145,26 @@ in
         };
         rootCaFile = certificate;
       };
+
+  # A configured machine: { guest, module } → its configuration.
+  machine =
+    {
+      guest ? false,
+      module,
+    }:
+    (import ../eval.nix { inherit lib pkgs; } {
+      inherit guest;
+      modules = [
+        module
+        (
+          { config, ... }:
+          {
+            hardware.nvidia.package = lib.mkDefault (
+              with config.boot.kernelPackages.nvidiaPackages; if guest then grid_17_3 else vgpu_17_3
+            );
+            hardware.nvidia.vgpu.patcher.enable = true;
+          }
+        )
+      ];
+    }).config;
 }

@@ -24,8 +24,11 @@ while [ "${1:0:2}" = "--" ]; do
     case "$1" in
     --repack) REPACK=true ;;
     --create-cert) CREATE_CERT=true ;;
-    --enable-nvidia-gpl-for-experimenting | --force-nvidia-gpl-I-know-it-is-wrong | --remap-p2v | \
-        --spoof-devid | --no-klogtrace | --test-dmabuf-export) ;;
+    # Some branches have lost these.
+    --enable-nvidia-gpl-for-experimenting | --force-nvidia-gpl-I-know-it-is-wrong)
+        [ "$MODE" = newer ] && echo "Unknown option $1"
+        ;;
+    --remap-p2v | --spoof-devid | --no-klogtrace | --test-dmabuf-export) ;;
     *) echo "Unknown option $1" ;;
     esac
     shift
