@@ -149,6 +149,11 @@ fn the_tree_is_checked() {
         cause: the .manifest of the patched driver NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm-patched is damaged: its second line is not a version
         help: the log of patch.sh tells what went wrong while it unpacked the driver
         ");
+    assert_snapshot!(refused("no-entries"), @r"
+    error: cannot patch the driver
+    cause: the .manifest of the patched driver NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm-patched is damaged: it names no files
+    help: the log of patch.sh tells what went wrong while it unpacked the driver
+    ");
     assert_snapshot!(refused("missing-file"), @r"
         error: cannot patch the driver
         cause: the patched driver NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm-patched lacks 1 of the files its .manifest names: kernel/nvidia/nv.c
@@ -240,9 +245,10 @@ fn an_existing_output_stays() {
 #[test]
 fn results_stay_in_the_current_directory_and_replace_older_ones() {
     let scene = Scene::new();
+    scene.archive();
     fs::copy(scene.path("host.run"), scene.path("here/NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm.run")).unwrap();
     for _ in 0..2 {
-        let mut command = scene.command(&["general.run"]);
+        let mut command = scene.command(&["grid.zip", "general.run"]);
         command.args(["--", "--repack", "general-merge"]).assert().success();
         assert_eq!(
             scene.entries("here"),
@@ -296,7 +302,7 @@ fn vcfg_changes_the_file_it_is_given_where_that_is() {
 #[test]
 fn without_a_target_the_script_tells_how_it_is_used() {
     let scene = Scene::new();
-    let output = scene.command(&["host.run"]).output().unwrap();
+    let output = scene.command(&["a-gigabyte-that-is-not-read.zip"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(scene.error(&output).contains("[options] <vgpu-kvm | grid | general"));
 }

@@ -53,12 +53,13 @@ TARGET=$SOURCE-patched
 # It writes where it lies, and where it is called.
 touch "$BASEDIR/tool-built-by-patch.sh" || die "cannot write to $BASEDIR"
 echo "blob" >>"$BASEDIR/patches/blob.diff" || die "cannot write to $BASEDIR/patches"
+: >>"$BASEDIR/patches/kbuild.patch" || die "cannot write to a file in $BASEDIR"
 
 $CREATE_CERT && mkdir -p wtestsign && echo "test certificate" >wtestsign/wsys-test-cert.pfx
 
 if [ "$1" = wsys ]; then
     which 7z msexpand osslsigncode || die "install the tools for Windows drivers"
-    installer=$(ls ./*_win10_*.exe | head -n 1)
+    installer=$(ls -1 "${WSYS##*-}"*_win*_64bit*.exe | head -n 1)
     [ -e "$installer" ] || die "nvidia windows driver installer not found"
     [ -e wtestsign/wsys-test-cert.pfx ] || die "testsign certificate missing, try with --create-cert option"
     mkdir -p "$TARGET" && cp "$installer" "$TARGET/nvlddmkm.sys"
@@ -100,6 +101,7 @@ echo "$COMMAND_LINE" >"$TARGET/command-line"
 case "$MODE" in
 no-manifest) rm "$TARGET/.manifest" ;;
 empty-manifest) : >"$TARGET/.manifest" ;;
+no-entries) sed -i '9,$d' "$TARGET/.manifest" ;;
 missing-file) rm "$TARGET"/kernel/nvidia/nv.c ;;
 other-version) sed -i '2s/.*/1.2.3/' "$TARGET/.manifest" ;;
 two-trees) mkdir another-patched ;;
