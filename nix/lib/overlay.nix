@@ -26,6 +26,6 @@ if prev ? linuxKernel then
   }
 else
   # Relatives of nixpkgs that have the kernel package sets alone.
-  lib.mapAttrs (_: set: if set ? extend then extend set else set) (
-    lib.filterAttrs (name: _: lib.hasPrefix "linuxPackages" name) prev
+  lib.genAttrs (lib.filter (name: lib.substring 0 13 name == "linuxPackages") (lib.attrNames prev)) (
+    name: if prev.${name} ? extend then extend prev.${name} else prev.${name}
   )

@@ -11,10 +11,13 @@
 #   patching        { enable, target, extraFlags }
 { lib, pkgs, settings }:
 
+let
+  # Shared by all kernels: evaluating the program's dependencies takes longer than all the rest.
+  tools = import ./tools.nix { inherit lib pkgs; };
+in
 kernelPackages:
 
 let
-  tools = import ./tools.nix { inherit lib pkgs; };
   checkAttrs = import ./check-attrs.nix { inherit lib; };
   releases = import ./releases.nix { inherit lib; };
   driverSource = pkgs.callPackage ./driver-source.nix { };

@@ -4,6 +4,5 @@
 rec {
   compat = import ./compat.nix { inherit lib pkgs; };
   vgpu = pkgs.callPackage ../packages/vgpu.nix { inherit compat; };
-  vgpuConfig = pkgs.callPackage ../packages/vgpu-config.nix { inherit vgpu; };
   gridd-unlock-patcher = pkgs.callPackage ../packages/gridd-unlock-patcher.nix { };
 }

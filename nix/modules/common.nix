@@ -17,7 +17,6 @@ let
   inherit (config.hardware.nvidia) package;
   host = role == "host";
 
-  tools = import ../lib/tools.nix { inherit lib pkgs; };
   releases = import ../lib/releases.nix { inherit lib; };
   newest = lib.last (
     lib.naturalSort (lib.attrNames (lib.filterAttrs (_: release: release ? zip_sha256) releases))
@@ -224,7 +223,7 @@ in
     }
 
     (lib.mkIf ours {
-      environment.systemPackages = [ tools.vgpu ];
+      environment.systemPackages = [ package.vgpu.program ];
 
       hardware.nvidia = {
         # NVIDIA's open kernel modules know nothing of vGPU, and from 560 on nixpkgs wants an answer.

@@ -12,17 +12,21 @@ let
 
   cfg = config.hardware.nvidia.vgpu;
   inherit (config.hardware.nvidia) package;
-  tools = import ../lib/tools.nix { inherit lib pkgs; };
 
   chosen = options.hardware.nvidia.package.highestPrio < (lib.mkOptionDefault null).priority;
   ours = chosen && package ? vgpu;
 
   gridd =
     if cfg.griddUnlock.enable then
-      pkgs.callPackage ../packages/unlocked-gridd.nix { inherit (tools) vgpu gridd-unlock-patcher; } {
-        driver = package;
-        inherit (cfg.griddUnlock) rootCaFile;
-      }
+      pkgs.callPackage ../packages/unlocked-gridd.nix
+        {
+          vgpu = package.vgpu.program;
+          gridd-unlock-patcher = pkgs.callPackage ../packages/gridd-unlock-patcher.nix { };
+        }
+        {
+          driver = package;
+          inherit (cfg.griddUnlock) rootCaFile;
+        }
     else
       package.vgpu.programs;
 in

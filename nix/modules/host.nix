@@ -12,7 +12,7 @@ let
 
   cfg = config.hardware.nvidia.vgpu;
   inherit (config.hardware.nvidia) package;
-  tools = import ../lib/tools.nix { inherit lib pkgs; };
+  inherit (package.vgpu) program;
 
   chosen = options.hardware.nvidia.package.highestPrio < (lib.mkOptionDefault null).priority;
   ours = chosen && package ? vgpu;
@@ -158,7 +158,7 @@ in
       readOnly = true;
       default =
         if changed then
-          "${tools.vgpuConfig {
+          "${pkgs.callPackage ../packages/vgpu-config.nix { vgpu = program; } {
             driver = package;
             inherit changes;
           }}"
@@ -218,7 +218,7 @@ in
       environment.etc."nvidia/vgpu/vgpuConfig.xml".source = cfg.vgpuConfig;
 
       environment.systemPackages = lib.optional cfg.patcher.enablePatcherCmd (
-        pkgs.callPackage ../packages/nvidia-vup.nix { inherit (tools) vgpu; } {
+        pkgs.callPackage ../packages/nvidia-vup.nix { vgpu = program; } {
           inherit (package) patcher;
           inherit (package.vgpu) source;
         }

@@ -119,6 +119,7 @@ let
             source
             programs
             ;
+          program = vgpu;
         };
         patcher = lib.mapNullable (make: make { inherit role version source; }) vgpuPatcher;
         inherit settingsVersion persistencedVersion;

@@ -5,14 +5,16 @@
   release ? "25.11",
   system ? "x86_64-linux",
   vgpu ? "/nonexistent/vgpu",
-  pkgs ? import ./host-tools.nix {
-    inherit
-      lib
-      release
-      system
-      vgpu
-      ;
-  },
+  # overlays → a package set
+  pkgsWith ?
+    (import ./host-tools.nix {
+      inherit
+        lib
+        release
+        system
+        vgpu
+        ;
+    }).appendOverlays,
 }:
 
 { guest ? false, modules }:
@@ -20,7 +22,7 @@
 let
   evaluated = lib.evalModules {
     modules = [
-      (import ./stubs.nix { inherit pkgs release; })
+      (import ./stubs.nix { inherit pkgsWith release; })
       (import ../.. { inherit guest; })
     ]
     ++ modules;

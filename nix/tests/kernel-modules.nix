@@ -22,7 +22,7 @@ let
       kernelRelease
       ;
   };
-  evaluated = import ./eval.nix { inherit lib pkgs; } {
+  evaluated = import ./eval.nix { inherit lib; pkgsWith = pkgs.appendOverlays; } {
     guest = role == "guest";
     modules = [
       (

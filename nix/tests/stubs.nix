@@ -1,9 +1,9 @@
 # The options of NixOS that our modules set or read, without NixOS: enough for lib.evalModules to evaluate a
 # whole host or guest. `hardware.nvidia` has the shape of nixpkgs' module.
 #
-# pkgs: the package set to begin with
+# pkgsWith: overlays → a package set
 # release: the nixpkgs whose nvidia module to resemble, "25.11" or "26.05"
-{ pkgs, release }:
+{ pkgsWith, release }:
 {
   config,
   lib,
@@ -125,7 +125,7 @@ in
   };
 
   config = lib.mkMerge [
-    { _module.args.pkgs = pkgs.appendOverlays config.nixpkgs.overlays; }
+    { _module.args.pkgs = pkgsWith config.nixpkgs.overlays; }
 
     # What nixpkgs' module makes of the driver.
     (lib.mkIf enabled {
