@@ -32,4 +32,7 @@ let
     ];
   } attrs;
 in
-driver: callPackage ../packages/vgpu-unlock-patcher.nix (checked // { inherit driver; })
+# Wrong attributes are told at once, not when a driver is built with them.
+builtins.seq checked (
+  driver: callPackage ../packages/vgpu-unlock-patcher.nix (checked // { inherit driver; })
+)
