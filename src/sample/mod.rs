@@ -116,7 +116,7 @@ pub fn makeself(target: &str, version: &str, payload: &[u8], decompressor: &[u8]
         decompressor.push(b'\n');
     }
     let size = newlines(&decompressor);
-    let script = SCRIPT.replace("VERSION", version).replace("TARGET", target);
+    let script = SCRIPT.replace("VERSION", version).replace("=TARGET\n", &format!("={target}\n"));
     let lines = newlines(script.as_bytes()) + 4 + 2; // Four lines before it, two before the label.
     let mut rest = format!(
         "skip={}\nskip_decompress={}\nsize_decompress={size}\n{script}",

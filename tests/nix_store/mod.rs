@@ -55,6 +55,7 @@ impl NixStore {
     }
 
     /// Evaluates Nix, strictly, to JSON.
+    #[allow(dead_code)]
     pub fn evaluate(&self, expression: &str) -> serde_json::Value {
         let mut command = Command::new("nix-instantiate");
         let output = self.prepare(command.args(["--eval", "--strict", "--json", "-E", expression])).output().unwrap();

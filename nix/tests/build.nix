@@ -1,0 +1,120 @@
+# Drivers to build for real, with the machine's own tools. tests/nix_build.rs does.
+#
+# hashes: SRI hashes of the sample's files: { zip, host, guest }, the archive and the two .run files
+{
+  lib ? import <nixpkgs/lib>,
+  vgpu,
+  hashes,
+  release ? "25.11",
+}:
+
+let
+  evaluate =
+    guest: module:
+    (import ./eval.nix { inherit lib vgpu release; } {
+      inherit guest;
+      modules = [
+        module
+        { services.xserver.videoDrivers = lib.mkIf guest [ "nvidia" ]; }
+      ];
+    }).config;
+
+  # A release that is not in the catalog: the sample's files have hashes of their own.
+  sample =
+    changes:
+    { config, ... }:
+    {
+      hardware.nvidia.package = config.boot.kernelPackages.nvidiaPackages.mkVgpuDriver (
+        {
+          version = "550.163.02";
+          sha256 = hashes.zip;
+          guestVersion = "550.163.01";
+          guestSha256 = hashes.guest;
+          generalVersion = "550.144.03";
+          gridVersion = "17.6";
+          zipFilename = "NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip";
+          useSettings = false;
+          usePersistenced = false;
+          vgpuPatcher = null;
+        }
+        // changes
+      );
+    };
+  fromStore.hardware.nvidia.vgpu.driverSource.url = null;
+
+  host = evaluate false (sample { });
+  guest = evaluate true {
+    imports = [
+      (sample { })
+      fromStore
+    ];
+  };
+  parts =
+    { hardware, ... }:
+    let
+      driver = hardware.nvidia.package;
+    in
+    lib.listToAttrs (
+      map (output: {
+        name = output.outputName;
+        value = output;
+      }) driver.all
+    );
+in
+{
+  host = parts host;
+  guest = parts guest;
+
+  # The host's driver from its .run file, whose hash the user gives.
+  hostFromRun = parts (
+    evaluate false {
+      hardware.nvidia.vgpu = {
+        release = "17.6";
+        driverSource.sha256 = hashes.host;
+      };
+    }
+  );
+
+  # The guest's from the archive, by its name.
+  guestFromZip = parts (
+    evaluate true {
+      imports = [ (sample { }) ];
+      hardware.nvidia.vgpu.driverSource.name = "NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip";
+    }
+  );
+
+  # A driver that somebody changes on the way.
+  hooked = parts (
+    evaluate false (sample {
+      prePatch = "echo before >> vgpuConfig.xml";
+      patches = [
+        (builtins.toFile "greeting.patch" ''
+          --- a/greeting
+          +++ b/greeting
+          @@ -0,0 +1 @@
+          +hello
+        '')
+      ];
+      postPatch = "test -e greeting && echo after >> vgpuConfig.xml";
+      preInstall = "echo installing >> vgpuConfig.xml";
+      postInstall = "echo installed > $out/installed";
+    })
+  );
+
+  # Profiles changed: made from the driver, without building it again.
+  profiles =
+    let
+      inherit
+        (evaluate false {
+          imports = [ (sample { }) ];
+          hardware.nvidia.vgpu.patcher.profileOverrides."46".heads = 2;
+        })
+        hardware
+        ;
+    in
+    (import ./host-tools.nix { inherit lib; }).runCommand "profiles" { } "cp ${hardware.nvidia.vgpu.vgpuConfig} $out";
+
+  # Archives that nobody has put into the store.
+  missing = (evaluate false { hardware.nvidia.vgpu.release = "16.2"; }).hardware.nvidia.package.src;
+  unpinned = (evaluate false { hardware.nvidia.vgpu.release = "19.2"; }).hardware.nvidia.package.src;
+}
