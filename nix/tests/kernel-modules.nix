@@ -1,4 +1,4 @@
-# The kernel modules of a driver, built for real against Debian's kernel headers. .ci/kernel-modules.sh runs it.
+# The kernel modules and programs of a driver, built for real against Debian's kernel headers. .ci/kernel-modules.sh runs it.
 #
 #   nix-build nix/tests/kernel-modules.nix --argstr archive GRID.zip --argstr vgpu target/debug/vgpu
 {
@@ -45,4 +45,5 @@ let
     ];
   };
 in
-evaluated.config.hardware.nvidia.package.mod
+# With the programs, as NixOS up to 25.11 wants them.
+evaluated.config.hardware.nvidia.package.bin
