@@ -45,13 +45,13 @@ fn strings(value: &Value) -> Vec<&str> {
     value.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
 }
 
-/// Every promise of the README, on both shapes of nixpkgs' nvidia module.
+/// Every promise of the README, on each shape that nixpkgs has had since 24.05.
 #[test]
 fn promises_are_kept() {
     if !have("<nixpkgs/lib>") {
         return;
     }
-    for release in ["25.11", "26.05"] {
+    for release in ["24.05", "25.11", "26.05"] {
         let table = evaluate(&format!("import ./nix/tests/promises.nix {{ release = \"{release}\"; }}"));
         let table = table.as_array().unwrap();
         assert!(table.len() > 40);

@@ -24,6 +24,9 @@ compat.rustPlatform.buildRustPackage {
   };
   cargoLock.lockFile = ../../Cargo.lock;
 
+  # One program less to build before this one.
+  auditable = false;
+
   # The tests are the flake's check `tests`: a machine that rebuilds its system need not repeat them.
   doCheck = false;
 

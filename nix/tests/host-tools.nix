@@ -4,7 +4,7 @@
   lib ? import <nixpkgs/lib>,
   # A finished `vgpu`, as a string; without one the packages evaluate but don't build.
   vgpu ? "/nonexistent/vgpu",
-  # The nixpkgs to resemble: "25.11" or "26.05".
+  # The nixpkgs to resemble: "24.05", "25.11" or "26.05".
   release ? "25.11",
   system ? "x86_64-linux",
   # Kernel headers of Debian's that are installed, for kernel modules.
@@ -12,6 +12,8 @@
 }:
 
 let
+  oldest = release == "24.05";
+
   # What is on the machine, in the shape of a package.
   onMachine = name: {
     inherit name;
@@ -125,7 +127,7 @@ let
     inherit version modDirVersion;
     inherit stdenv;
     name = "linux-${version}";
-    makeFlags = [ ];
+    makeFlags = [ "KERNEL_FLAG=1" ];
     moduleBuildDependencies = [ ];
     kernelAtLeast = lib.versionAtLeast version;
     dev = mkDerivation {
@@ -142,29 +144,46 @@ let
     kernel:
     lib.makeExtensible (self: {
       inherit kernel;
-      kernelModuleMakeFlags = self.kernel.makeFlags;
       nvidiaPackages = lib.makeExtensible (_: {
         stable = mkDerivation {
           pname = "nvidia-x11";
           version = "580.119.02";
         };
       });
-    });
+    }
+    // lib.optionalAttrs (!oldest) { kernelModuleMakeFlags = self.kernel.makeFlags; });
 
-  libraries = lib.genAttrs [
-    "dbus"
-    "libGL"
-    "libdrm"
-    "libgbm"
-    "libx11"
-    "libxcb"
-    "libxext"
-    "libxrandr"
-    "libxv"
-    "openssl"
-    "wayland"
-    "zlib"
-  ] onMachine;
+  libraries =
+    lib.genAttrs [
+      "dbus"
+      "libGL"
+      "libdrm"
+      "openssl"
+      "wayland"
+      "zlib"
+    ] onMachine
+    // (
+      if oldest then
+        {
+          mesa = onMachine "mesa";
+          xorg = lib.genAttrs [
+            "libX11"
+            "libXext"
+            "libXrandr"
+            "libXv"
+            "libxcb"
+          ] onMachine;
+        }
+      else
+        lib.genAttrs [
+          "libgbm"
+          "libx11"
+          "libxcb"
+          "libxext"
+          "libxrandr"
+          "libxv"
+        ] onMachine
+    );
 
   programs = lib.genAttrs [
     "bash"
@@ -243,14 +262,26 @@ let
         '';
       };
 
-      rustc.version = "1.91.0";
-      rustPlatform.buildRustPackage =
-        { pname, version, meta, ... }:
-        mkDerivation {
-          inherit pname version meta;
-          buildCommand = ''
-            install -Dm755 ${vgpu} $out/bin/vgpu
-          '';
+      rustc.version = if oldest then "1.77.2" else "1.91.0";
+      rustPlatform = self.makeRustPlatform { inherit (self) rustc; };
+      makeRustPlatform =
+        { rustc, ... }:
+        assert lib.versionAtLeast rustc.version "1.88";
+        {
+          buildRustPackage =
+            {
+              pname,
+              version,
+              meta,
+              ...
+            }:
+            mkDerivation {
+              inherit pname version meta;
+              buildCommand = ''
+                install -Dm755 ${vgpu} $out/bin/vgpu
+              '';
+              passthru = { inherit rustc; };
+            };
         };
 
       fetchurl = fixed;

@@ -737,6 +737,14 @@ let
             true
           ];
     };
+    "kernel modules get the kernel's flags for make" = {
+      got = lib.head (packageOf plainHost).mod.makeFlags;
+      want = "KERNEL_FLAG=1";
+    };
+    "vgpu is compiled by a compiler that is new enough" = {
+      got = lib.versionAtLeast (packageOf plainHost).vgpu.program.rustc.version "1.88";
+      want = true;
+    };
     "settings and persistenced are made for our driver, not its kernel" = {
       got =
         let
