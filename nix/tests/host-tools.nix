@@ -137,7 +137,8 @@ let
         ln -s /lib/modules $out/lib/modules
       '';
     };
-    override = _: kernel version modDirVersion;
+    # With other features it is another kernel.
+    override = { features }: kernel "${version}-built-again" modDirVersion;
   };
 
   packagesFor =

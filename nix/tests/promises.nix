@@ -146,7 +146,7 @@ let
     "the packages come with whichever kernel is picked" = {
       got =
         (nvidiaPackagesOf (host ({ pkgs, ... }: { boot.kernelPackages = pkgs.linuxPackages_latest; }))).vgpu_17_3.mod.name;
-      want = "nvidia-vgpu-modules-550.90.05-6.18.1";
+      want = "nvidia-vgpu-modules-550.90.05-6.18.1-built-again";
     };
     "hardware.nvidia.vgpu.release chooses a driver" = {
       got = [
@@ -727,7 +727,7 @@ let
         if release == "26.05" then
           [
             false
-            [ "nvidia-vgpu-modules-550.90.07-6.1.170" ]
+            [ "nvidia-vgpu-modules-550.90.07-6.1.170-built-again" ]
             false
           ]
         else
@@ -736,6 +736,10 @@ let
             [ "nvidia-vgpu-guest-550.90.07-with-modules" ]
             true
           ];
+    };
+    "kernel modules are for the kernel that NixOS makes of the one picked" = {
+      got = lib.elem "SYSSRC=${plainHost.config.boot.kernelPackages.kernel.dev}/lib/modules/6.1.0-47-amd64/source" (packageOf plainHost).mod.makeFlags;
+      want = true;
     };
     "kernel modules get the kernel's flags for make" = {
       got = lib.head (packageOf plainHost).mod.makeFlags;
@@ -846,7 +850,7 @@ let
           "nouveau"
           "nvidiafb"
         ]
-        [ "nvidia-vgpu-modules-550.90.05-6.1.170" ]
+        [ "nvidia-vgpu-modules-550.90.05-6.1.170-built-again" ]
         [
           "vgpu-0.1.0"
           "nvidia-vgpu-host-550.90.05"
@@ -854,16 +858,28 @@ let
       ];
     };
     "a guest has modesetting on, open and gsp off" = {
-      got = [
-        plainGuest.config.hardware.nvidia.modesetting.enable
-        plainGuest.config.hardware.nvidia.open
-        plainGuest.config.hardware.nvidia.gsp.enable
-        (guestWith { hardware.nvidia.gsp.enable = true; }).config.hardware.nvidia.gsp.enable
-      ];
+      got =
+        let
+          # From 560 on nixpkgs has other defaults.
+          release.hardware.nvidia.vgpu.release = "18.1";
+          inherit (guestWith release) config failed;
+          changed = guestWith {
+            imports = [ release ];
+            hardware.nvidia.gsp.enable = true;
+          };
+        in
+        [
+          config.hardware.nvidia.modesetting.enable
+          config.hardware.nvidia.open
+          config.hardware.nvidia.gsp.enable
+          failed
+          changed.config.hardware.nvidia.gsp.enable
+        ];
       want = [
         true
         false
         false
+        [ ]
         true
       ];
     };
