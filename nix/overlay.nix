@@ -1,5 +1,5 @@
-# The packages without the modules: `vgpu`, and both drivers of every release, unpatched, in `nvidiaPackages` of
-# every kernel package set. mkVgpuDriver makes hosts' drivers here.
+# The packages without the modules: `vgpu`, and both drivers of every release, unpatched, in `nvidiaPackages`
+# of every kernel package set. mkVgpuDriver makes hosts' drivers here.
 final: prev:
 
 let
@@ -14,11 +14,7 @@ let
         merged = false;
         driverSource = {
           name = null;
-          url =
-            if role == "host" then
-              null
-            else
-              "https://storage.googleapis.com/nvidia-drivers-us-public/GRID/vGPU@release@/NVIDIA-Linux-x86_64-@version@-grid.run";
+          url = if role == "host" then null else import ./lib/public-bucket.nix;
           sha256 = null;
           curlOptsList = [ ];
         };

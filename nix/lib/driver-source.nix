@@ -61,12 +61,18 @@ let
     else
       release.guestSha256;
 
-  # @release@ and @version@ make one address fit every release.
-  url =
-    if driverSource.url == null then
-      null
-    else
-      lib.replaceStrings [ "@release@" "@version@" ] [ release.gridVersion version ] driverSource.url;
+  # One address fits every release.
+  fill =
+    lib.replaceStrings
+      [
+        "@release@"
+        "@version@"
+      ]
+      [
+        release.gridVersion
+        version
+      ];
+  url = lib.mapNullable fill driverSource.url;
 
   origin =
     if host then
@@ -76,7 +82,7 @@ let
     else
       ''
         Guest drivers are in the archive of vGPU software ${release.gridVersion} and in public at
-        https://storage.googleapis.com/nvidia-drivers-us-public/GRID/vGPU${release.gridVersion}/${runName}'';
+        ${fill (import ./public-bucket.nix)}'';
 
   missing = ''
     ${name} is not in the Nix store.

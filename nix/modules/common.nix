@@ -51,10 +51,7 @@ let
     };
   };
 
-  # Whether hardware.nvidia.package is one of ours. nixpkgs' default for it is not looked at: only to ask
-  # would already need its licence accepted.
-  chosen = options.hardware.nvidia.package.highestPrio < (lib.mkOptionDefault null).priority;
-  ours = chosen && package ? vgpu;
+  ours = import ../lib/is-ours.nix { inherit config lib options; };
 
   # What a message says of the driver.
   driver = "vGPU ${package.vgpu.gridVersion}";
@@ -147,7 +144,7 @@ in
           if host || (cfg.driverSource.name != null && lib.hasSuffix ".zip" cfg.driverSource.name) then
             null
           else
-            "https://storage.googleapis.com/nvidia-drivers-us-public/GRID/vGPU@release@/NVIDIA-Linux-x86_64-@version@-grid.run";
+            import ../lib/public-bucket.nix;
         defaultText = lib.literalMD (
           if host then
             "`null`: host drivers are not public"

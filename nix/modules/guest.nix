@@ -13,8 +13,7 @@ let
   cfg = config.hardware.nvidia.vgpu;
   inherit (config.hardware.nvidia) package;
 
-  chosen = options.hardware.nvidia.package.highestPrio < (lib.mkOptionDefault null).priority;
-  ours = chosen && package ? vgpu;
+  ours = import ../lib/is-ours.nix { inherit config lib options; };
 
   gridd =
     if cfg.griddUnlock.enable then

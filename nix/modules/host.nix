@@ -14,8 +14,7 @@ let
   inherit (config.hardware.nvidia) package;
   inherit (package.vgpu) program;
 
-  chosen = options.hardware.nvidia.package.highestPrio < (lib.mkOptionDefault null).priority;
-  ours = chosen && package ? vgpu;
+  ours = import ../lib/is-ours.nix { inherit config lib options; };
   merged = lib.elem "nvidia" config.services.xserver.videoDrivers;
 
   changes = {

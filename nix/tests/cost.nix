@@ -45,6 +45,11 @@ system
   ++ config.boot.extraModulePackages
   ++ config.hardware.firmware
   ++ lib.optional module (
-    evaluated._module.args.pkgs.writeText "services" (builtins.toJSON [ config.systemd.services config.environment.etc ])
+    evaluated._module.args.pkgs.writeText "services" (
+      builtins.toJSON [
+        config.systemd.services
+        config.environment.etc
+      ]
+    )
   )
 )

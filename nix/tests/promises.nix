@@ -32,7 +32,14 @@ let
   host = machine false;
   guest = machine true;
   nvidiaScreens.services.xserver.videoDrivers = [ "nvidia" ];
-  guestWith = module: guest { imports = [ module nvidiaScreens ]; };
+  guestWith =
+    module:
+    guest {
+      imports = [
+        module
+        nvidiaScreens
+      ];
+    };
 
   packageOf = machine: machine.config.hardware.nvidia.package;
   nvidiaPackagesOf = machine: machine.config.boot.kernelPackages.nvidiaPackages;
@@ -138,9 +145,20 @@ let
       want = [ ];
     };
     "every release of the catalog has a package, and nixpkgs' own stay" = {
-      got = lib.attrNames (removeAttrs (nvidiaPackagesOf plainHost) [ "__unfix__" "extend" "recurseForDerivations" ]);
+      got = lib.attrNames (
+        removeAttrs (nvidiaPackagesOf plainHost) [
+          "__unfix__"
+          "extend"
+          "recurseForDerivations"
+        ]
+      );
       want = lib.sort lib.lessThan (
-        map (name: "vgpu_${name}") (lib.attrNames releases) ++ [ "mkVgpuDriver" "mkVgpuPatcher" "stable" ]
+        map (name: "vgpu_${name}") (lib.attrNames releases)
+        ++ [
+          "mkVgpuDriver"
+          "mkVgpuPatcher"
+          "stable"
+        ]
       );
     };
     "the packages come with whichever kernel is picked" = {
@@ -270,7 +288,10 @@ let
           src.name
           src.outputHash
         ]
-      ) [ host guestWith ];
+      ) [
+        host
+        guestWith
+      ];
       want = [
         [
           "NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm.run"
@@ -377,7 +398,12 @@ let
       want = "--remap-p2v vgpu-kvm\n";
     };
     "patcher.options.extra" = {
-      got = patchFlags { extra = [ "--test-dmabuf-export" "--spoof-devid" ]; };
+      got = patchFlags {
+        extra = [
+          "--test-dmabuf-export"
+          "--spoof-devid"
+        ];
+      };
       want = "--test-dmabuf-export --spoof-devid vgpu-kvm\n";
     };
     "patcher.copyVGPUProfiles and patcher.profileOverrides change vgpuConfig.xml" = {
