@@ -84,28 +84,29 @@ fn json_has_everything() {
     assert_eq!(all.as_array().unwrap().len(), vgpu::catalog::Catalog::builtin().releases().len());
     let one = json(&["17.6", "--json", "--today", "2025-07"]);
     assert!(all.as_array().unwrap().contains(&one));
-    insta::assert_snapshot!(serde_json::to_string_pretty(&one).unwrap(), @r#"
-    {
-      "branch": "17",
-      "driver_branch": 550,
-      "end_of_life": "2025-06",
-      "ended": true,
-      "general": "550.144.03",
-      "guest": "550.163.01",
-      "guest_sha256": "sha256-Y+FkfxvlccynuUEtkAvJR3k5xRNX/StpnmvjTHCnOGY=",
-      "guest_url": "https://storage.googleapis.com/nvidia-drivers-us-public/GRID/vGPU17.6/NVIDIA-Linux-x86_64-550.163.01-grid.run",
-      "host": "550.163.02",
-      "long_term": false,
-      "patcher": null,
-      "persistenced_sha256": null,
-      "pinned": true,
-      "release": "17.6",
-      "settings_sha256": "sha256-ZopBInC4qaPvTFJFUdlUw4nmn5eRJ1Ti3kgblprEGy4=",
-      "windows": "553.74",
-      "zip": "NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip",
-      "zip_sha256": "sha256-CFK1IPg9uAyEa5cA0vou47/SvobZ5DK5ap81j/AjCBQ="
-    }
-    "#);
+    assert_eq!(
+        one,
+        serde_json::json!({
+          "branch": "17",
+          "driver_branch": 550,
+          "end_of_life": "2025-06",
+          "ended": true,
+          "general": "550.144.03",
+          "guest": "550.163.01",
+          "guest_sha256": "sha256-Y+FkfxvlccynuUEtkAvJR3k5xRNX/StpnmvjTHCnOGY=",
+          "guest_url": "https://storage.googleapis.com/nvidia-drivers-us-public/GRID/vGPU17.6/NVIDIA-Linux-x86_64-550.163.01-grid.run",
+          "host": "550.163.02",
+          "long_term": false,
+          "patcher": null,
+          "persistenced_sha256": null,
+          "pinned": true,
+          "release": "17.6",
+          "settings_sha256": "sha256-ZopBInC4qaPvTFJFUdlUw4nmn5eRJ1Ti3kgblprEGy4=",
+          "windows": "553.74",
+          "zip": "NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip",
+          "zip_sha256": "sha256-CFK1IPg9uAyEa5cA0vou47/SvobZ5DK5ap81j/AjCBQ="
+        })
+    );
 }
 
 #[test]
