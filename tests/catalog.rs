@@ -21,6 +21,11 @@ fn problems(text: &str) -> Vec<String> {
             problems.push(format!("release {} stands after {}", pair[1].release, pair[0].release));
         }
     }
+    // The types take a hash in any of Nix's ways; the file keeps to one, so that a hash is found by searching for it.
+    let hash_lines = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once("sha256 = "));
+    for (key, value) in hash_lines.filter(|(_, value)| !value.starts_with("\"sha256-")) {
+        problems.push(format!("{key}sha256 is not SRI: {value}"));
+    }
     let mut hashes = BTreeMap::new();
     for release in catalog.releases() {
         let number = release.release;
@@ -138,6 +143,7 @@ fn a_broken_catalog_is_noticed() {
         (broken("17.5", "sha256-VeXJUqF82jp3wEKmCaH5VKQTS9e0gQmwkorf4GBcS8g=", h17_6), "have one hash"),
         (broken("17.6", h17_6, "sha256-CFK1"), "`sha256-CFK1` is not a SHA-256 hash"),
         (broken("17.6", h17_6, &h17_6.replace("sha256", "sha512")), "is a hash, but not a SHA-256"),
+        (broken("17.6", h17_6, h17_6.trim_start_matches("sha256-")), "zip_sha256 is not SRI"),
         (broken("17.6", "550.163.02", "550.163.x"), "`550.163.x` is not a driver version"),
         (broken("17.6", "\"17.6\"", "17.6"), "invalid type: floating point"), // 16.10 would become 16.1
         (broken("17.6", "zip_sha256", "zip_sha265"), "unknown field `zip_sha265`"),
