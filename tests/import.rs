@@ -5,11 +5,11 @@ mod nix_store;
 use std::fs;
 use std::io::{Cursor, Write};
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use assert_cmd::assert::{Assert, OutputAssertExt};
-use nix_store::{NixStore, quoted};
+use nix_store::{NixStore, nixpkgs_lib, quoted};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -391,4 +391,43 @@ fn a_machine_without_nix_is_told_so() {
     command.args(["import", "host.run"]).current_dir(downloads.path()).env("PATH", "");
     let message = stderr(&command.assert().code(1));
     assert!(message.contains("`nix-store` is not on PATH"), "{message}");
+}
+
+/// Imports, and builds the driver that the modules make of the printed configuration: its outputs.
+fn built(machine: &Machine, lib: &Path, args: &[&str], guest: bool) -> Vec<PathBuf> {
+    let assert = machine.import(args).success();
+    machine.download("printed.nix", &assert.get_output().stdout);
+    machine.store.build(&format!(
+        r#"
+        let
+          evaluate = import {}/nix/tests/eval.nix {{ lib = import {}; vgpu = {}; }};
+          system = evaluate {{ guest = {guest}; modules = [ (/. + {}) ]; }};
+          driver = system.config.hardware.nvidia.package;
+        in
+        if system.failed != [ ] then throw (toString system.failed) else [ driver.out driver.bin driver.modsrc ]
+        "#,
+        env!("CARGO_MANIFEST_DIR"),
+        lib.display(),
+        quoted(assert_cmd::cargo::cargo_bin!("vgpu")),
+        quoted(&machine.path("printed.nix")),
+    ))
+}
+
+#[test]
+fn what_is_printed_builds_a_driver() {
+    let (Some(machine), Some(lib)) = (Machine::new(), nixpkgs_lib()) else { return };
+    machine.catalog(None, None).download("a.zip", &archive());
+    machine.download("host.run", &run_file(Role::Host)).download("guest.run", &run_file(Role::Guest));
+    let has = |outputs: &[PathBuf], file: &str| outputs.iter().any(|output| output.join(file).exists());
+
+    for file in ["a.zip", "host.run"] {
+        let host = built(&machine, &lib, &[file], false);
+        assert!(has(&host, "vgpuConfig.xml") && has(&host, "bin/nvidia-vgpud"), "{file}: {host:?}");
+        assert!(!has(&host, "bin/nvidia-gridd"), "{file}: {host:?}");
+    }
+    for args in [["a.zip", "--role", "guest"].as_slice(), &["guest.run"]] {
+        let guest = built(&machine, &lib, args, true);
+        assert!(has(&guest, "gridd.conf.template") && has(&guest, "bin/nvidia-gridd"), "{args:?}: {guest:?}");
+        assert!(!has(&guest, "bin/nvidia-vgpud"), "{args:?}: {guest:?}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Nix for a test: a real store of its own in a temporary directory, or word that there is no Nix here.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -20,6 +20,8 @@ impl NixStore {
         }
         let directory = tempfile::Builder::new().prefix("vgpu-store-").tempdir().unwrap();
         std::fs::create_dir(directory.path().join("conf")).unwrap();
+        // Builds run as whoever runs the tests, with the tools of this machine.
+        std::fs::write(directory.path().join("conf/nix.conf"), "sandbox = false\nbuild-users-group =\n").unwrap();
         Some(NixStore { directory })
     }
 
@@ -63,11 +65,26 @@ impl NixStore {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// Runs `nix-store` in it.
+    /// Builds what the expression evaluates to, and returns the paths of its outputs.
     #[allow(dead_code)]
-    pub fn nix_store(&self, args: &[&str]) -> Output {
-        self.prepare(Command::new("nix-store").args(args)).output().unwrap()
+    pub fn build(&self, expression: &str) -> Vec<PathBuf> {
+        let mut command = Command::new("nix-build");
+        let output = self.prepare(command.args(["--no-out-link", "-E", expression])).output().unwrap();
+        assert!(output.status.success(), "{expression}\n{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().lines().map(PathBuf::from).collect()
     }
+}
+
+/// Where nixpkgs' library is, by NIX_PATH or nix.conf. `None`, after saying so, if it is nowhere.
+#[allow(dead_code)]
+pub fn nixpkgs_lib() -> Option<PathBuf> {
+    let output = Command::new("nix-instantiate").args(["--find-file", "nixpkgs/lib"]).output();
+    if let Some(output) = output.ok().filter(|output| output.status.success()) {
+        return Some(PathBuf::from(String::from_utf8(output.stdout).unwrap().trim()));
+    }
+    assert!(std::env::var_os("VGPU_REQUIRE_NIX").is_none(), "<nixpkgs/lib> was not found");
+    eprintln!("skipped: <nixpkgs/lib> was not found");
+    None
 }
 
 /// A path as Nix writes a string.
