@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix_store::NixStore;
+use nix_store::{NixStore, nixpkgs_lib};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use vgpu::nix::sri::Sri;
@@ -232,6 +232,31 @@ fn the_guides_can_be_followed() {
             assert!(machine.store.evaluate(&expression).is_string(), "{guide}: {file}");
         }
         assert_eq!(machine.store.names(), [ARCHIVE], "{guide}");
+    }
+}
+
+#[test]
+fn the_modules_accept_the_guides_configurations() {
+    let (Some(store), Some(lib)) = (NixStore::new(), nixpkgs_lib()) else { return };
+    for (guide, guest) in [("host.md", false), ("guest.md", true)] {
+        for block in blocks(&page(guide), "nix") {
+            // Our modules come from here instead of the network, and mdevctl is an option of NixOS that they don't set.
+            let (before, rest) = block.split_once("  imports = [").unwrap_or((&block, ""));
+            let module = format!("{before}{}", rest.split_once("];").map_or("", |(_, after)| after));
+            let failed = store.evaluate(&format!(
+                r#"
+                let
+                  lib = import {};
+                  mdevctl.options.programs.mdevctl.enable = lib.mkEnableOption "mdevctl";
+                  evaluate = import {}/nix/tests/eval.nix {{ inherit lib; }};
+                in
+                (evaluate {{ guest = {guest}; modules = [ mdevctl ({module}) ]; }}).failed
+                "#,
+                lib.display(),
+                env!("CARGO_MANIFEST_DIR"),
+            ));
+            assert_eq!(failed, serde_json::json!([]), "{guide}:\n{block}");
+        }
     }
 }
 

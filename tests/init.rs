@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use assert_cmd::assert::OutputAssertExt;
-use nix_store::{NixStore, quoted};
+use nix_store::{NixStore, nixpkgs_lib, quoted};
 use tempfile::TempDir;
 
 /// A directory tree that stands for a machine, and a place to write to.
@@ -216,7 +216,6 @@ fn a_flake_is_written_beside_it() {
       inputs = {
         nixpkgs.url = "github:NixOS/nixpkgs/nixos-25.05";
         vgpu4nixos.url = "github:mrzenc/vgpu4nixos";
-        vgpu4nixos.inputs.nixpkgs.follows = "nixpkgs";
       };
 
       outputs =
@@ -287,4 +286,49 @@ fn nix_reads_what_is_written() {
     guest.init(&["--role", "guest"]).success();
     let guest = read(&guest, "vgpu.nix", "builtins.removeAttrs (file { }) [ \"imports\" ]");
     assert_eq!(guest["services"]["xserver"]["videoDrivers"], serde_json::json!(["nvidia"]));
+}
+
+#[test]
+fn the_modules_accept_what_is_written() {
+    let (Some(store), Some(lib)) = (NixStore::new(), nixpkgs_lib()) else { return };
+    for (role, guest) in [("host", false), ("guest", true)] {
+        let machine = Machine::new().with_a40();
+        machine.init(&["--role", role]).success();
+        let system = store.evaluate(&format!(
+            r#"
+            let
+              evaluate = import {}/nix/tests/eval.nix {{ lib = import {}; }};
+              module = builtins.removeAttrs (import (/. + {}) {{ }}) [ "imports" ];
+              system = evaluate {{ guest = {guest}; modules = [ module ]; }};
+            in
+            {{ inherit (system) failed; driver = system.config.hardware.nvidia.package.vgpu.gridVersion; }}
+            "#,
+            env!("CARGO_MANIFEST_DIR"),
+            lib.display(),
+            quoted(&machine.out().join("vgpu.nix")),
+        ));
+        assert_eq!(system["failed"], serde_json::json!([]), "{role}");
+        let written = machine.written("vgpu.nix");
+        assert!(written.contains(&format!("hardware.nvidia.vgpu.release = {};", system["driver"])), "{role}: {system}");
+    }
+}
+
+/// The flake differs from the ones that `nix flake init -t` gives only in what is known of the machine.
+#[test]
+fn the_flake_is_the_template() {
+    for role in ["host", "guest"] {
+        let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(role).join("flake.nix");
+        let template = fs::read_to_string(template).unwrap();
+        let machine = Machine::new();
+        machine.file("proc/sys/kernel/hostname", role).file("etc/os-release", "ID=nixos\nVERSION_ID=25.11\n");
+        machine.init(&["--flake", "--role", role]).success();
+        let lines = |text: &str| -> Vec<String> {
+            let ours = ["#", "description", "./vgpu.nix", ""];
+            let lines = text.lines().map(|line| line.trim().replace('"', ""));
+            lines
+                .filter(|line| !ours.iter().any(|our| line == our || (our.len() > 0 && line.starts_with(our))))
+                .collect()
+        };
+        assert_eq!(lines(&machine.written("flake.nix")), lines(&template), "{role}");
+    }
 }

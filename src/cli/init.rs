@@ -155,7 +155,6 @@ const FLAKE: &str = r#"# The system of this machine, with NVIDIA vGPU. Written b
   inputs = {
     nixpkgs.url = "@nixpkgs@";
     vgpu4nixos.url = "github:mrzenc/vgpu4nixos";
-    vgpu4nixos.inputs.nixpkgs.follows = "nixpkgs";
   };
 
   outputs =
