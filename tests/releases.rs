@@ -74,7 +74,8 @@ fn shows_a_release_in_full() {
     guest hash      not known
     guest from      https://storage.googleapis.com/nvidia-drivers-us-public/GRID/vGPU19.0/NVIDIA-Linux-x86_64-580.65.06-grid.run
     settings from   not known
-    packages        none: not pinned; `vgpu import` prints the configuration
+    packages        vgpu_19_0 (host), grid_19_0 (guest)
+    to use it       `vgpu import FILE` prints the configuration, with the hash
     ");
 }
 

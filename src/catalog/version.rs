@@ -172,9 +172,10 @@ impl Month {
         Month::of(SystemTime::now())
     }
 
-    /// The month of a point in time (UTC); January 1970 for anything before.
+    /// The month of a point in time (UTC); January 1970 for anything before, and no later than the year 4707.
     fn of(time: SystemTime) -> Month {
         let mut days = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / 86_400;
+        days = days.min(1_000_000); // A clock that is beside itself must not keep us counting.
         let (mut year, mut month) = (1970, 1);
         while days >= length(year, month) {
             days -= length(year, month);
@@ -254,5 +255,6 @@ mod tests {
         assert_eq!(month(1_709_251_200), "2024-03");
         assert_eq!(month(1_785_542_399), "2026-07"); // 31 July 2026, 23:59:59
         assert_eq!(month(1_785_542_400), "2026-08");
+        assert_eq!(month(u64::from(u32::MAX) << 20), "4707-11");
     }
 }

@@ -9,8 +9,8 @@ use crate::driver::Role;
 
 /// List the releases of vGPU software: drivers, hashes, patchers, and which fit together.
 ///
-/// A release is pinned when the catalog has the hash of its archive: then a package exists by its name (vgpu_17_6,
-/// grid_17_6) and nothing else has to be configured. `vgpu import` takes any other release in.
+/// A release is pinned when the catalog has the hash of its archive: then `hardware.nvidia.vgpu.release = "17.6";` is all
+/// there is to configure. For other releases `vgpu import` prints the configuration.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   vgpu releases                          every release
@@ -203,11 +203,10 @@ impl View {
             ("guest from", release.guest_url()),
             ("settings from", text(release.general.as_ref().map(ToString::to_string))),
         ];
-        if release.is_pinned() {
-            let number = release.release.underscored();
-            lines.push(("packages", format!("vgpu_{number} (host), grid_{number} (guest)")));
-        } else {
-            lines.push(("packages", "none: not pinned; `vgpu import` prints the configuration".to_owned()));
+        let number = release.release.underscored();
+        lines.push(("packages", format!("vgpu_{number} (host), grid_{number} (guest)")));
+        if !release.is_pinned() {
+            lines.push(("to use it", "`vgpu import FILE` prints the configuration, with the hash".to_owned()));
         }
         if let Some(patcher) = &release.patcher {
             lines.push(("patcher", format!("{} at {}", patcher.version, patcher.rev)));
