@@ -296,6 +296,19 @@ fn a_run_file_of_an_unknown_release_is_described_too() {
     assert_eq!(configured["vgpu"]["driverSource"], json!({ "url": null }));
 }
 
+#[test]
+fn a_name_that_promises_another_release_is_mentioned() {
+    let Some(machine) = Machine::new() else { return };
+    let name = "NVIDIA-Linux-x86_64-550.144.03-grid.run"; // of 17.5
+    machine.download(name, &run_file(Role::Host));
+    let message = stderr(&machine.import(&[name]).success());
+    assert!(
+        message.contains(&format!("the file is called {name}, which is vGPU 17.5, but holds other drivers")),
+        "{message}"
+    );
+    assert_eq!(machine.store.names(), [HOST_RUN]);
+}
+
 /// Imports a file that must be refused: nothing gets into the store, and the message is returned without hashes.
 fn refused(machine: &Machine, args: &[&str]) -> String {
     let assert = machine.import(args).code(1).stdout("");

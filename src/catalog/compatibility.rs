@@ -109,6 +109,23 @@ mod tests {
     }
 
     #[test]
+    fn the_long_term_branch_before_is_the_last_one() {
+        let branch =
+            |number: u16| format!("[[branch]]\nbranch = \"{number}\"\ndriver = {number}00\nlong_term = true\n");
+        let release = |number: u16| {
+            let driver = format!("{number}00.1.1");
+            format!(
+                "[[release]]\nrelease = \"{number}.0\"\nhost = \"{driver}\"\nguest = \"{driver}\"\nwindows = \"{number}01.1\"\n"
+            )
+        };
+        let text: String = [19, 16, 13].map(branch).into_iter().chain([19, 16, 13].map(release)).collect();
+        let catalog = Catalog::parse(&text).unwrap();
+        let target = catalog.target("19.0", Role::Host).unwrap();
+        let fits: Vec<_> = catalog.releases().iter().map(|guest| catalog.fit(&target, Role::Host, guest)).collect();
+        assert_eq!(fits, [Some(Fit::SameRelease), Some(Fit::PreviousLongTermBranch), None]);
+    }
+
+    #[test]
     fn a_target_is_a_release_a_driver_or_a_driver_of_a_known_branch() {
         let target = |version: &str, role| {
             let target = Catalog::builtin().target(version, role)?;

@@ -279,3 +279,20 @@ fn guest() -> Vec<Line> {
         comment("hardware.nvidia.vgpu.griddUnlock.rootCaFile = ./root_certificate.pem;"),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Somebody else may write the file between our look and our writing.
+    #[test]
+    fn a_file_that_appears_meanwhile_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("vgpu.nix");
+        fs::write(&path, "mine").unwrap();
+        let error = write_new(&path, "ours").unwrap_err();
+        assert!(error.to_string().contains("exists already"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "a temporary file was left behind");
+    }
+}

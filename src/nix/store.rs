@@ -124,6 +124,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_file_of_another_name_is_linked_and_not_copied() {
+        use std::os::unix::fs::MetadataExt;
+        let downloads = tempfile::tempdir().unwrap();
+        let file = downloads.path().join("download (1).zip");
+        fs::write(&file, "content").unwrap();
+        let named = Named::new(&file, "expected.zip").unwrap();
+        assert_eq!(named.path.file_name(), Some(OsStr::new("expected.zip")));
+        assert_eq!(named.path.metadata().unwrap().ino(), file.metadata().unwrap().ino());
+        drop(named);
+        assert_eq!(fs::read_dir(downloads.path()).unwrap().count(), 1, "the link was left behind");
+        assert!(Named::new(&file, "download (1).zip").unwrap().directory().is_none());
+    }
+
+    #[test]
     fn a_file_that_cannot_be_linked_is_copied() {
         let named = Named::new(Path::new("/proc/version"), "other").unwrap();
         assert_eq!(fs::read(&named.path).unwrap(), fs::read("/proc/version").unwrap());
