@@ -20,8 +20,12 @@ impl NixStore {
         }
         let directory = tempfile::Builder::new().prefix("vgpu-store-").tempdir().unwrap();
         std::fs::create_dir(directory.path().join("conf")).unwrap();
-        // Builds run as whoever runs the tests, with the tools of this machine.
-        std::fs::write(directory.path().join("conf/nix.conf"), "sandbox = false\nbuild-users-group =\n").unwrap();
+        // Builds run as whoever runs the tests, with the tools of this machine and nothing from the network.
+        std::fs::write(
+            directory.path().join("conf/nix.conf"),
+            "sandbox = false\nbuild-users-group =\nsubstituters =\n",
+        )
+        .unwrap();
         Some(NixStore { directory })
     }
 
