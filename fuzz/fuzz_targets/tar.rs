@@ -1,0 +1,24 @@
+//! Any bytes as a tar stream: members have names within the package, and give no more than their size.
+
+#![no_main]
+
+use std::io::Read;
+use std::path::Path;
+
+use libfuzzer_sys::fuzz_target;
+use vgpu::archive::Error;
+use vgpu::archive::payload::for_each_member;
+use vgpu::sample::{Compression, compress};
+
+fuzz_target!(|data: &[u8]| {
+    let packed = compress(data, Compression::Zstd).unwrap();
+    for payload in [data, &packed[..]] {
+        let _: Result<(), Error> = for_each_member(Path::new("fuzz.run"), payload, data.len() as u64, |member| {
+            assert!(!member.path.starts_with('/') && member.path.split('/').all(|part| part != ".."));
+            let mut content = Vec::new();
+            let read = member.data.read_to_end(&mut content);
+            assert!(read.is_err() || content.len() as u64 <= member.size);
+            Ok(())
+        });
+    }
+});
