@@ -60,7 +60,6 @@ fn patch(args: &Args) -> Result<()> {
         return Ok(job.run_here()?);
     }
     let work = tempfile::Builder::new().prefix(".vgpu-patch-").tempdir_in(&here).map_err(io_error("work in", &here))?;
-    output::remove_when_interrupted(work.path());
     if args.out.is_none() {
         lend(&here, work.path())?;
     }

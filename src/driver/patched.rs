@@ -10,9 +10,14 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use super::Role;
 use super::manifest::{self, Manifest};
@@ -49,6 +54,10 @@ pub enum PatchError {
     #[error("cannot start bash to run patch.sh")]
     #[diagnostic(help("patch.sh needs bash, coreutils, patch, gawk, patchelf, gcc, make and zstd on PATH"))]
     Start { source: io::Error },
+
+    #[error("interrupted")]
+    #[diagnostic(help("nothing is left of what patch.sh had begun"))]
+    Interrupted,
 
     #[error("patch.sh failed ({}); its last lines:\n{tail}", ended(status))]
     #[diagnostic(help(
@@ -180,7 +189,9 @@ impl Job<'_> {
         let mut command = Command::new("bash");
         command.arg(script).args(self.args).current_dir(directory).stdin(Stdio::null());
         command.stdout(writer.try_clone().map_err(start)?).stderr(writer);
-        let mut child = command.spawn().map_err(start)?;
+        // A group of its own, so that all it has started can be ended with it.
+        let mut child = command.process_group(0).spawn().map_err(start)?;
+        let interruption = Interruption::ends(&child).map_err(start)?;
         drop(command); // Holds the pipe's other end: without this the script's output never ends.
         let mut seen = Seen::default();
         let mut reader = BufReader::new(reader);
@@ -192,7 +203,40 @@ impl Job<'_> {
             seen.line(text);
             line.clear();
         }
-        Ok((child.wait().map_err(io_error("wait for", script))?, seen))
+        let status = child.wait().map_err(io_error("wait for", script))?;
+        match interruption.happened() {
+            true => Err(PatchError::Interrupted),
+            false => Ok((status, seen)),
+        }
+    }
+}
+
+/// Ends a child and all it has started when we are interrupted (Ctrl-C) or terminated: only then can what they were
+/// writing be removed.
+struct Interruption {
+    handle: signal_hook::iterator::Handle,
+    thread: JoinHandle<bool>,
+}
+
+impl Interruption {
+    fn ends(child: &Child) -> io::Result<Interruption> {
+        let group = Pid::from_child(child);
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let handle = signals.handle();
+        let thread = std::thread::spawn(move || {
+            let interrupted = signals.forever().next().is_some();
+            if interrupted {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            interrupted
+        });
+        Ok(Interruption { handle, thread })
+    }
+
+    /// Stops waiting for signals and tells whether there was one.
+    fn happened(self) -> bool {
+        self.handle.close();
+        self.thread.join().unwrap_or(false)
     }
 }
 

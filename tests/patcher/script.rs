@@ -2,8 +2,11 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::time::Duration;
 
 use insta::assert_snapshot;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::scene::{GUEST, HOST, Scene};
 
@@ -87,6 +90,29 @@ fn scripts_that_end_early_are_errors() {
           (it printed nothing)
         help: it was given NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm.run; a damaged .run file ends like this, see `vgpu identify`
         ");
+}
+
+#[test]
+fn an_interrupted_run_leaves_nothing() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let scene = Scene::new().mode("busy");
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("vgpu"));
+        command.current_dir(scene.path("here")).args(["patch", "--patcher", "../patcher", "--source", "../host.run"]);
+        let mut child = command.args(["--", "vgpu-kvm"]).stderr(Stdio::piped()).spawn().unwrap();
+        let busy = || {
+            let work = scene.entries("here").into_iter().next()?;
+            scene.entries(&format!("here/{work}")).into_iter().find(|name| name.starts_with("made-"))
+        };
+        while busy().is_none() {
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(scene.error(&output).contains("cause: interrupted\n"));
+        assert_eq!(scene.entries("here"), [""; 0]);
+    }
 }
 
 #[test]

@@ -83,6 +83,7 @@ fi
 case "$MODE" in
 die) for i in $(seq 1 40); do echo "line $i"; done && die "blobpatch failed: expected 0F got 10 instead" ;;
 no-tree) exit 0 ;;
+busy) while :; do mkdir -p "made-$RANDOM" && touch made-*/file; done ;;
 signal) kill -9 $$ ;;
 esac
 
