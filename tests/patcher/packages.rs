@@ -205,3 +205,12 @@ fn nvidia_gridd_gets_a_good_certificate_and_no_other() {
     fs::remove_file(&file).unwrap();
     assert!(store.broken(&gridd(&format!("{path}"), insert)).contains("root.pem"));
 }
+
+#[test]
+fn gridd_unlock_patcher_is_built_without_a_network() {
+    let Some(store) = Store::new() else { return };
+    let prepared = read(store.build("griddSource"));
+    assert!(!prepared.contains("CPM"), "{prepared}");
+    assert!(prepared.contains("LIEF_SRC_ADDED") && prepared.contains("include(ExternalProject)"), "{prepared}");
+    assert!(store.evaluate("toString griddSource.cmakeFlags").contains("-DLIEF_SRC_SOURCE_DIR=/source-of-lief"));
+}

@@ -36,6 +36,10 @@ let
                 "/general.run"
             );
         };
+      fetchFromGitLab = _: ./gridd-source;
+      cmake = prev.coreutils;
+      pkg-config = prev.coreutils;
+      lief.src = "/source-of-lief";
       requireFile =
         { name, ... }:
         builtins.path {
@@ -145,6 +149,12 @@ in
         };
         rootCaFile = certificate;
       };
+
+  # What gridd-unlock-patcher is built from, prepared for a build without a network.
+  griddSource = tools.gridd-unlock-patcher.overrideAttrs (_: {
+    dontBuild = true;
+    installPhase = "cp src/CMakeLists.txt $out";
+  });
 
   # A configured machine: { guest, module } → its configuration.
   machine =
