@@ -20,17 +20,19 @@ let
   programs = driver.vgpu.programs or (lib.getBin driver);
 
   # Builds do not see files outside the store, and the store not every file name.
-  import = path: builtins.path {
-    inherit path;
-    name = "root-certificate.pem";
-  };
+  intoStore =
+    path:
+    builtins.path {
+      inherit path;
+      name = "root-certificate.pem";
+    };
   certificate =
     if builtins.isPath rootCaFile then
-      import rootCaFile
+      intoStore rootCaFile
     else if lib.hasPrefix "${builtins.storeDir}/" "${rootCaFile}" then
       "${rootCaFile}"
     else
-      import (/. + rootCaFile);
+      intoStore (/. + rootCaFile);
 in
 runCommand "nvidia-gridd-unlocked-${driver.version}"
   {

@@ -34,7 +34,7 @@ fn options_end_in_the_right_command_line_and_the_right_installed_driver() {
         (guest, format!("{GPL} grid"), "550.90.07", ("vgpu.programs", "bin/nvidia-gridd")),
     ] {
         let package = format!("{machine}.hardware.nvidia.package");
-        assert_eq!(store.evaluate(&format!("{package}.version")).trim(), format!("{version:?}"));
+        assert_eq!(store.evaluate(&format!("{package}.version")), format!("{version:?}"));
         assert_eq!(read(store.build(&format!("{package}.src")).join("command-line")), format!("{command_line}\n"));
         let installed = store.build(&format!("{package}.{output}"));
         assert!(installed.join(file).is_file(), "{command_line}: no {file}");
@@ -79,8 +79,8 @@ fn a_drivers_patcher_can_be_overridden_as_the_readme_shows() {
     };
     let changed =
         package(r#".overrideAttrs (self: super: { patcher = self.patcher.override { version = "mine"; }; })"#);
-    assert_eq!(store.evaluate(&format!("{}.patcher.version", package(""))).trim(), "\"550.90\"");
-    assert_eq!(store.evaluate(&format!("{changed}.patcher.version")).trim(), "\"mine\"");
+    assert_eq!(store.evaluate(&format!("{}.patcher.version", package(""))), "\"550.90\"");
+    assert_eq!(store.evaluate(&format!("{changed}.patcher.version")), "\"mine\"");
     assert!(store.build(&format!("{changed}.src")).join("command-line").is_file());
     // The driver is made with the patcher it says it has.
     assert_ne!(
@@ -97,7 +97,7 @@ fn enable_patcher_cmd_puts_nvidia_vup_on_the_system_path() {
         let found = r#"builtins.filter (package: builtins.match "nvidia-vup.*" (package.name or "") != null)"#;
         format!("{found} {}.environment.systemPackages", host(module))
     };
-    assert_eq!(store.evaluate(&command("")).trim(), "[ ]");
+    assert_eq!(store.evaluate(&command("")), "[ ]");
     let program = store.build(&command(module)).join("bin/nvidia-vup");
     let script = read(&program);
     for path in script.split_whitespace().filter(|word| word.ends_with(".zip") || word.ends_with(".run")) {

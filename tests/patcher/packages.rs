@@ -72,10 +72,18 @@ impl Store {
         String::from_utf8(output.stderr).unwrap()
     }
 
-    /// What evaluating an expression says, error or result.
+    /// The value of an expression, as Nix prints it.
     pub fn evaluate(&self, expression: &str) -> String {
         let output = self.nix("nix-instantiate", &["--eval"], expression);
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+        assert!(output.status.success(), "{expression}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// The error of an expression that must not evaluate.
+    fn thrown(&self, expression: &str) -> String {
+        let output = self.nix("nix-instantiate", &["--eval"], expression);
+        assert!(!output.status.success(), "{expression} evaluates");
+        String::from_utf8(output.stderr).unwrap()
     }
 }
 
@@ -129,12 +137,13 @@ fn failures_of_the_script_fail_the_build() {
 #[test]
 fn a_patcher_is_described_as_the_readme_says_and_can_be_overridden() {
     let Some(store) = Store::new() else { return };
-    let described = |change: &str| store.evaluate(&format!("(mkVgpuPatcher ({change}) {{ }}).version"));
-    let seen = described(r#"removeAttrs attributes [ "rev" ] // { generalVerison = ""; }"#);
+    let described = |change: &str| format!("(mkVgpuPatcher ({change}) {{ }}).version");
+    let seen = store.thrown(&described(r#"removeAttrs attributes [ "rev" ] // { generalVerison = ""; }"#));
     assert!(seen.contains("`rev` missing; `generalVerison` not known"), "{seen}");
-    assert!(described(r#"removeAttrs attributes [ "gridVersion" ]"#).contains("`gridVersion` missing"));
+    let seen = store.thrown(&described(r#"removeAttrs attributes [ "gridVersion" ]"#));
+    assert!(seen.contains("`gridVersion` missing"), "{seen}");
     let elsewhere = r#"removeAttrs attributes [ "gridVersion" ] // { vgpuUrl = "https://example.org"; }"#;
-    assert_eq!(described(elsewhere), "\"550.90\"\n");
+    assert_eq!(store.evaluate(&described(elsewhere)), "\"550.90\"");
     let changed = store
         .build(r#"(patcher.override { version = "mine"; }).overrideAttrs (_: { buildCommand = "cp -r $src $out"; })"#);
     assert!(changed.to_str().unwrap().ends_with("vgpu-unlock-patcher-mine"));

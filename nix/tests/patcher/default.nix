@@ -94,6 +94,11 @@ let
     gridVersion = "17.3";
   };
 
+  evaluate = import ../eval.nix {
+    inherit lib;
+    pkgsWith = pkgs.appendOverlays;
+  };
+
   driverFile =
     name:
     builtins.path {
@@ -162,7 +167,7 @@ in
       guest ? false,
       module,
     }:
-    (import ../eval.nix { inherit lib pkgs; } {
+    (evaluate {
       inherit guest;
       modules = [
         module
