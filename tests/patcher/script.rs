@@ -255,6 +255,15 @@ fn wrong_inputs_are_named() {
 }
 
 #[test]
+fn a_run_file_cannot_choose_a_place_elsewhere() {
+    let scene = Scene::new();
+    scene.run_file("host.run", "../../evil", HOST, &[]);
+    let error = scene.refused(&["host.run"], HOST, &["vgpu-kvm"]);
+    assert!(error.contains("it was given host.run."), "{error}");
+    assert!(!scene.path("evil.run").exists());
+}
+
+#[test]
 fn an_existing_output_stays() {
     let scene = Scene::new();
     fs::create_dir(scene.path("here/out")).unwrap();
