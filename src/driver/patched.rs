@@ -309,8 +309,7 @@ fn run_name(file: &Path) -> Result<String, PatchError> {
     let read = File::open(file).and_then(|file| file.take(LONGEST_SCRIPT as u64).read_to_end(&mut start));
     read.map_err(source_error(file))?;
     let header = Header::parse(&start).map_err(|problem| archive::Error::Header { path: file.to_owned(), problem })?;
-    let plain = |name: &String| !name.contains(['/', '\0']) && name.starts_with("NVIDIA-");
-    Ok(header.target.filter(plain).map_or_else(|| file_name(file), |target| format!("{target}.run")))
+    Ok(header.target.map_or_else(|| file_name(file), |target| format!("{target}.run")))
 }
 
 /// The name of a file, without the hash that files in a Nix store have in front of it (32 letters and digits).
