@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use nix_store::{NixStore, quoted};
+use nix_store::{NixStore, nixpkgs_lib, quoted};
 use vgpu::driver::Role;
 use vgpu::nix::sri::Sri;
 
@@ -23,43 +23,37 @@ struct Machine {
     store: NixStore,
     files: tempfile::TempDir,
     /// Where nixpkgs' library is.
-    lib: String,
+    lib: PathBuf,
     hashes: String,
 }
 
 impl Machine {
     fn new() -> Option<Machine> {
         let store = NixStore::new()?;
-        let found = Command::new("nix-instantiate").args(["--eval", "-E", "toString <nixpkgs/lib>"]).output().unwrap();
-        if !found.status.success() {
-            assert!(std::env::var_os("VGPU_REQUIRE_NIX").is_none(), "<nixpkgs/lib> is not in NIX_PATH or nix.conf");
-            eprintln!("skipped: <nixpkgs/lib> is not in NIX_PATH or nix.conf");
-            return None;
-        }
-        let lib = String::from_utf8(found.stdout).unwrap().trim().trim_matches('"').to_owned();
+        let lib = nixpkgs_lib()?;
         let files = tempfile::tempdir().unwrap();
         let hashes = sample(files.path());
         Some(Machine { store, files, lib, hashes })
     }
 
+    fn nix_store(&self, arguments: &[&str]) -> Output {
+        self.store.prepare(Command::new("nix-store").args(arguments)).output().unwrap()
+    }
+
     /// `nix-store --add-fixed`, as the messages tell users to.
     fn add(&self, name: &str) {
         let file = self.files.path().join(name);
-        let output = self.store.nix_store(&["--add-fixed", "sha256", file.to_str().unwrap()]);
+        let output = self.nix_store(&["--add-fixed", "sha256", file.to_str().unwrap()]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     fn nix_build(&self, arguments: &str, attribute: &str) -> Output {
-        let mut command = Command::new("nix-build");
-        for (option, value) in [("sandbox", "false"), ("substitute", "false"), ("build-users-group", "")] {
-            command.args(["--option", option, value]);
-        }
         let vgpu = quoted(assert_cmd::cargo::cargo_bin!("vgpu"));
-        let (lib, hashes) = (&self.lib, &self.hashes);
+        let (lib, hashes) = (self.lib.display(), &self.hashes);
         let expression = format!(
             "(import {ROOT}/nix/tests/build.nix {{ lib = import {lib}; vgpu = {vgpu}; hashes = {hashes}; {arguments} }}).{attribute}"
         );
-        self.store.prepare(command.args(["--no-out-link", "-E", &expression])).output().unwrap()
+        self.store.prepare(Command::new("nix-build").args(["--no-out-link", "-E", &expression])).output().unwrap()
     }
 
     fn build(&self, attribute: &str) -> PathBuf {
@@ -81,7 +75,7 @@ impl Machine {
 
     /// Store paths that an output refers to, by name without the hash.
     fn references(&self, path: &Path) -> Vec<String> {
-        let output = self.store.nix_store(&["--query", "--references", path.to_str().unwrap()]);
+        let output = self.nix_store(&["--query", "--references", path.to_str().unwrap()]);
         let text = String::from_utf8(output.stdout).unwrap();
         let mut names: Vec<_> =
             text.lines().map(|path| path.rsplit('/').next().unwrap().split_once('-').unwrap().1.to_owned()).collect();

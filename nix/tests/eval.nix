@@ -5,19 +5,22 @@
   release ? "25.11",
   system ? "x86_64-linux",
   vgpu ? "/nonexistent/vgpu",
+  pkgs ? import ./host-tools.nix {
+    inherit
+      lib
+      release
+      system
+      vgpu
+      ;
+  },
   # overlays → a package set
-  pkgsWith ?
-    (import ./host-tools.nix {
-      inherit
-        lib
-        release
-        system
-        vgpu
-        ;
-    }).appendOverlays,
+  pkgsWith ? pkgs.appendOverlays,
 }:
 
-{ guest ? false, modules }:
+{
+  guest ? false,
+  modules,
+}:
 
 let
   evaluated = lib.evalModules {

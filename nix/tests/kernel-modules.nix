@@ -22,7 +22,7 @@ let
       kernelRelease
       ;
   };
-  evaluated = import ./eval.nix { inherit lib; pkgsWith = pkgs.appendOverlays; } {
+  evaluated = import ./eval.nix { inherit lib pkgs; } {
     guest = role == "guest";
     modules = [
       (
