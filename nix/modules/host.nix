@@ -156,7 +156,9 @@ in
       type = types.path;
       readOnly = true;
       default =
-        if changed then
+        if !ours then
+          throw "hardware.nvidia.vgpu.vgpuConfig: no vGPU driver is chosen; set hardware.nvidia.vgpu.release"
+        else if changed then
           "${pkgs.callPackage ../packages/vgpu-config.nix { vgpu = program; } {
             driver = package;
             inherit changes;

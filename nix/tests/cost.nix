@@ -1,5 +1,6 @@
 # One host, to time: `nix-instantiate nix/tests/cost.nix --arg module true` against `--arg module false`. Both
-# instantiate the kernel, the compiler and the libraries that a NixOS system has anyway; one has our driver too.
+# instantiate the kernel, the Rust compiler (of switch-to-configuration) and the libraries that a NixOS system
+# evaluates anyway; one has our driver too.
 {
   lib ? import <nixpkgs/lib>,
   pkgsWith ? overlays: import ./package-set.nix { inherit lib overlays; },

@@ -918,11 +918,13 @@ let
           machine.failed
           machine.config.systemd.services
           machine.config.environment.systemPackages
+          (builtins.tryEval machine.config.hardware.nvidia.vgpu.vgpuConfig).success
         ];
       want = [
         [ ]
         { }
         [ ]
+        false
       ];
     };
   };
