@@ -1,6 +1,7 @@
 //! `vgpu builder` as Nix runs it, without Nix.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use assert_cmd::Command;
@@ -70,17 +71,22 @@ fn finds_the_attributes_by_their_place() {
 }
 
 #[test]
-fn installs_from_the_tree_that_hooks_changed() {
+fn unpacks_for_hooks_and_installs_what_they_left() {
     let dir = TempDir::new().unwrap();
-    let file = attributes(dir.path(), json!({ "src": "/nonexistent.run" }));
+    let file = attributes(dir.path(), json!({}));
     let tree = dir.path().join("tree");
+    builder().arg("--unpack").arg(&tree).env("NIX_ATTRS_JSON_FILE", &file).assert().success().stdout("").stderr("");
+    assert!(!dir.path().join("out").exists());
     for member in vgpu::sample::files(Role::Guest) {
         let path = tree.join(&member.name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, &member.data).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), member.data, "{}", member.name);
+        let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode, if member.mode & 0o111 == 0 { 0o644 } else { 0o755 }, "{}", member.name);
     }
+
+    fs::write(tree.join("gridd.conf.template"), "changed").unwrap();
     builder().arg("--source").arg(&tree).env("NIX_ATTRS_JSON_FILE", file).assert().success();
-    assert!(dir.path().join("bin/bin/nvidia-smi").exists());
+    assert_eq!(fs::read_to_string(dir.path().join("out/gridd.conf.template")).unwrap(), "changed");
 }
 
 #[test]

@@ -14,8 +14,6 @@
   gnugrep,
   gnused,
   pciutils,
-  unzip,
-  zstd,
   vgpu,
   compat,
   kernelPackages,
@@ -189,33 +187,16 @@ let
   # Someone wants to change NVIDIA's files first: stdenv's phases, with the program in the middle.
   hooked = hooks != { };
   phases = {
-    nativeBuildInputs = [
-      unzip
-      vgpu
-      zstd
-    ];
-    # A .run file's payload starts at the line its header names. The script itself would unpack it too, but
-    # with the setuid bits that Nix forbids.
+    nativeBuildInputs = [ vgpu ];
     unpackPhase = ''
       runHook preUnpack
       if [ -d "$src" ]; then
         cp -r "$src" driver
+        chmod -R u+w driver
       else
-        run=$src
-        case $src in
-          *.zip)
-            unzip -q -j "$src" ${if role == "host" then "'*-vgpu-kvm.run'" else "'*-grid.run'"}
-            run=$(echo *.run)
-            ;;
-        esac
-        tail -n "+$(sed -n -e 's/^skip=//p;T;q' "$run")" "$run" > payload
-        mkdir driver
-        tar --extract --file payload --directory driver --no-same-owner --no-same-permissions
-        rm payload
+        vgpu builder --unpack driver
       fi
-      chmod -R u+w driver
       sourceRoot=driver
-      cd driver
       runHook postUnpack
     '';
     dontConfigure = true;

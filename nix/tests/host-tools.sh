@@ -14,7 +14,7 @@ phase() { if [ -n "${!1:-}" ]; then eval "${!1}"; else "$1"; fi; }
 unpackPhase() {
     cp -r "$src" source
     chmod -R u+w source
-    cd source
+    sourceRoot=source
 }
 
 patchPhase() {
@@ -35,6 +35,7 @@ if [ -n "${buildCommand:-}" ]; then
     eval "$buildCommand"
 else
     phase unpackPhase
+    cd "$sourceRoot"
     patchPhase
     [ -n "${dontBuild:-}" ] || phase buildPhase
     phase installPhase

@@ -9,6 +9,7 @@ use super::output;
 use crate::driver::Error;
 use crate::driver::install::{self, Options};
 use crate::driver::source::Source;
+use crate::driver::unpack::unpack;
 use crate::nix::builder::Attributes;
 
 /// Build a driver as Nix asks for it
@@ -20,9 +21,13 @@ use crate::nix::builder::Attributes;
     after_help = "In a derivation with __structuredAttrs = true:\n  realBuilder = \"${vgpu}/bin/vgpu\";\n  args = [ \"builder\" ];"
 )]
 pub struct Args {
-    /// Install from this unpacked driver instead of the derivation's `src`.
+    /// Install from this unpacked driver instead of the derivation's `src`
     #[arg(long, value_name = "DIR")]
     source: Option<PathBuf>,
+
+    /// Install nothing; unpack the derivation's `src` into this directory
+    #[arg(long, value_name = "DIR", conflicts_with = "source")]
+    unpack: Option<PathBuf>,
 }
 
 /// Reads the derivation's attributes and installs the driver into its outputs.
@@ -30,6 +35,12 @@ pub fn run(args: Args) -> Result<()> {
     let attributes = Attributes::read(&attributes_file()?)?;
     let path = args.source.unwrap_or_else(|| attributes.src.clone());
     let options = attributes.options();
+    if let Some(dir) = args.unpack {
+        return Source::open(&path, options.role)
+            .and_then(|source| unpack(&source, &dir))
+            .map_err(Report::from)
+            .wrap_err_with(|| format!("cannot unpack the {} driver from {}", options.role, path.display()));
+    }
     let report = build(&path, &options)
         .map_err(Report::from)
         .wrap_err_with(|| format!("cannot build the {} driver from {}", options.role, path.display()))?;

@@ -17,6 +17,7 @@ pub mod patched;
 pub mod placement;
 pub mod source;
 pub mod text;
+pub mod unpack;
 mod writer;
 
 use std::fmt;
