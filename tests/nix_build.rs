@@ -200,6 +200,7 @@ fn hooks_change_the_driver() {
     assert!(config.ends_with("before\nafter\ninstalling\n"), "{config}");
     assert_eq!(fs::read_to_string(out.join("installed")).unwrap(), "installed\n");
     assert_eq!(tree(&out).replace("installed\n", ""), tree(&machine.build("host.out")));
+    assert_eq!(fs::read_to_string(machine.build("overridden").join("installed")).unwrap(), "installed\n");
 }
 
 #[test]

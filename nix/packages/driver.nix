@@ -59,6 +59,19 @@ let
         moduleMakeFlags = compat.moduleMakeFlags kernelPackages;
       };
 
+      # Whether someone wants to change NVIDIA's files before they are installed, be it by mkVgpuDriver or overrideAttrs.
+      hooked = lib.any (name: !lib.elem (finalAttrs.${name} or null) [
+        null
+        ""
+        [ ]
+      ]) [
+        "patches"
+        "postInstall"
+        "postPatch"
+        "preInstall"
+        "prePatch"
+      ];
+
       # What nixpkgs' own tools are given: nothing in it depends on the kernel.
       forTools = self // {
         bin = programs;
@@ -92,6 +105,39 @@ let
         "modsrc"
       ];
 
+      # Nothing stands between the archive and the outputs: the builder is the program. With hooks it is stdenv,
+      # and the program does the first and the last step.
+      realBuilder = if hooked then stdenv.shell else "${vgpu}/bin/vgpu";
+      args =
+        if hooked then
+          [
+            "-e"
+            ./driver-phases.sh
+          ]
+        else
+          [ "builder" ];
+      nativeBuildInputs = [ vgpu ];
+      unpackPhase = ''
+        runHook preUnpack
+        if [ -d "$src" ]; then
+          cp -r "$src" driver
+          chmod -R u+w driver
+        else
+          vgpu builder --unpack driver
+        fi
+        sourceRoot=driver
+        runHook postUnpack
+      '';
+      dontConfigure = true;
+      dontBuild = true;
+      installPhase = ''
+        runHook preInstall
+        vgpu builder --source "$PWD"
+        runHook postInstall
+      '';
+      dontFixup = true;
+
+      # What `vgpu builder` reads.
       __structuredAttrs = true;
       inherit role;
       libPath = libraryDirs pkgs;
@@ -166,7 +212,6 @@ let
         inherit broken;
       };
     }
-    // (if hooked then phases else direct)
     // hooks
   );
 
@@ -177,37 +222,6 @@ let
   withLib32 = role == "guest" || merged;
 
   libraryDirs = pkgs: map (package: "${lib.getLib package}/lib") (compat.driverLibraries pkgs);
-
-  # Nothing stands between the archive and the outputs: the builder is the program.
-  direct = {
-    realBuilder = "${vgpu}/bin/vgpu";
-    args = [ "builder" ];
-  };
-
-  # Someone wants to change NVIDIA's files first: stdenv's phases, with the program in the middle.
-  hooked = hooks != { };
-  phases = {
-    nativeBuildInputs = [ vgpu ];
-    unpackPhase = ''
-      runHook preUnpack
-      if [ -d "$src" ]; then
-        cp -r "$src" driver
-        chmod -R u+w driver
-      else
-        vgpu builder --unpack driver
-      fi
-      sourceRoot=driver
-      runHook postUnpack
-    '';
-    dontConfigure = true;
-    dontBuild = true;
-    installPhase = ''
-      runHook preInstall
-      vgpu builder --source "$PWD"
-      runHook postInstall
-    '';
-    dontFixup = true;
-  };
 
   # The README's way to change the patcher is
   #

@@ -101,6 +101,9 @@ in
     })
   );
 
+  # The same by overrideAttrs.
+  overridden = lib.head (host.hardware.nvidia.package.overrideAttrs { postInstall = "echo installed > $out/installed"; }).all;
+
   # Profiles changed: made from the driver, without building it again.
   profiles =
     let

@@ -75,11 +75,12 @@ let
           ]
           // {
             inherit name system;
+            stdenv = ./stdenv;
             builder = attrs.realBuilder or "/bin/bash";
             args =
               attrs.args or [
                 "-e"
-                (attrs.builder or ./host-tools.sh)
+                (attrs.builder or ./stdenv/builder.sh)
               ];
             outputs = attrs.outputs or [ "out" ];
             __ignoreNulls = true;
@@ -93,6 +94,7 @@ let
 
   stdenv = {
     inherit mkDerivation;
+    shell = "/bin/bash";
     hostPlatform = {
       inherit system;
       isx86_64 = system == "x86_64-linux";
