@@ -12,14 +12,8 @@ use crate::catalog::{Catalog, Release};
 
 const NVIDIA: u16 = 0x10de;
 
-/// Where systems keep the names of PCI devices: NixOS (with hwdata or pciutils on the system path), and the others.
-const PCI_IDS: [&str; 5] = [
-    "run/current-system/sw/share/hwdata/pci.ids",
-    "run/current-system/sw/share/misc/pci.ids",
-    "usr/share/hwdata/pci.ids",
-    "usr/share/misc/pci.ids",
-    "usr/share/pci.ids",
-];
+/// Where systems keep the names of PCI devices. NixOS has them in the store alone: see [`pci_ids`].
+const PCI_IDS: [&str; 3] = ["usr/share/hwdata/pci.ids", "usr/share/misc/pci.ids", "usr/share/pci.ids"];
 
 /// What a machine is.
 #[derive(Debug)]
@@ -120,9 +114,7 @@ fn gpu(directory: &Path) -> Option<Gpu> {
 
 /// The names of these GPUs from the system's pci.ids: a line `10de  NVIDIA Corporation`, then `<tab>2235  GA102GL [A40]`.
 fn names(root: &Path, gpus: &[Gpu]) -> BTreeMap<u16, String> {
-    let Some(file) = PCI_IDS.iter().find_map(|path| fs::File::open(root.join(path)).ok()) else {
-        return BTreeMap::new();
-    };
+    let Some(file) = pci_ids(root) else { return BTreeMap::new() };
     let lines = BufReader::new(file).split(b'\n').map_while(Result::ok);
     let vendor = format!("{NVIDIA:04x} ");
     lines
@@ -138,6 +130,19 @@ fn names(root: &Path, gpus: &[Gpu]) -> BTreeMap<u16, String> {
         .collect()
 }
 
+/// The system's pci.ids, or that of the newest package `hwdata` in the Nix store.
+fn pci_ids(root: &Path) -> Option<fs::File> {
+    let in_store = || {
+        let store = root.join("nix/store");
+        let packages = store_names(&store).into_iter().filter(|(name, _)| name.starts_with("hwdata-"));
+        packages
+            .filter_map(|(name, path)| Some((name, fs::File::open(path.join("share/hwdata/pci.ids")).ok()?)))
+            .max_by(|(one, _), (other, _)| one.cmp(other))
+    };
+    let file = PCI_IDS.iter().find_map(|path| fs::File::open(root.join(path)).ok());
+    file.or_else(|| in_store().map(|(_, file)| file))
+}
+
 /// VERSION_ID of an os-release file that is NixOS's.
 fn nixos(os_release: &str) -> Option<String> {
     let field = |name: &str| {
@@ -147,13 +152,16 @@ fn nixos(os_release: &str) -> Option<String> {
     (field("ID")? == "nixos").then(|| field("VERSION_ID"))?
 }
 
-/// The releases whose archive has its name in the store directory. Paths are `<32 digits>-<name>`.
+/// The releases whose archive has its name in the store directory.
 fn archives(store: &Path) -> Vec<&'static Release> {
-    let names: Vec<String> = entries(store)
-        .filter_map(|path| path.file_name()?.to_str()?.split_once('-').map(|(_, name)| name.to_owned()))
-        .filter(|name| name.starts_with("NVIDIA-GRID-Linux-KVM-") && name.ends_with(".zip"))
-        .collect();
+    let names: Vec<String> = store_names(store).into_iter().map(|(name, _)| name).collect();
     Catalog::builtin().releases().iter().filter(|release| names.contains(&release.zip_name())).collect()
+}
+
+/// What is in a store directory, by name: paths are `<32 digits>-<name>`.
+fn store_names(store: &Path) -> Vec<(String, PathBuf)> {
+    let name = |path: &PathBuf| Some(path.file_name()?.to_str()?.split_once('-')?.1.to_owned());
+    entries(store).filter_map(|path| Some((name(&path)?, path))).collect()
 }
 
 /// The entries of a directory; none if it can't be read.

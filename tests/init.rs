@@ -159,6 +159,22 @@ fn an_archive_in_the_store_decides_the_release() {
 }
 
 #[test]
+fn names_come_from_the_store_where_the_system_has_none() {
+    let machine = Machine::new();
+    machine.device("0000:01:00.0", "0x10de", "0x2235", "0x030000");
+    for (package, name) in
+        [("0pn3-hwdata-0.382", "Old"), ("9zz9-hwdata-0.395", "GA102GL [A40]"), ("1abc-hwdata-0.391", "Old")]
+    {
+        let text = format!("10de  NVIDIA Corporation\n\t2235  {name}\n");
+        machine.file(&format!("nix/store/{package}/share/hwdata/pci.ids"), &text);
+    }
+    machine.file("nix/store/aaaa-hwdata-0.400.drv", "Derive()");
+    machine.init(&[]).success();
+    let written = machine.written("vgpu.nix");
+    assert!(written.contains("# GPU      0000:01:00.0 GA102GL [A40] [10de:2235]\n"), "{written}");
+}
+
+#[test]
 fn a_virtual_machine_is_a_guest() {
     let machine = Machine::new();
     machine.file("proc/cpuinfo", "vendor_id\t: AuthenticAMD\nflags\t\t: fpu hypervisor sse2\n");
