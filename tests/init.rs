@@ -342,7 +342,7 @@ fn the_flake_is_the_template() {
             let ours = ["#", "description", "./vgpu.nix", ""];
             let lines = text.lines().map(|line| line.trim().replace('"', ""));
             lines
-                .filter(|line| !ours.iter().any(|our| line == our || (our.len() > 0 && line.starts_with(our))))
+                .filter(|line| !ours.iter().any(|our| line == our || (!our.is_empty() && line.starts_with(our))))
                 .collect()
         };
         assert_eq!(lines(&machine.written("flake.nix")), lines(&template), "{role}");

@@ -156,8 +156,8 @@ impl Drivers {
         let mut candidates = catalog.by_versions(host.as_ref(), guest.as_ref());
         candidates.retain(|release| self.windows.as_ref().is_none_or(|windows| *windows == release.windows));
         let known = |release: &Release| match (kind, &self.guest) {
-            (ArchiveKind::GridArchive, _) => release.zip_sha256.clone(),
-            (ArchiveKind::Run, Some(_)) => release.guest_sha256.clone(),
+            (ArchiveKind::GridArchive, _) => release.zip_sha256,
+            (ArchiveKind::Run, Some(_)) => release.guest_sha256,
             (ArchiveKind::Run, None) => None,
         };
         let state = |release: &Release| match known(release) {
@@ -169,7 +169,7 @@ impl Drivers {
         let found = [CatalogState::Match, CatalogState::Mismatch, CatalogState::Unpinned]
             .into_iter()
             .find_map(|wanted| candidates.iter().find(|release| state(release) == wanted).map(|r| (r, wanted)));
-        found.map_or((None, CatalogState::Unknown), |(release, state)| (Some(release.release.clone()), state))
+        found.map_or((None, CatalogState::Unknown), |(release, state)| (Some(release.release), state))
     }
 }
 

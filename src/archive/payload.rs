@@ -107,7 +107,7 @@ fn walk<E: From<Error>>(
             _ => {}
         }
         let Next { name, link, size } = std::mem::take(&mut next);
-        let name = member_path(name.as_deref().unwrap_or(&header.path_bytes())).map_err(|p| refuse(p))?;
+        let name = member_path(name.as_deref().unwrap_or(&header.path_bytes())).map_err(&refuse)?;
         if below_any(&name, &symlinks) {
             return Err(refuse("lies below a symbolic link of the same archive"));
         }
@@ -125,7 +125,7 @@ fn walk<E: From<Error>>(
             }
             EntryType::Directory => {}
             EntryType::Symlink => {
-                check_link(&name, &link_target(link, &header)).map_err(|p| refuse(p))?;
+                check_link(&name, &link_target(link, &header)).map_err(&refuse)?;
                 symlinks.insert(name);
             }
             EntryType::Link => return Err(refuse("is a hard link")),

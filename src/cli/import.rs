@@ -66,7 +66,7 @@ enum Error {
         expected: Sri,
         found: Sri,
         #[source]
-        problem: archive::Error,
+        problem: Box<archive::Error>,
     },
 
     #[error("it has no {role} driver, only {found}")]
@@ -160,7 +160,7 @@ fn look(file: &Path, catalog: &Catalog) -> Result<Identity> {
         let found = hash_of(file).ok();
         match (found, expected_by_name(file, catalog)) {
             (Some(found), Some((name, release, expected))) => {
-                Error::Damaged { name, release, expected, found, problem }.into()
+                Error::Damaged { name, release, expected, found, problem: Box::new(problem) }.into()
             }
             _ => problem.into(),
         }
@@ -238,7 +238,8 @@ fn check(file: &Path, known: Known, identity: &Identity) -> Result<Option<Sri>> 
         (Ok(_), Some((release, expected))) => Err(Error::Mismatch { release, expected, found: identity.sha256 }.into()),
         (Err(problem), Some((release, expected))) => {
             let name = store_name(identity, known);
-            Err(Error::Damaged { name, release, expected, found: identity.sha256, problem }.into())
+            let found = identity.sha256;
+            Err(Error::Damaged { name, release, expected, found, problem: Box::new(problem) }.into())
         }
         (Err(problem), None) => Err(problem.into()),
     }

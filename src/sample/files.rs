@@ -145,7 +145,7 @@ impl Package {
         }
         let glcore = format!("libnvidia-glcore.so.{version}");
         self.library("libnvidia-glcore", &glcore, "OPENGL_LIB", "", true);
-        self.add(&format!("libGL.so.1.7.0"), 0o755, "GLVND_LIB NATIVE", elf::library(Some("libGL.so.1"), false));
+        self.add("libGL.so.1.7.0", 0o755, "GLVND_LIB NATIVE", elf::library(Some("libGL.so.1"), false));
         let glx = format!("libglxserver_nvidia.so.{version}");
         self.add(&glx, 0o755, "GLX_MODULE_SHARED_LIB extensions/", elf::library(None, false));
         self.symlink("libglxserver_nvidia.so", &format!("GLX_MODULE_SYMLINK extensions/ {glx}"));

@@ -1,7 +1,9 @@
 //! Nix for a test: a real store of its own in a temporary directory, or word that there is no Nix here.
 
+#![allow(dead_code)] // Each test uses a part of it.
+
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
@@ -47,7 +49,6 @@ impl NixStore {
             .env_remove("NIX_PATH")
     }
 
-    #[allow(dead_code)]
     /// What is in the store, by name without the hash.
     pub fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.path()).into_iter().flatten();
@@ -61,7 +62,6 @@ impl NixStore {
     }
 
     /// Evaluates Nix, strictly, to JSON.
-    #[allow(dead_code)]
     pub fn evaluate(&self, expression: &str) -> serde_json::Value {
         let mut command = Command::new("nix-instantiate");
         let output = self.prepare(command.args(["--eval", "--strict", "--json", "-E", expression])).output().unwrap();
@@ -69,8 +69,12 @@ impl NixStore {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// Runs `nix-store` in it.
+    pub fn nix_store(&self, args: &[&str]) -> Output {
+        self.prepare(Command::new("nix-store").args(args)).output().unwrap()
+    }
+
     /// Builds what the expression evaluates to, and returns the paths of its outputs.
-    #[allow(dead_code)]
     pub fn build(&self, expression: &str) -> Vec<PathBuf> {
         let mut command = Command::new("nix-build");
         let output = self.prepare(command.args(["--no-out-link", "-E", expression])).output().unwrap();
@@ -80,7 +84,6 @@ impl NixStore {
 }
 
 /// Where nixpkgs' library is, by NIX_PATH or nix.conf. `None`, after saying so, if it is nowhere.
-#[allow(dead_code)]
 pub fn nixpkgs_lib() -> Option<PathBuf> {
     let output = Command::new("nix-instantiate").args(["--find-file", "nixpkgs/lib"]).output();
     if let Some(output) = output.ok().filter(|output| output.status.success()) {
@@ -92,7 +95,6 @@ pub fn nixpkgs_lib() -> Option<PathBuf> {
 }
 
 /// A path as Nix writes a string.
-#[allow(dead_code)]
 pub fn quoted(path: &Path) -> String {
     vgpu::nix::expression::quoted(path.to_str().unwrap())
 }
