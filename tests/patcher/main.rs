@@ -1,7 +1,6 @@
 //! Patched drivers, with a stand-in for patch.sh that takes the same options and fails as quietly as the real one.
 
 mod machine;
-#[allow(dead_code)] // shared with tests that use more of it
 #[path = "../nix_store/mod.rs"]
 mod nix_store;
 mod packages;
