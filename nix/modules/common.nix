@@ -100,12 +100,13 @@ in
       options = {
         doNotForceGPLLicense = mkOption {
           type = types.bool;
-          default = true;
-          example = false;
+          default = false;
+          example = true;
           description = ''
-            Set this to `false` when the modules don't build for a kernel slightly newer than the driver, because
-            they use symbols that the kernel keeps for GPL modules. The patcher is then run with
-            `--enable-nvidia-gpl-for-experimenting --force-nvidia-gpl-I-know-it-is-wrong`.
+            Unless this is `true`, the patcher is run with
+            `--enable-nvidia-gpl-for-experimenting --force-nvidia-gpl-I-know-it-is-wrong`: the modules can then use
+            symbols that the kernel keeps for GPL modules, and build for kernels slightly newer than the driver. Set
+            it where the kernel's licence terms matter more than that.
           '';
         };
 

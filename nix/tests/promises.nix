@@ -66,7 +66,7 @@ let
       lib.splitString "-- " (srcOf (host {
         hardware.nvidia.vgpu.patcher = {
           enable = true;
-          inherit options;
+          options = { doNotForceGPLLicense = true; } // options;
         };
       })).buildCommand
     );
@@ -360,6 +360,10 @@ let
       ];
     };
 
+    "patcher.options.doNotForceGPLLicense is off unless it is set" = {
+      got = plainHost.config.hardware.nvidia.vgpu.patcher.options.doNotForceGPLLicense;
+      want = false;
+    };
     "patcher.enable patches: a host's driver for vgpu-kvm" = {
       got = patchFlags { };
       want = "vgpu-kvm\n";
@@ -373,7 +377,7 @@ let
           };
         in
         [
-          (lib.hasSuffix "-- general-merge\n" (srcOf merged).buildCommand)
+          (lib.hasSuffix " general-merge\n" (srcOf merged).buildCommand)
           (packageOf merged).pname
           (packageOf merged).version
           merged.failed
@@ -386,7 +390,7 @@ let
       ];
     };
     "patcher.enable patches: a guest's driver for grid" = {
-      got = lib.hasSuffix "-- grid\n" (srcOf (guestWith { hardware.nvidia.vgpu.patcher.enable = true; })).buildCommand;
+      got = lib.hasSuffix " grid\n" (srcOf (guestWith { hardware.nvidia.vgpu.patcher.enable = true; })).buildCommand;
       want = true;
     };
     "patcher.options.doNotForceGPLLicense" = {
