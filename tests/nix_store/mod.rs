@@ -3,7 +3,7 @@
 #![allow(dead_code)] // Each test uses a part of it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -67,11 +67,6 @@ impl NixStore {
         let output = self.prepare(command.args(["--eval", "--strict", "--json", "-E", expression])).output().unwrap();
         assert!(output.status.success(), "{}\n{}", expression, String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
-    }
-
-    /// Runs `nix-store` in it.
-    pub fn nix_store(&self, args: &[&str]) -> Output {
-        self.prepare(Command::new("nix-store").args(args)).output().unwrap()
     }
 
     /// Builds what the expression evaluates to, and returns the paths of its outputs.
