@@ -14,8 +14,8 @@
     in
     {
       nixosModules = {
-        host = ./nix/modules/host.nix;
-        guest = ./nix/modules/guest.nix;
+        host.imports = [ ./nix/modules/host.nix ];
+        guest.imports = [ ./nix/modules/guest.nix ];
       };
 
       # `vgpu`, and the drivers in nvidiaPackages of every kernel package set, as they are without options.

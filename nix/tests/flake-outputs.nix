@@ -6,7 +6,9 @@ let
   derivation = value: if value.type == "derivation" && builtins.isString value.drvPath then value.name else null;
 in
 {
-  nixosModules = builtins.mapAttrs (_: builtins.pathExists) outputs.nixosModules;
+  nixosModules = builtins.mapAttrs (
+    _: module: builtins.all builtins.pathExists module.imports
+  ) outputs.nixosModules;
   packages = builtins.mapAttrs (_: derivation) outputs.packages.${system};
   devShells = names outputs.devShells.${system};
   checks = names outputs.checks.${system};

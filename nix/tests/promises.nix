@@ -176,6 +176,14 @@ let
         "570.133.20"
       ];
     };
+    "hardware.nvidia.vgpu.release works with kernels from another package set" = {
+      got =
+        (packageOf (host {
+          hardware.nvidia.vgpu.release = "18.1";
+          boot.kernelPackages = (import ./host-tools.nix { inherit lib release; }).linuxPackages_latest;
+        })).mod.name;
+      want = "nvidia-vgpu-modules-570.133.10-6.18.1-built-again";
+    };
     "hardware.nvidia.package wins over hardware.nvidia.vgpu.release" = {
       got = (packageOf (host (
         { config, ... }:
