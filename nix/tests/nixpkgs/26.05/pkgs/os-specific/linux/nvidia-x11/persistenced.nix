@@ -1,18 +1,9 @@
-# The shape of nixpkgs' nvidia-persistenced: what it takes, and what it wants of the driver.
 nvidia_x11: sha256:
 
 { stdenv, fetchFromGithubOrNvidia }:
 
-stdenv.mkDerivation {
-  pname = "nvidia-persistenced";
-  version = nvidia_x11.persistencedVersion;
-  src = fetchFromGithubOrNvidia {
-    owner = "NVIDIA";
-    repo = "nvidia-persistenced";
-    tag = nvidia_x11.persistencedVersion;
-    inherit sha256;
-  };
-  makeFlags = nvidia_x11.makeFlags ++ [ "DATE=true" ];
-  runPath = "${nvidia_x11}/lib";
-  meta = { inherit (nvidia_x11.meta) platforms; };
+import ../../../../../tool.nix {
+  name = "nvidia-persistenced";
+  inherit nvidia_x11 sha256 stdenv;
+  fetch = { rev, ... }@args: fetchFromGithubOrNvidia (removeAttrs args [ "rev" ] // { tag = rev; });
 }
