@@ -182,6 +182,22 @@ fn a_guest_driver() {
     assert_eq!(tree(&machine.build("guestFromZip.out")), tree(&out));
 }
 
+/// The modules and the installer agree on what is where.
+#[test]
+fn everything_that_modules_refer_to_is_there() {
+    let Some(machine) = Machine::new() else { return };
+    machine.add("NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip");
+    machine.add(GUEST_RUN);
+    let files = |role| {
+        let list = fs::read_to_string(machine.build(&format!("referred.{role}"))).unwrap();
+        let mut names: Vec<_> = list.lines().map(|path| path.rsplit('/').next().unwrap().to_owned()).collect();
+        names.sort();
+        names.join(" ")
+    };
+    insta::assert_snapshot!(files("host"), @"nvidia-vgpu-mgr nvidia-vgpud nvidia-xid-logd vgpuConfig.xml");
+    insta::assert_snapshot!(files("guest"), @"gridd.conf.template nvidia-gridd nvidia-topologyd nvidia-topologyd.conf.template");
+}
+
 #[test]
 fn newer_nixpkgs_bring_the_egl_platforms() {
     let Some(machine) = Machine::new() else { return };

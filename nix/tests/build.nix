@@ -117,6 +117,27 @@ in
     in
     (import ./host-tools.nix { inherit lib; }).runCommand "profiles" { } "cp ${hardware.nvidia.vgpu.vgpuConfig} $out";
 
+  # Fails unless every file is there that the modules' services start and /etc points to.
+  referred =
+    let
+      files =
+        config:
+        map (service: service.serviceConfig.ExecStart) (lib.attrValues config.systemd.services)
+        ++ map (file: file.source) (
+          lib.attrValues (removeAttrs config.environment.etc [ "nvidia/nvidia-application-profiles-rc" ])
+        );
+    in
+    lib.mapAttrs
+      (
+        name: config:
+        (import ./host-tools.nix { inherit lib; }).runCommand "${name}-refers-to" { } (
+          lib.concatMapStrings (file: "test -e ${file} && echo ${file} >> $out\n") (files config)
+        )
+      )
+      {
+        inherit host guest;
+      };
+
   # Archives that nobody has put into the store.
   missing = (evaluate false { hardware.nvidia.vgpu.release = "16.2"; }).hardware.nvidia.package.src;
   unpinned = (evaluate false { hardware.nvidia.vgpu.release = "19.2"; }).hardware.nvidia.package.src;
