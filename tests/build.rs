@@ -90,6 +90,7 @@ fn a_guest_driver_leads_nowhere_wrong() {
         "lib32/share/vulkan/icd.d/nvidia_icd.i686.json",
         "out/share/glvnd/egl_vendor.d/10_nvidia.json",
         "out/share/egl/egl_external_platform.d/15_nvidia_gbm.json",
+        "out/share/egl/egl_external_platform.d/10_nvidia_wayland.json",
         "out/lib/nvidia/wine/nvngx.dll",
         "out/lib/nvoptix.bin",
         "out/gridd.conf.template",

@@ -52,6 +52,7 @@ fn builds_into_the_outputs() {
         assert!(dir.path().join(output).exists(), "{output}");
     }
     assert!(dir.path().join("out/share/egl/egl_external_platform.d").is_dir());
+    assert!(dir.path().join("out/lib/libnvidia-egl-wayland.so.1").exists());
 }
 
 #[test]
@@ -60,6 +61,7 @@ fn leaves_egl_platforms_out_where_nixos_has_them() {
     let file = attributes(dir.path(), json!({ "eglPlatforms": false }));
     builder().env("NIX_ATTRS_JSON_FILE", file).assert().success();
     assert!(!dir.path().join("out/share/egl").exists());
+    assert!(!dir.path().join("out/lib/libnvidia-egl-wayland.so.1").is_symlink(), "NixOS has the library, too");
 }
 
 #[test]

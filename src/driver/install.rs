@@ -81,7 +81,8 @@ pub struct Options {
     pub shell: Option<PathBuf>,
     /// Directories of programs that scripts call, put in front of their PATH.
     pub tools: Vec<PathBuf>,
-    /// Whether to install share/egl/egl_external_platform.d. From 26.05 on NixOS brings its own.
+    /// Whether to install EGL platforms: share/egl/egl_external_platform.d and the libraries it names. From 26.05 on
+    /// NixOS brings its own, and two packages with one file break its graphics environment.
     pub egl_platforms: bool,
 }
 
@@ -317,7 +318,7 @@ impl Plan {
                 return vec![];
             }
         };
-        if !options.egl_platforms && places.iter().any(|place| place.path.starts_with(EGL_PLATFORMS)) {
+        if !options.egl_platforms && placement::is_egl_platform(entry) {
             self.skip(&entry.file, "NixOS has its own EGL platforms");
             return vec![];
         }

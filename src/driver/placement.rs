@@ -72,7 +72,7 @@ use Treatment::*;
 /// Rows of the table that go by name, whatever the type: vGPU packages don't always list these the same way.
 ///
 /// Each is a name, or a beginning of names with `*`.
-const BY_NAME: [(&str, Row); 26] = [
+const BY_NAME: [(&str, Row); 24] = [
     ("nvidia-settings*", Row::Nowhere("built from source: nvidia-settings")),
     ("libnvidia-gtk*", Row::Nowhere("built from source: nvidia-settings")),
     ("libnvidia-wayland-client*", Row::Nowhere("built from source: nvidia-settings")),
@@ -96,13 +96,16 @@ const BY_NAME: [(&str, Row); 26] = [
     ("nvidia-pcc", Row::At(Bin, "bin", Program)),
     ("libnvidia-vgpu.so*", Row::At(Out, "lib", Library)),
     ("libnvidia-vgxcfg.so*", Row::At(Out, "lib", Library)),
-    ("libnvidia-egl-wayland*", Row::Library("")),
-    ("libnvidia-egl-gbm*", Row::Library("")),
     ("nvoptix.bin", Row::At(Out, "lib", Copy)),
 ];
 
-/// Where libEGL looks for platforms (Wayland, GBM).
+/// Where libEGL looks for platforms (Wayland, GBM, X11).
 pub const EGL_PLATFORMS: &str = "share/egl/egl_external_platform.d";
+
+/// Whether a file of the driver belongs to an EGL platform: its library, or the JSON that names it.
+pub fn is_egl_platform(entry: &Entry) -> bool {
+    entry.kind == "EGL_EXTERNAL_PLATFORM_JSON" || entry.name().starts_with("libnvidia-egl-")
+}
 
 const OWN_GLVND: Row = Row::Nowhere("nixpkgs has its own libglvnd");
 const OWN_OCL: Row = Row::Nowhere("nixpkgs has its own ocl-icd");

@@ -153,6 +153,9 @@ impl Package {
         self.add("nvidia_icd.json", 0o644, "VULKAN_ICD_JSON icd.d/", icd("ICD", "libGLX_nvidia.so.0"));
         self.add("nvidia_layers.json", 0o644, "VULKAN_ICD_JSON implicit_layer.d/", icd("layer", "libGLX_nvidia.so.0"));
         self.add("10_nvidia.json", 0o644, "GLVND_EGL_ICD_JSON", icd("ICD", "libEGL_nvidia.so.0"));
+        self.library("libnvidia-egl-wayland", "libnvidia-egl-wayland.so.1", "OPENGL_LIB", "", false);
+        let wayland = icd("ICD", "libnvidia-egl-wayland.so.1");
+        self.add("10_nvidia_wayland.json", 0o644, "EGL_EXTERNAL_PLATFORM_JSON", wayland);
         self.add("15_nvidia_gbm.json", 0o644, "EGL_EXTERNAL_PLATFORM_JSON", icd("ICD", "libnvidia-egl-gbm.so.1"));
         self.add("nvidia.icd", 0o444, "CUDA_ICD", "libnvidia-opencl.so.1\n");
         self.add("nvoptix.bin", 0o444, "OPENGL_DATA /", "data of OptiX\n");
