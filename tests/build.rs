@@ -77,7 +77,8 @@ fn a_guest_driver_leads_nowhere_wrong() {
     for (name, expected) in [
         ("out/lib/libcuda.so", "libcuda.so.1"),
         ("out/lib/libcuda.so.1", "libcuda.so.550.163.01"),
-        ("out/lib/gbm/nvidia-drm_gbm.so", "../libnvidia-allocator.so"),
+        ("out/lib/gbm/nvidia-drm_gbm.so", "../libnvidia-allocator.so.1"),
+        ("lib32/lib/gbm/nvidia-drm_gbm.so", "../libnvidia-allocator.so.1"),
         ("out/lib/vdpau/libvdpau_nvidia.so.1", "libvdpau_nvidia.so.550.163.01"),
         ("lib32/lib/libcuda.so.1", "libcuda.so.550.163.01"),
         ("bin/lib/xorg/modules/extensions/libglxserver_nvidia.so", "libglxserver_nvidia.so.550.163.01"),

@@ -12,8 +12,8 @@ use tar::{EntryType, Header, PaxExtensions};
 
 use super::Error;
 
-/// No file of a driver is larger, in bytes: the largest of the 550 driver has 100 MB.
-const LARGEST_MEMBER: u64 = 2 << 30;
+/// No file of a driver is larger, in bytes: the largest of the 550 driver has 100 MB. The installer holds one in memory.
+const LARGEST_MEMBER: u64 = 512 << 20;
 /// No name in a driver is longer, in bytes.
 const LONGEST_NAME: u64 = 4096;
 /// A payload may unpack to this much plus [`RATIO`] times its packed size. The 550 driver's ratio is 3.2.
@@ -46,24 +46,26 @@ pub fn for_each_member<E: From<Error>>(
     let limit = UNPACKED_ANYWAY.saturating_add(packed.saturating_mul(RATIO));
     let unpacked = decompress(payload).map_err(|source| Error::Payload { path: path.into(), source })?;
     let mut unpacked = unpacked.take(limit);
-    let walked = walk(path, &mut unpacked, visit);
+    let walked = walk(path, &mut unpacked, limit, visit);
     if unpacked.limit() == 0 {
         return Err(Error::TooLarge { path: path.into(), limit }.into());
     }
     walked
 }
 
-/// Tells the compression by its magic number. NVIDIA used gzip, bzip2 and xz before 530.30, zstd since.
+/// Tells the compression by its magic number. NVIDIA used gzip, bzip2 and xz before 530.30, zstd since. Each may come
+/// in several parts, as parallel compressors make them.
 fn decompress<'a>(mut packed: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let start = packed.fill_buf()?;
     Ok(match start {
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::Decoder::with_buffer(packed)?),
         [0xfd, b'7', b'z', b'X', b'Z', ..] => {
-            let decoder = Stream::new_stream_decoder(DECOMPRESSOR_MEMORY, 0).map_err(io::Error::from)?;
+            let decoder = Stream::new_stream_decoder(DECOMPRESSOR_MEMORY, liblzma::stream::CONCATENATED)
+                .map_err(io::Error::from)?;
             Box::new(liblzma::bufread::XzDecoder::new_stream(packed, decoder))
         }
-        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::GzDecoder::new(packed)),
-        [b'B', b'Z', b'h', ..] => Box::new(bzip2::bufread::BzDecoder::new(packed)),
+        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
+        [b'B', b'Z', b'h', ..] => Box::new(bzip2::bufread::MultiBzDecoder::new(packed)),
         [] => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the payload is missing")),
         _ => return Err(io::Error::other("it is neither zstd, xz, gzip nor bzip2")),
     })
@@ -80,6 +82,7 @@ struct Next {
 fn walk<E: From<Error>>(
     path: &Path,
     unpacked: &mut dyn Read,
+    limit: u64,
     mut visit: impl FnMut(Member) -> Result<(), E>,
 ) -> Result<(), E> {
     let unreadable = |source| Error::Payload { path: path.into(), source };
@@ -116,6 +119,9 @@ fn walk<E: From<Error>>(
             EntryType::Regular | EntryType::Continuous => {
                 if size > LARGEST_MEMBER {
                     return Err(refuse(&format!("claims to have {size} bytes")));
+                }
+                if size > limit {
+                    return Err(Error::TooLarge { path: path.into(), limit }.into());
                 }
                 if size != declared {
                     return Err(refuse("has two sizes"));

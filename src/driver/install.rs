@@ -415,7 +415,7 @@ impl Plan {
         }
         let mut wanted = Vec::new();
         for entry in std::mem::take(&mut self.symlinks) {
-            match (links::place(&entry), entry.target) {
+            match (links::place(&entry), links::target(&entry)) {
                 (Some((Output::Lib32, _)), _) if options.destination.lib32.is_none() => {}
                 (Some((output, path)), Some(target)) => {
                     tree.want_link(output, &path, &target);

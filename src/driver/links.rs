@@ -86,6 +86,14 @@ fn resolve(link: &str, target: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
+/// What a symlink of the manifest points at, from where [`place`] puts it. `None` where the manifest doesn't say.
+pub fn target(entry: &Entry) -> Option<String> {
+    let target = entry.target.as_deref()?;
+    // NVIDIA counts from the folder of libraries, and puts the link into one below it.
+    let from_lib = entry.kind == "GBM_BACKEND_LIB_SYMLINK" && !target.contains('/');
+    Some(if from_lib { format!("../{target}") } else { target.to_owned() })
+}
+
 /// Where a symlink of the manifest goes; `None` for kinds NixOS doesn't want.
 pub fn place(entry: &Entry) -> Option<(Output, String)> {
     let name = &entry.file;

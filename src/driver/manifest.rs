@@ -76,9 +76,10 @@ const FIELDS: [(&str, &str); 9] = [
         "p",
         "DOCUMENTATION APPLICATION_PROFILE MANPAGE EXPLICIT_PATH DOT_DESKTOP ICON XMODULE_SHARED_LIB \
          GLX_MODULE_SHARED_LIB GRID_LIB NVIDIA_MODPROBE NVIDIA_MODPROBE_MANPAGE VULKAN_ICD_JSON VULKANSC_ICD_JSON \
-         OPENGL_DATA FLEXERA_LIB SANDBOXUTILS_FILELIST_JSON",
+         OPENGL_DATA FLEXERA_LIB SANDBOXUTILS_FILELIST_JSON \
+         SYSTEMD_UNIT_SYMLINK", // NVIDIA leaves its target out: it is the unit of the same name.
     ),
-    ("ps", "GLX_MODULE_SYMLINK GRID_LIB_SYMLINK FLEXERA_LIB_SYMLINK SYSTEMD_UNIT_SYMLINK"),
+    ("ps", "GLX_MODULE_SYMLINK GRID_LIB_SYMLINK FLEXERA_LIB_SYMLINK"),
     ("s", "UTILITY_BIN_SYMLINK VGX_LIB_SYMLINK"),
     ("", "KERNEL_MODULE_SRC DKMS_CONF FIRMWARE"),
     (
@@ -126,11 +127,15 @@ fn entry(line: &str) -> Result<Entry, String> {
         target: None,
         known: true,
     };
+    if entry.file.is_empty() {
+        return Err(format!("{file} is no file"));
+    }
     let Some(fields) = fields_of(kind) else {
         return Ok(Entry { known: false, ..entry });
     };
     for field in fields.bytes() {
         let missing = |what| format!("too few fields: {kind} needs {what}");
+        // Only symlinks need their path, and those lack a target then.
         match field {
             b'a' => match rest.next() {
                 Some("NATIVE") => {}
@@ -138,7 +143,7 @@ fn entry(line: &str) -> Result<Entry, String> {
                 Some(other) => return Err(format!("{other} is neither NATIVE nor COMPAT32")),
                 None => return Err(missing("NATIVE or COMPAT32")),
             },
-            b'p' => entry.path = rest.next().ok_or_else(|| missing("a path"))?.to_owned(),
+            b'p' => entry.path = rest.next().unwrap_or_default().to_owned(),
             _ => entry.target = Some(rest.next().ok_or_else(|| missing("a symlink target"))?.to_owned()),
         }
     }
@@ -169,6 +174,14 @@ mod tests {
     }
 
     #[test]
+    fn what_nixos_does_not_need_may_be_missing() {
+        let unit =
+            "nvidia-suspend.service 0000 SYSTEMD_UNIT_SYMLINK systemd-suspend.service.requires/ MODULE:installer";
+        assert_eq!(only(unit).unwrap().target, None);
+        assert_eq!(only("LICENSE 0444 DOCUMENTATION MODULE:installer").unwrap().path, "");
+    }
+
+    #[test]
     fn a_new_type_is_kept_as_unknown() {
         let entry = only("thing.so 0755 QUANTUM_LIB NATIVE / x MODULE:q").unwrap();
         assert_eq!((entry.kind.as_str(), entry.known), ("QUANTUM_LIB", false));
@@ -182,6 +195,7 @@ mod tests {
             Err("line 9: too few fields: CUDA_SYMLINK needs a symlink target".into())
         );
         assert_eq!(only("a 0x9 CUDA_ICD"), Err("line 9: 0x9 is not an octal mode".into()));
+        assert_eq!(only("./ 0644 CUDA_ICD"), Err("line 9: ./ is no file".into()));
         assert_eq!(only("../a 0644 CUDA_ICD"), Err("line 9: ../a leads out of the package with `..`".into()));
     }
 }

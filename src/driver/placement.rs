@@ -115,7 +115,6 @@ const OWN_UNITS: Row = Row::Nowhere("the NixOS module has its own services");
 const BY_KIND: [(&str, Row); 50] = [
     ("OPENGL_LIB", Row::Library("")),
     ("UTILITY_LIB", Row::Library("")),
-    ("INTERNAL_UTILITY_LIB", Row::Library("")),
     ("NVCUVID_LIB", Row::Library("")),
     ("ENCODEAPI_LIB", Row::Library("")),
     ("NVIFR_LIB", Row::Library("")),
@@ -132,12 +131,11 @@ const BY_KIND: [(&str, Row); 50] = [
     ("EGL_CLIENT_LIB", OWN_GLVND),
     ("LIBGL_LA", OWN_GLVND),
     ("OPENCL_WRAPPER_LIB", OWN_OCL),
-    ("WINE_LIB", Row::At(Out, "lib/nvidia/wine", Copy)),
+    ("WINE_LIB", Row::Wine),
     ("OPENGL_DATA", Row::At(Out, "lib", Copy)),
     ("XMODULE_SHARED_LIB", Row::At(Bin, "lib/xorg/modules/drivers", Library)),
     ("GLX_MODULE_SHARED_LIB", Row::At(Bin, "lib/xorg/modules/extensions", Library)),
     ("UTILITY_BINARY", Row::At(Bin, "bin", Program)),
-    ("INTERNAL_UTILITY_BINARY", Row::At(Bin, "bin", Program)),
     ("CUDA_ICD", Row::Both("etc/OpenCL/vendors", OpenclIcd)),
     ("VULKAN_ICD_JSON", Row::Vulkan("share/vulkan")),
     ("VULKANSC_ICD_JSON", Row::Vulkan("share/vulkansc")),
@@ -151,7 +149,10 @@ const BY_KIND: [(&str, Row); 50] = [
     ("SYSTEMD_SLEEP_SCRIPT", Row::At(Out, "lib/systemd/system-sleep", Script)),
     ("SYSTEMD_UNIT", OWN_UNITS),
     ("SYSTEMD_UNIT_SYMLINK", OWN_UNITS),
-    ("INTERNAL_UTILITY_DATA", Row::Nowhere("data of NVIDIA's installer")),
+    // They try the system's libglvnd out, and come in both word sizes under one name.
+    ("INTERNAL_UTILITY_BINARY", Row::Nowhere("NixOS needs no installer")),
+    ("INTERNAL_UTILITY_LIB", Row::Nowhere("NixOS needs no installer")),
+    ("INTERNAL_UTILITY_DATA", Row::Nowhere("NixOS needs no installer")),
     ("INSTALLER_BINARY", Row::Nowhere("NixOS needs no installer")),
     ("XORG_OUTPUTCLASS_CONFIG", Row::Nowhere("the NixOS module configures the X server")),
     ("DOCUMENTATION", Row::Nowhere("documentation")),
@@ -176,6 +177,8 @@ enum Row {
     Both(&'static str, Treatment),
     /// A library, below lib/ of `out` or `lib32`.
     Library(&'static str),
+    /// A library of Windows, for Wine.
+    Wine,
     Vulkan(&'static str),
     Profile,
     Manual,
@@ -199,14 +202,14 @@ pub fn place(entry: &Entry, version: &str) -> Placement {
 impl Row {
     fn places(self, entry: &Entry, version: &str) -> Placement {
         let name = entry.name();
+        let libraries = if entry.compat32 { Lib32 } else { Out };
         let at = |output, folder: &str, treatment| Place { output, path: join(folder, name), treatment };
         let places = match self {
             Row::Nowhere(reason) => return Placement::Nowhere(reason),
             Row::At(output, folder, treatment) => vec![at(output, folder, treatment)],
             Row::Both(folder, treatment) => vec![at(Out, folder, treatment), at(Lib32, folder, treatment)],
-            Row::Library(folder) => {
-                vec![at(if entry.compat32 { Lib32 } else { Out }, &join("lib", folder), Library)]
-            }
+            Row::Library(folder) => vec![at(libraries, &join("lib", folder), Library)],
+            Row::Wine => vec![at(libraries, "lib/nvidia/wine", Copy)],
             Row::Vulkan(share) => vulkan(share, name),
             Row::Profile => {
                 let path = join("share/nvidia", &name.replace(&format!("-{version}"), ""));

@@ -106,7 +106,10 @@ impl Source {
     /// The manifest first, then the files it names.
     fn walk_directory(&self, mut visit: impl FnMut(Member) -> Result<(), Error>) -> Result<(), Error> {
         let root = self.path.canonicalize().map_err(|e| archive::Error::io(&self.path, "cannot be opened", e))?;
-        let list = fs::read(root.join(manifest::FILE)).map_err(|_| Error::NoManifest { path: self.path.clone() })?;
+        let mut list = Vec::new();
+        File::open(root.join(manifest::FILE))
+            .and_then(|file| file.take(manifest::LARGEST + 1).read_to_end(&mut list))
+            .map_err(|_| Error::NoManifest { path: self.path.clone() })?;
         let manifest = Manifest::parse(&list)
             .map_err(|problem| Error::Manifest { path: self.path.join(manifest::FILE), problem })?;
         let size = list.len() as u64;

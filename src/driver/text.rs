@@ -26,9 +26,10 @@ pub fn redirect_config(program: &mut [u8]) -> usize {
 pub fn script(text: &str, options: &Options) -> String {
     let mut text = text
         .replace("/usr/lib/nvidia/sriov-manage", &format!("{}/bin/sriov-manage", options.outputs.bin.display()))
-        .replace("/usr/bin/nvidia-sleep.sh", &format!("{}/bin/nvidia-sleep.sh", options.outputs.out.display()))
-        .replace("/bin/grep", "grep")
-        .replace("/bin/ls", "ls");
+        .replace("/usr/bin/nvidia-sleep.sh", &format!("{}/bin/nvidia-sleep.sh", options.outputs.out.display()));
+    for (path, name) in [("/bin/grep", "grep"), ("/bin/ls", "ls")] {
+        text = by_name(&text, path, name);
+    }
     // nvidia-sleep.sh sets PATH to directories NixOS doesn't have.
     text = text.replace("\nPATH=\"/", "\nPATH=\"$PATH:/");
     let Some((first, rest)) = text.split_once('\n') else { return text };
@@ -39,6 +40,22 @@ pub fn script(text: &str, options: &Options) -> String {
     let tools: Vec<_> = options.tools.iter().map(|dir| dir.display().to_string()).collect();
     let path = if tools.is_empty() { String::new() } else { format!("PATH=\"{}:$PATH\"\n", tools.join(":")) };
     format!("{first}\n{path}{rest}")
+}
+
+/// Calls a program by its name alone; longer paths that contain `path` stay.
+fn by_name(text: &str, path: &str, name: &str) -> String {
+    let in_word = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+    let mut changed = String::with_capacity(text.len());
+    let mut done = 0;
+    for (at, _) in text.match_indices(path) {
+        let (before, after) = (&text[..at], &text[at + path.len()..]);
+        if !before.ends_with(in_word) && !after.starts_with(in_word) {
+            changed += &text[done..at];
+            changed += name;
+            done = at + path.len();
+        }
+    }
+    changed + &text[done..]
 }
 
 /// JSON that names libraries (Vulkan and EGL ICDs, layers), with `locate` applied to the name of each.
@@ -93,6 +110,13 @@ mod tests {
         let mut program = b"a/usr/share/nvidia/vgpu/vgpuConfig.xml\0b".to_vec();
         assert_eq!(redirect_config(&mut program), 1);
         assert_eq!(program, b"a/etc/nvidia/vgpu/vgpuConfig.xml\0\0\0\0\0\0\0b");
+    }
+
+    #[test]
+    fn programs_are_called_by_name_where_the_whole_path_is_theirs() {
+        let text = "if [ -x /bin/ls ]; then /bin/ls /; /usr/bin/lspci; /bin/lsof; /sbin/lsmod; fi";
+        let expected = "if [ -x ls ]; then ls /; /usr/bin/lspci; /bin/lsof; /sbin/lsmod; fi";
+        assert_eq!(by_name(text, "/bin/ls", "ls"), expected);
     }
 
     #[test]

@@ -98,6 +98,12 @@ impl Package {
             "SYSTEMD_SLEEP_SCRIPT",
             "#!/bin/sh\n/usr/bin/nvidia-sleep.sh resume\n",
         );
+        self.add("systemd/system/nvidia-suspend.service", 0o644, "SYSTEMD_UNIT", "[Unit]\n");
+        self.symlink("nvidia-suspend.service", "SYSTEMD_UNIT_SYMLINK systemd-suspend.service.requires/");
+        for (folder, arch) in [("", "NATIVE"), ("32/", "COMPAT32")] {
+            let name = format!("{folder}libglvnd_install_checker/glvnd_check");
+            self.add(&name, 0o755, &format!("INTERNAL_UTILITY_BINARY {arch}"), "never installed\n");
+        }
         for gpu in ["ga10x", "tu10x"] {
             self.add(
                 &format!("firmware/gsp_{gpu}.bin"),
@@ -143,6 +149,9 @@ impl Package {
         ] {
             self.library(stem, soname, kind, path, true);
         }
+        for arch in ["NATIVE", "COMPAT32"] {
+            self.symlink("nvidia-drm_gbm.so", &format!("GBM_BACKEND_LIB_SYMLINK {arch} libnvidia-allocator.so.1"));
+        }
         let glcore = format!("libnvidia-glcore.so.{version}");
         self.library("libnvidia-glcore", &glcore, "OPENGL_LIB", "", true);
         self.add("libGL.so.1.7.0", 0o755, "GLVND_LIB NATIVE", elf::library(Some("libGL.so.1"), false));
@@ -178,13 +187,14 @@ fn icd(key: &str, library: &str) -> String {
     )
 }
 
-const KERNEL: [(&str, &str); 3] = [
+const KERNEL: [(&str, &str); 4] = [
     (
         "kernel/Makefile",
         "modules:\n\t@echo built > nvidia.ko\n\nmodules_install:\n\tinstall -D -m 644 nvidia.ko $(MODLIB)/misc/nvidia.ko\n",
     ),
     ("kernel/Kbuild", "obj-m := nvidia.o\n"),
     ("kernel/nvidia/nv.c", "int nv;\n"),
+    ("kernel-open/nvidia/nv.c", "int nv;\n"),
 ];
 
 const VGPU_CONFIG: &str = include_str!("vgpuConfig.xml");
