@@ -177,6 +177,35 @@ fn a_changed_config_replaces_the_drivers_and_nothing_else() {
 }
 
 #[test]
+fn modes_do_not_depend_on_the_umask() {
+    let (sandbox, archive) = with_archive();
+    let vgpu = assert_cmd::cargo::cargo_bin("vgpu");
+    for (mask, out) in [("022", "a"), ("077", "b"), ("000", "c")] {
+        let script = format!("umask {mask}; exec {} build {archive} --role guest --out {out}", vgpu.display());
+        assert!(Command::new("sh").args(["-c", &script]).current_dir(sandbox.path("")).status().unwrap().success());
+    }
+    let modes = |out: &str| {
+        let modes = |(name, (mode, _)): (String, (u32, Vec<u8>))| (name, mode);
+        tree(&sandbox.path(out)).into_iter().map(modes).collect::<Vec<_>>()
+    };
+    assert!(modes("a").iter().all(|(_, mode)| [0o040755, 0o100755, 0o100644, 0o120777].contains(mode)));
+    assert_eq!(modes("a"), modes("b"));
+    assert_eq!(modes("a"), modes("c"));
+}
+
+#[test]
+fn a_manifest_that_comes_late_needs_room_for_what_comes_before() {
+    let sandbox = Sandbox::new();
+    let mut files = sample::files(Role::Guest);
+    files.reverse();
+    sandbox.write("reversed.run", run_file(Role::Guest, &files));
+    let build = ["build", "reversed.run", "--role", "guest", "--out", "d"];
+    let failed = sandbox.vgpu(&build).env("TMPDIR", sandbox.path("no/such")).assert().code(1);
+    failed.stderr(predicate::str::contains("no/such cannot be written").and(predicate::str::contains("help: ")));
+    assert_eq!(sandbox.names(), ["reversed.run"]);
+}
+
+#[test]
 fn unknown_types_are_reported_and_put_nowhere() {
     let sandbox = Sandbox::new();
     let mut files = sample::files(Role::Guest);

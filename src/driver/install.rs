@@ -5,8 +5,9 @@
 //! caller's business ([`crate::cli::build`] works in a directory that it renames at the end; Nix drops failed outputs).
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -387,6 +388,10 @@ impl Plan {
         if let Some(config) = &options.vgpu_config {
             replace_config(path, options, config, &mut written)?;
         }
+        for (output, _) in Output::ALL {
+            let dir = options.destination.of(output);
+            open_directories(dir).map_err(|e| Error::write(dir, e))?;
+        }
         self.skipped.sort();
         self.skipped.dedup();
         self.unknown.sort();
@@ -510,6 +515,18 @@ fn replace_config(path: &Path, options: &Options, config: &Path, written: &mut W
     written.files -= 1;
     written.bytes -= old.len();
     write(&installed, &content, written)
+}
+
+/// Gives directories the mode that NixOS' store knows, whatever the umask is.
+fn open_directories(dir: &Path) -> std::io::Result<()> {
+    fs::set_permissions(dir, Permissions::from_mode(0o755))?;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_directories(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn make_link(link: &Path, target: &str) -> std::io::Result<()> {

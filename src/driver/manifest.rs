@@ -42,7 +42,7 @@ pub struct Entry {
     pub path: String,
     /// What a symlink points at.
     pub target: Option<String>,
-    /// Whether the type is in the table. Of unknown ones only file, mode and type are known.
+    /// Whether the type is in the table. Of unknown ones only file, mode, type and word size are known.
     pub known: bool,
 }
 
@@ -131,7 +131,7 @@ fn entry(line: &str) -> Result<Entry, String> {
         return Err(format!("{file} is no file"));
     }
     let Some(fields) = fields_of(kind) else {
-        return Ok(Entry { known: false, ..entry });
+        return Ok(Entry { known: false, compat32: rest.any(|word| word == "COMPAT32"), ..entry });
     };
     for field in fields.bytes() {
         let missing = |what| format!("too few fields: {kind} needs {what}");
@@ -184,7 +184,8 @@ mod tests {
     #[test]
     fn a_new_type_is_kept_as_unknown() {
         let entry = only("thing.so 0755 QUANTUM_LIB NATIVE / x MODULE:q").unwrap();
-        assert_eq!((entry.kind.as_str(), entry.known), ("QUANTUM_LIB", false));
+        assert_eq!((entry.kind.as_str(), entry.known, entry.compat32), ("QUANTUM_LIB", false, false));
+        assert!(only("./32/thing.so 0755 QUANTUM_LIB COMPAT32 / x MODULE:q").unwrap().compat32);
     }
 
     #[test]
