@@ -187,6 +187,32 @@ fn members_that_no_driver_has() {
     refused("a.run", with_member(b"huge", EntryType::Regular, huge), "claims to have 1099511627776 bytes");
     refused("a.run", with_member(b"long", EntryType::GNULongName, huge), "name of absurd length");
     refused("a.run", with_member(b"pax", EntryType::XHeader, huge), "name of absurd length");
+    let large = |h: &mut Header| h.set_size(513 << 20);
+    refused("a.run", with_member(b"large", EntryType::Regular, large), "claims to have 537919488 bytes");
+    // Less than any file may have, more than all of this payload together: no memory is taken for it.
+    let all = |h: &mut Header| h.set_size(500 << 20);
+    refused("a.run", with_member(b"nvidia-smi", EntryType::Regular, all), "unpacks to more than");
+}
+
+#[test]
+fn names_in_headers_of_their_own() {
+    let pax = |key: &str, value: &[u8]| {
+        let mut tar = tar::Builder::new(Vec::new());
+        tar.append_pax_extensions([(key, value)]).unwrap();
+        let mut header = Header::new_gnu();
+        header.set_path("short").unwrap();
+        header.set_mode(0o644);
+        header.set_size(0);
+        header.set_entry_type(if key == "linkpath" { EntryType::Symlink } else { EntryType::Regular });
+        header.set_cksum();
+        tar.append(&header, &b""[..]).unwrap();
+        run_file_of(Role::Guest, &tar.into_inner().unwrap())
+    };
+    refused("a.run", pax("path", b"../outside"), "leads out of the package with `..`");
+    refused("a.run", pax("path", b"a\0b"), "has a NUL byte in its name");
+    refused("a.run", pax("path", &b"long/".repeat(1000)), "has a name of absurd length");
+    refused("a.run", pax("linkpath", b"/etc"), "is a symbolic link that leads out");
+    refused("a.run", pax("size", b"7"), "has two sizes");
 }
 
 #[test]
@@ -236,6 +262,11 @@ fn manifests_that_cannot_be_true() {
     let mut doubled = files();
     doubled.push(doubled.iter().find(|file| file.name == "nvidia-smi").unwrap().clone());
     refused("a.run", run_file(Role::Guest, &doubled), "contains nvidia-smi, which is there twice");
+    let mut second = files();
+    second.push(second[0].clone());
+    refused("a.run", run_file(Role::Guest, &second), "there are two of them");
+    second[0].data.resize(9 << 20, b'\n');
+    refused("a.run", run_file(Role::Guest, &second), "it has 9437184 bytes");
     let mut without = files();
     without.remove(0);
     refused("a.run", run_file(Role::Guest, &without), "has no .manifest");
@@ -259,7 +290,20 @@ fn damaged_files_of_a_driver() {
         refused("a.run", cut, "libcuda.so.550.163.01 cannot be given a run path: it is damaged");
     }
     refused("a.run", replaced(libcuda, &|data| *data = b"text".to_vec()), "is not an ELF file");
+    // Section headers that would have a terabyte of padding written: an empty section far away, and one aligned so.
+    for (field, also) in [(0x18, 0x20), (0x30, 0x30)] {
+        let absurd = replaced(libcuda, &|data| {
+            let section = u64::from_le_bytes(data[0x28..0x30].try_into().unwrap()) as usize + 2 * 64;
+            data[section + also..][..8].fill(0);
+            data[section + field..][..8].copy_from_slice(&(1u64 << 40).to_le_bytes());
+        });
+        refused("a.run", absurd, "a part of it lies outside the file");
+    }
     refused("a.run", replaced("nvidia_icd.json", &|data| data.truncate(20)), "nvidia_icd.json is not JSON");
+    let nested = replaced("nvidia_icd.json", &|data| *data = b"[".repeat(100_000));
+    refused("a.run", nested, "nvidia_icd.json is not JSON");
+    let long = replaced("nvidia_icd.json", &|data| data.resize(2 << 20, b' '));
+    refused("a.run", long, "nvidia_icd.json is too large");
     refused("a.run", replaced("nvidia-bug-report.sh", &|data| data.push(0xff)), "is a script that is not UTF-8");
 }
 

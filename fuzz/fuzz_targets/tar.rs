@@ -2,7 +2,6 @@
 
 #![no_main]
 
-use std::io::Read;
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;

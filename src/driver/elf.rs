@@ -2,7 +2,13 @@
 
 use std::io::{self, Write};
 
+use object::elf::{FileHeader32, FileHeader64, SHT_NOBITS};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
+use object::{Endianness, FileKind};
 use object_rewrite::{ErrorKind, Rewriter};
+
+/// No part of a library is aligned to more than this, in bytes: huge pages have 2 MiB.
+const LARGEST_ALIGNMENT: u64 = 16 << 20;
 
 /// What to change in an ELF file.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +48,9 @@ pub fn is_elf(data: &[u8]) -> bool {
 ///
 /// A statically linked program has nothing to change and is written as it is.
 pub fn rewrite(data: &[u8], changes: &Changes, out: &mut dyn Write) -> Result<Option<String>, Error> {
+    if !is_whole(data).map_err(|error| Error::Damaged(error.to_string()))? {
+        return Err(Error::Damaged("a part of it lies outside the file".into()));
+    }
     let mut elf = Rewriter::read(data)?;
     let soname = elf.elf_soname().map(|name| String::from_utf8_lossy(name).into_owned());
     // Fails without a dynamic section, and turns DT_RPATH, which would go before LD_LIBRARY_PATH, into DT_RUNPATH.
@@ -57,4 +66,29 @@ pub fn rewrite(data: &[u8], changes: &Changes, out: &mut dyn Write) -> Result<Op
     }
     elf.write(out)?;
     Ok(soname)
+}
+
+/// Whether all parts lie within the file: the rewriter believes offsets and alignments, and would pad to them.
+fn is_whole(data: &[u8]) -> object::read::Result<bool> {
+    match FileKind::parse(data)? {
+        FileKind::Elf32 => parts_are_inside(FileHeader32::<Endianness>::parse(data)?, data),
+        _ => parts_are_inside(FileHeader64::<Endianness>::parse(data)?, data),
+    }
+}
+
+fn parts_are_inside<Elf>(header: &Elf, data: &[u8]) -> object::read::Result<bool>
+where
+    Elf: FileHeader<Endian = Endianness>,
+{
+    let endian = header.endian()?;
+    let inside = |offset: u64, size: u64| offset.checked_add(size).is_some_and(|end| end <= data.len() as u64);
+    let sections = header.section_headers(endian, data)?.iter().all(|section| {
+        let size = if section.sh_type(endian) == SHT_NOBITS { 0 } else { section.sh_size(endian).into() };
+        inside(section.sh_offset(endian).into(), size) && section.sh_addralign(endian).into() <= LARGEST_ALIGNMENT
+    });
+    let segments = header.program_headers(endian, data)?.iter().all(|segment| {
+        inside(segment.p_offset(endian).into(), segment.p_filesz(endian).into())
+            && segment.p_align(endian).into() <= LARGEST_ALIGNMENT
+    });
+    Ok(sections && segments)
 }

@@ -59,7 +59,7 @@ impl Entry {
 }
 
 /// The fields of each type: a(rchitecture), p(ath), s(ymlink target); an inherited path needs no place of its own.
-const FIELDS: [(&str, &str); 9] = [
+pub(super) const FIELDS: [(&str, &str); 9] = [
     (
         "a",
         "OPENGL_LIB UTILITY_LIB GBM_BACKEND_LIB NVCUVID_LIB ENCODEAPI_LIB GLVND_LIB GLX_CLIENT_LIB EGL_CLIENT_LIB \

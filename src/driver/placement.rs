@@ -250,3 +250,133 @@ fn section(name: &str) -> char {
 fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() || name.is_empty() { format!("{folder}{name}") } else { format!("{folder}/{name}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::manifest::Manifest;
+
+    /// The places of the only entry of a manifest: `out/lib/libcuda.so.550 Library`, `-` for nowhere.
+    fn places(line: &str) -> String {
+        let manifest = format!("driver\n550\n\n\n\n\n\n\n{line} MODULE:x\n");
+        match place(&Manifest::parse(manifest.as_bytes()).unwrap().entries[0], "550") {
+            Placement::Places(places) => {
+                let shown = |Place { output, path, treatment }: &Place| format!("{output:?}/{path} {treatment:?}");
+                places.iter().map(shown).collect::<Vec<_>>().join(", ")
+            }
+            Placement::Nowhere(_) => "-".into(),
+            Placement::Unknown => "?".into(),
+        }
+    }
+
+    #[test]
+    fn every_type_has_its_place() {
+        for (line, expected) in [
+            ("libGLX_nvidia.so.550 0755 OPENGL_LIB NATIVE", "Out/lib/libGLX_nvidia.so.550 Library"),
+            ("./32/libGLX_nvidia.so.550 0755 OPENGL_LIB COMPAT32", "Lib32/lib/libGLX_nvidia.so.550 Library"),
+            ("libnvidia-cfg.so.550 0755 UTILITY_LIB NATIVE", "Out/lib/libnvidia-cfg.so.550 Library"),
+            ("libnvcuvid.so.550 0755 NVCUVID_LIB NATIVE", "Out/lib/libnvcuvid.so.550 Library"),
+            ("libnvidia-encode.so.550 0755 ENCODEAPI_LIB NATIVE", "Out/lib/libnvidia-encode.so.550 Library"),
+            ("libnvidia-ifr.so.550 0755 NVIFR_LIB NATIVE", "Out/lib/libnvidia-ifr.so.550 Library"),
+            ("libcuda.so.550 0755 CUDA_LIB NATIVE /", "Out/lib/libcuda.so.550 Library"),
+            ("libnvidia-opencl.so.550 0755 OPENCL_LIB NATIVE /", "Out/lib/libnvidia-opencl.so.550 Library"),
+            ("libnvidia-tls.so.550 0755 TLS_LIB NATIVE /", "Out/lib/libnvidia-tls.so.550 Library"),
+            ("libfoo.so.550 0755 VGX_LIB", "Out/lib/libfoo.so.550 Library"),
+            ("libfoo.so.550 0755 GRID_LIB /", "Out/lib/libfoo.so.550 Library"),
+            ("libfoo.so.550 0755 FLEXERA_LIB /", "Out/lib/libfoo.so.550 Library"),
+            ("libvdpau_nvidia.so.550 0755 VDPAU_LIB NATIVE vdpau/", "Out/lib/vdpau/libvdpau_nvidia.so.550 Library"),
+            ("nvidia-drm_gbm.so 0755 GBM_BACKEND_LIB NATIVE", "Out/lib/gbm/nvidia-drm_gbm.so Library"),
+            ("libGL.so.1.7.0 0755 GLX_CLIENT_LIB NATIVE", "-"),
+            ("libEGL.so.1.1.0 0755 EGL_CLIENT_LIB NATIVE", "-"),
+            ("libGLdispatch.so.0 0755 GLVND_LIB NATIVE", "-"),
+            ("libGL.la 0644 LIBGL_LA NATIVE", "-"),
+            ("libOpenCL.so.1.0.0 0755 OPENCL_WRAPPER_LIB NATIVE /", "-"),
+            ("nvngx.dll 0644 WINE_LIB NATIVE", "Out/lib/nvidia/wine/nvngx.dll Copy"),
+            ("32/nvngx.dll 0644 WINE_LIB COMPAT32", "Lib32/lib/nvidia/wine/nvngx.dll Copy"),
+            ("nvoptix.bin 0444 OPENGL_DATA /usr/share/nvidia", "Out/lib/nvoptix.bin Copy"),
+            ("nvidia_drv.so 0755 XMODULE_SHARED_LIB drivers/", "Bin/lib/xorg/modules/drivers/nvidia_drv.so Library"),
+            (
+                "libglxserver_nvidia.so.550 0755 GLX_MODULE_SHARED_LIB extensions/",
+                "Bin/lib/xorg/modules/extensions/libglxserver_nvidia.so.550 Library",
+            ),
+            ("nvidia-smi 0755 UTILITY_BINARY", "Bin/bin/nvidia-smi Program"),
+            (
+                "nvidia.icd 0644 CUDA_ICD",
+                "Out/etc/OpenCL/vendors/nvidia.icd OpenclIcd, Lib32/etc/OpenCL/vendors/nvidia.icd OpenclIcd",
+            ),
+            (
+                "nvidia_icd.json 0644 VULKAN_ICD_JSON icd.d/",
+                "Out/share/vulkan/icd.d/nvidia_icd.x86_64.json LibraryJson, \
+                 Lib32/share/vulkan/icd.d/nvidia_icd.i686.json LibraryJson",
+            ),
+            (
+                "nvidia_icd_vksc.json 0644 VULKANSC_ICD_JSON icd.d/",
+                "Out/share/vulkansc/icd.d/nvidia_icd_vksc.x86_64.json LibraryJson, \
+                 Lib32/share/vulkansc/icd.d/nvidia_icd_vksc.i686.json LibraryJson",
+            ),
+            (
+                "nvidia-application-profiles-550-rc 0644 APPLICATION_PROFILE /",
+                "Bin/share/nvidia/nvidia-application-profiles-rc Copy",
+            ),
+            ("nvidia-smi.1.gz 0644 MANPAGE man1/", "Bin/share/man/man1/nvidia-smi.1.gz Copy"),
+            ("firmware/gsp_ga10x.bin 0444 FIRMWARE", "Firmware/lib/firmware/nvidia/550/gsp_ga10x.bin Copy"),
+            ("kernel/nvidia/nv.c 0644 KERNEL_MODULE_SRC INHERIT_PATH_DEPTH:1", "Modsrc/nvidia/nv.c Copy"),
+            ("kernel/dkms.conf 0644 DKMS_CONF INHERIT_PATH_DEPTH:1", "Modsrc/dkms.conf Copy"),
+            ("kernel-open/nvidia/nv.c 0644 KERNEL_MODULE_SRC INHERIT_PATH_DEPTH:1", "-"),
+            ("systemd/system-sleep/nvidia 0755 SYSTEMD_SLEEP_SCRIPT", "Out/lib/systemd/system-sleep/nvidia Script"),
+            ("libglvnd_install_checker/glvnd_check 0755 INTERNAL_UTILITY_BINARY NATIVE", "-"),
+            ("32/libglvnd_install_checker/libGLX_installcheck.so.0 0755 INTERNAL_UTILITY_LIB COMPAT32", "-"),
+            ("systemd/system/nvidia-suspend.service 0644 SYSTEMD_UNIT", "-"),
+            ("nvidia-installer 0755 INSTALLER_BINARY", "-"),
+            ("LICENSE 0644 DOCUMENTATION NVIDIA_GLX-1.0/", "-"),
+            ("sandboxutils-filelist.json 0644 SANDBOXUTILS_FILELIST_JSON files.d/", "-"),
+            ("thing 0644 QUANTUM_DATA", "?"),
+        ] {
+            assert_eq!(places(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn some_names_have_a_place_whatever_their_type() {
+        for (name, expected) in [
+            ("nvidia-vgpud", "Bin/bin/nvidia-vgpud Program"),
+            ("nvidia-vgpu-mgr", "Bin/bin/nvidia-vgpu-mgr Program"),
+            ("nvidia-xid-logd", "Bin/bin/nvidia-xid-logd Program"),
+            ("sriov-manage", "Bin/bin/sriov-manage Script"),
+            ("vgpuConfig.xml", "Out/vgpuConfig.xml Copy"),
+            ("libnvidia-vgpu.so.550", "Out/lib/libnvidia-vgpu.so.550 Library"),
+            ("libnvidia-vgxcfg.so.550", "Out/lib/libnvidia-vgxcfg.so.550 Library"),
+            ("nvidia-gridd", "Bin/bin/nvidia-gridd Program"),
+            ("nvidia-topologyd", "Bin/bin/nvidia-topologyd Program"),
+            ("nvidia-pcc", "Bin/bin/nvidia-pcc Program"),
+            ("gridd.conf.template", "Out/gridd.conf.template Copy"),
+            ("nvidia-topologyd.conf.template", "Out/nvidia-topologyd.conf.template Copy"),
+            ("nvidia-dbus.conf", "Bin/share/dbus-1/system.d/nvidia-dbus.conf Copy"),
+            ("systemd/nvidia-sleep.sh", "Out/bin/nvidia-sleep.sh Script"),
+            ("nvoptix.bin", "Out/lib/nvoptix.bin Copy"),
+            ("libnvidia-pkcs11.so.550", "-"),
+            ("libnvidia-gtk3.so.550", "-"),
+            ("libnvidia-wayland-client.so.550", "-"),
+            ("nvidia-settings", "-"),
+            ("nvidia-settings.1.gz", "-"),
+            ("nvidia-persistenced", "-"),
+            ("nvidia-xconfig", "-"),
+            ("nvidia-installer.1.gz", "-"),
+            ("nvidia-modprobe.1.gz", "-"),
+        ] {
+            for kind in ["UTILITY_BINARY", "QUANTUM_FILE NATIVE", "EXPLICIT_PATH /usr/share"] {
+                assert_eq!(places(&format!("{name} 0755 {kind}")), expected, "{name} {kind}");
+            }
+        }
+    }
+
+    /// What a manifest can say about a type, and what becomes of its files, are two tables: no type is in one alone.
+    #[test]
+    fn every_known_type_is_placed_or_left_out() {
+        for (_, kinds) in crate::driver::manifest::FIELDS {
+            for kind in kinds.split_ascii_whitespace().filter(|kind| !kind.ends_with("_SYMLINK")) {
+                assert!(BY_KIND.iter().any(|(known, _)| *known == kind), "{kind}");
+            }
+        }
+    }
+}
