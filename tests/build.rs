@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use object_rewrite::Rewriter;
@@ -174,6 +175,53 @@ fn a_changed_config_replaces_the_drivers_and_nothing_else() {
     fs::remove_dir_all(sandbox.path("d")).unwrap();
     let args = ["build", &archive, "--role", "guest", "--out", "d", "--vgpu-config", "mine.xml"];
     sandbox.vgpu(&args).assert().code(1).stderr(predicate::str::contains("only host drivers have one"));
+}
+
+#[test]
+fn scripts_find_what_they_call() {
+    let (sandbox, archive) = with_archive();
+    build(&sandbox, &archive, Role::Host, "d");
+    let text = |name: &str| fs::read_to_string(sandbox.path("d").join(name)).unwrap();
+    let (out, bin) = (sandbox.path("d/out/bin"), sandbox.path("d/bin/bin"));
+    assert_eq!(text("out/bin/nvidia-sleep.sh"), "#!/bin/bash\nPATH=\"$PATH:/bin:/usr/bin\"\necho \"$1\"\n");
+    let sleep = format!("#!/bin/sh\n{}/nvidia-sleep.sh resume\n", out.display());
+    assert_eq!(text("out/lib/systemd/system-sleep/nvidia"), sleep);
+    assert!(text("bin/bin/sriov-manage").contains(&format!("Usage: {}/sriov-manage ", bin.display())));
+    assert_eq!(text("bin/bin/nvidia-bug-report.sh"), "#!/bin/sh\nls / | grep proc\n");
+    for name in ["out/bin/nvidia-sleep.sh", "out/lib/systemd/system-sleep/nvidia", "bin/bin/sriov-manage"] {
+        assert_eq!(fs::metadata(sandbox.path("d").join(name)).unwrap().permissions().mode(), 0o100755, "{name}");
+    }
+}
+
+#[test]
+fn older_drivers_do_not_list_the_link_for_gbm() {
+    let sandbox = Sandbox::new();
+    let mut files = sample::files(Role::Guest);
+    let manifest = String::from_utf8(files[0].data.clone()).unwrap();
+    let older: String = manifest.lines().filter(|l| !l.contains("GBM_BACKEND")).flat_map(|l| [l, "\n"]).collect();
+    assert_ne!(older, manifest);
+    files[0].data = older.into_bytes();
+    sandbox.write("driver.run", run_file(Role::Guest, &files));
+    build(&sandbox, "driver.run", Role::Guest, "d");
+    for output in ["out", "lib32"] {
+        let link = sandbox.path("d").join(output).join("lib/gbm/nvidia-drm_gbm.so");
+        assert_eq!(fs::read_link(&link).unwrap().to_str(), Some("../libnvidia-allocator.so"));
+        assert!(link.exists());
+    }
+}
+
+#[test]
+fn payloads_in_several_compressed_parts_are_read_whole() {
+    let sandbox = Sandbox::new();
+    let tar = sample::tar(&sample::files(Role::Host)).unwrap();
+    let (first, second) = tar.split_at(tar.len() / 2);
+    for compression in [Compression::Zstd, Compression::Xz, Compression::Gzip, Compression::Bzip2] {
+        let parts = [first, second].map(|part| sample::compress(part, compression).unwrap()).concat();
+        let target = sample::target(Role::Host);
+        sandbox.write("driver.run", sample::makeself(&target, sample::HOST_VERSION, &parts, b""));
+        build(&sandbox, "driver.run", Role::Host, "d");
+        fs::remove_dir_all(sandbox.path("d")).unwrap();
+    }
 }
 
 #[test]

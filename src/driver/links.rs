@@ -124,6 +124,7 @@ fn join(folder: &str, path: &str, name: &str) -> String {
 mod tests {
     use super::Output::Out;
     use super::*;
+    use crate::driver::manifest::Manifest;
 
     fn links_of(file: &str, soname: Option<&str>) -> Vec<String> {
         let mut tree = Tree::default();
@@ -148,6 +149,45 @@ mod tests {
     }
 
     #[test]
+    fn symlinks_of_the_manifest_go_where_their_targets_are() {
+        let lines = [
+            ("nvidia-tool 0000 UTILITY_BIN_SYMLINK nvidia-smi", "Bin/bin/nvidia-tool -> nvidia-smi"),
+            ("libcuda.so 0000 CUDA_SYMLINK COMPAT32 / libcuda.so.1", "Lib32/lib/libcuda.so -> libcuda.so.1"),
+            ("libGLX.so.0 0000 OPENGL_SYMLINK NATIVE libGLX.so.1", "Out/lib/libGLX.so.0 -> libGLX.so.1"),
+            ("liba.so 0000 UTILITY_LIB_SYMLINK NATIVE liba.so.1", "Out/lib/liba.so -> liba.so.1"),
+            ("liba.so 0000 NVCUVID_LIB_SYMLINK NATIVE liba.so.1", "Out/lib/liba.so -> liba.so.1"),
+            ("liba.so 0000 ENCODEAPI_LIB_SYMLINK NATIVE liba.so.1", "Out/lib/liba.so -> liba.so.1"),
+            ("liba.so 0000 NVIFR_LIB_SYMLINK NATIVE liba.so.1", "Out/lib/liba.so -> liba.so.1"),
+            ("liba.so 0000 OPENCL_LIB_SYMLINK NATIVE / liba.so.1", "Out/lib/liba.so -> liba.so.1"),
+            ("liba.so 0000 VGX_LIB_SYMLINK liba.so.1", "Out/lib/liba.so -> liba.so.1"),
+            ("liba.so 0000 GRID_LIB_SYMLINK / liba.so.1", "Out/lib/liba.so -> liba.so.1"),
+            ("liba.so 0000 FLEXERA_LIB_SYMLINK / liba.so.1", "Out/lib/liba.so -> liba.so.1"),
+            ("libvdpau_nvidia.so.1 0000 VDPAU_SYMLINK NATIVE vdpau/ x", "Out/lib/vdpau/libvdpau_nvidia.so.1 -> x"),
+            ("libvdpau_nvidia.so 0000 VDPAU_SYMLINK NATIVE / vdpau/x", "Out/lib/libvdpau_nvidia.so -> vdpau/x"),
+            (
+                "libglx.so 0000 GLX_MODULE_SYMLINK extensions/ libglx.so.1",
+                "Bin/lib/xorg/modules/extensions/libglx.so -> libglx.so.1",
+            ),
+            (
+                "nvidia-drm_gbm.so 0000 GBM_BACKEND_LIB_SYMLINK NATIVE libnvidia-allocator.so.1",
+                "Out/lib/gbm/nvidia-drm_gbm.so -> ../libnvidia-allocator.so.1",
+            ),
+            ("libGL.so 0000 GLX_CLIENT_SYMLINK NATIVE libGL.so.1", "-"),
+            ("libEGL.so 0000 EGL_CLIENT_SYMLINK NATIVE libEGL.so.1", "-"),
+            ("libGLESv2.so 0000 GLVND_SYMLINK NATIVE libGLESv2.so.2", "-"),
+            ("libOpenCL.so 0000 OPENCL_WRAPPER_SYMLINK NATIVE / libOpenCL.so.1", "-"),
+            ("nvidia-resume.service 0000 SYSTEMD_UNIT_SYMLINK systemd-hibernate.service.requires/", "-"),
+        ];
+        for (line, expected) in lines {
+            let manifest = format!("driver\n550\n\n\n\n\n\n\n{line} MODULE:x\n");
+            let entry = &Manifest::parse(manifest.as_bytes()).unwrap().entries[0];
+            let found = place(entry).zip(target(entry));
+            let found = found.map_or("-".into(), |((output, path), target)| format!("{output:?}/{path} -> {target}"));
+            assert_eq!(found, expected, "{line}");
+        }
+    }
+
+    #[test]
     fn a_soname_cannot_lead_out() {
         assert_eq!(links_of("lib/liba.so.1", Some("../../etc/x")), ["lib/liba.so -> liba.so.1"]);
     }
@@ -159,6 +199,9 @@ mod tests {
         tree.want_link(Out, "lib/b", "a");
         tree.want_link(Out, "lib/c", "../../../etc/passwd");
         tree.want_link(Out, "lib/d", "/etc/passwd");
-        assert_eq!(tree.links().count(), 0);
+        tree.add_file(Out, "lib/file");
+        tree.want_link(Out, "lib/e", "../../../lib/file");
+        tree.want_link(Out, "lib/f", "../../out/lib/file");
+        assert_eq!(tree.links().count(), 0, "{:?}", tree.links().collect::<Vec<_>>());
     }
 }
