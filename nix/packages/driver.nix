@@ -191,15 +191,17 @@ let
       }
       // lib.optionalAttrs (!withLib32) { lib32 = null; }
       // lib.optionalAttrs (!compat.modulesApart) {
-        # Programs and modules under one roof, as NixOS up to 25.11 has it.
-        bin = runCommand "${self.name}-with-modules" { } ''
+        # Programs and modules under one roof, as NixOS up to 25.11 has it. Its X server looks for drivers with
+        # `find`, which follows no links: the folders of lib are real.
+        bin = runCommand "${self.name}-with-modules" { inherit (finalAttrs) meta; } ''
           mkdir -p $out/lib
           for entry in ${programs}/*; do
             [ "''${entry##*/}" = lib ] || ln -s "$entry" $out/
           done
-          for entry in ${programs}/lib/* ${modules}/lib/modules; do
-            [ ! -e "$entry" ] || ln -s "$entry" $out/lib/
-          done
+          if [ -d ${programs}/lib ]; then
+            cp -rs --no-preserve=mode ${programs}/lib/. $out/lib
+          fi
+          ln -s ${finalAttrs.passthru.mod}/lib/modules $out/lib/
         '';
       };
 
