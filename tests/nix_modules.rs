@@ -240,6 +240,20 @@ fn a_change_builds_only_what_depends_on_it() {
     }
     assert!(is_derivation(&releases["vgpu_17_3"]["settings"]) && is_derivation(&releases["grid_17_3"]["persistenced"]));
 
+    let libraries = |name: &str| paths["libraries"][name].as_array().unwrap().clone();
+    let (native, compat32) = (libraries("libPath"), libraries("libPath32"));
+    assert!(native.iter().all(|path| !compat32.contains(path)), "32-bit libraries look among the others");
+    for name in
+        ["libdrm", "libxext", "libx11", "libxcb", "zlib", "gcc", "wayland", "gbm", "libglvnd", "openssl", "dbus"]
+    {
+        for paths in [&native, &compat32] {
+            assert!(
+                paths.iter().any(|path| path.as_str().unwrap().to_lowercase().contains(name)),
+                "no {name}: {paths:?}"
+            );
+        }
+    }
+
     let changes = &paths["changes"];
     let (before, kernel, profile) = (&changes["before"], &changes["kernel"], &changes["profile"]);
     for same in ["driver", "outputs", "settings", "persistenced", "vgpuConfig"] {

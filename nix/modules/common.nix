@@ -16,6 +16,8 @@ let
   cfg = config.hardware.nvidia.vgpu;
   inherit (config.hardware.nvidia) package;
   host = role == "host";
+  # Of the packages' names.
+  prefix = if host then "vgpu_" else "grid_";
 
   releases = import ../lib/releases.nix { inherit lib; };
   newest = lib.last (
@@ -195,7 +197,7 @@ in
       hardware.nvidia.package = lib.mkIf (cfg.release != null) (
         lib.mkDefault
           (packagesOf config.boot.kernelPackages).${
-            (if host then "vgpu_" else "grid_") + lib.replaceStrings [ "." ] [ "_" ] cfg.release
+            prefix + lib.replaceStrings [ "." ] [ "_" ] cfg.release
           }
       );
 
@@ -214,7 +216,7 @@ in
               lib.concatMapStringsSep ", " (name: "hardware.nvidia.vgpu.${name}") wishes
             }: the driver is not one of vgpu4nixos, so there is nothing to apply this to.
             Set hardware.nvidia.vgpu.release = "${releases.${newest}.release}", or hardware.nvidia.package =
-            config.boot.kernelPackages.nvidiaPackages.${if host then "vgpu" else "grid"}_${newest}.
+            config.boot.kernelPackages.nvidiaPackages.${prefix}${newest}.
           '';
         }
       ];
@@ -230,6 +232,13 @@ in
       };
 
       assertions = [
+        {
+          assertion = package.vgpu.role == role;
+          message = ''
+            hardware.nvidia.package is the driver of a ${package.vgpu.role}, and this configuration has the module for a ${role}.
+            Choose nvidiaPackages.${prefix}${newest} for instance, or import vgpu4nixos' module for a ${package.vgpu.role}.
+          '';
+        }
         {
           assertion = cfg.patcher.enable -> package.patcher != null;
           message = ''

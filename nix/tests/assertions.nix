@@ -65,6 +65,18 @@ let
         "hardware.nvidia.vgpu.release ="
       ];
     };
+    "a guest's driver on a host" = {
+      machine = {
+        driver = null;
+        nvidia.package =
+          ((import ./host-tools.nix { inherit lib; }).extend (import ../overlay.nix)).linuxPackages.nvidiaPackages.grid_17_6;
+      };
+      mentions = [
+        "hardware.nvidia.package"
+        "driver of a guest"
+        "nvidiaPackages.vgpu_"
+      ];
+    };
     "sha256 against the extension of name" = {
       machine.vgpu.driverSource = {
         name = "driver.zip";

@@ -2,6 +2,7 @@
 #
 #   releases    every package of the catalog, for hosts and guests, with what belongs to it
 #   custom      mkVgpuDriver and mkVgpuPatcher with every attribute
+#   libraries   where a driver's libraries look for others
 #   changes     one host as it is, with another kernel, and with a changed profile
 {
   lib ? import <nixpkgs/lib>,
@@ -101,6 +102,11 @@ in
       broken = false;
     }
   );
+
+  # Where a guest's libraries look for others.
+  libraries = {
+    inherit ((nvidiaPackages true).grid_17_3) libPath libPath32;
+  };
 
   changes = {
     before = machine { };

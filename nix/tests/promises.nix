@@ -57,6 +57,19 @@ let
         true
     )).success;
 
+  # A machine's services, PROGRAMS standing for the driver's.
+  servicesOf =
+    machine:
+    lib.mapAttrs (
+      _: service:
+      service
+      // {
+        serviceConfig = lib.mapAttrs (
+          _: lib.replaceStrings [ "${(packageOf machine).vgpu.programs}" ] [ "PROGRAMS" ]
+        ) service.serviceConfig;
+      }
+    ) machine.config.systemd.services;
+
   plainHost = host { };
   plainGuest = guestWith { };
 
@@ -807,60 +820,85 @@ let
     };
 
     "services of a host" = {
-      got = lib.mapAttrs (
-        _: service:
-        {
-          inherit (service) restartIfChanged;
-          type = service.serviceConfig.Type;
-          starts = service.wantedBy or [ ];
-          requires = service.requires or [ ];
-        }
-      ) plainHost.config.systemd.services;
+      got = servicesOf plainHost;
       want = {
         nvidia-vgpud = {
+          description = "NVIDIA vGPU Daemon";
+          wantedBy = [ "multi-user.target" ];
+          after = [ "systemd-modules-load.service" ];
           restartIfChanged = false;
-          type = "forking";
-          starts = [ "multi-user.target" ];
-          requires = [ ];
+          serviceConfig = {
+            Type = "forking";
+            ExecStart = "PROGRAMS/bin/nvidia-vgpud";
+            ExecStopPost = "/usr/bin/rm -rf /var/run/nvidia-vgpud";
+          };
         };
         nvidia-vgpu-mgr = {
-          restartIfChanged = false;
-          type = "forking";
-          starts = [ "multi-user.target" ];
+          description = "NVIDIA vGPU Manager Daemon";
+          wantedBy = [ "multi-user.target" ];
           requires = [ "nvidia-vgpud.service" ];
-        };
-        nvidia-xid-logd = {
+          after = [ "nvidia-vgpud.service" ];
           restartIfChanged = false;
-          type = "forking";
-          starts = [ ];
-          requires = [ ];
+          serviceConfig = {
+            Type = "forking";
+            KillMode = "process";
+            ExecStart = "PROGRAMS/bin/nvidia-vgpu-mgr";
+            ExecStopPost = "/usr/bin/rm -rf /var/run/nvidia-vgpu-mgr";
+          };
+        };
+        # Off unless somebody starts it.
+        nvidia-xid-logd = {
+          description = "NVIDIA Xid Log Daemon";
+          restartIfChanged = false;
+          serviceConfig = {
+            Type = "forking";
+            ExecStart = "PROGRAMS/bin/nvidia-xid-logd";
+            RuntimeDirectory = "nvidia-xid-logd";
+          };
         };
       };
     };
     "services of a guest" = {
-      got = lib.mapAttrs (_: service: service.serviceConfig.Type) plainGuest.config.systemd.services;
+      got = servicesOf plainGuest;
       want = {
-        nvidia-gridd = "forking";
-        nvidia-topologyd = "forking";
+        nvidia-gridd = {
+          description = "NVIDIA Grid Daemon";
+          wantedBy = [ "multi-user.target" ];
+          wants = [ "network-online.target" ];
+          after = [
+            "network-online.target"
+            "nvidia-persistenced.service"
+          ];
+          environment.LD_LIBRARY_PATH = "${packageOf plainGuest}/lib";
+          serviceConfig = {
+            Type = "forking";
+            ExecStart = "PROGRAMS/bin/nvidia-gridd";
+            ExecStopPost = "/usr/bin/rm -rf /var/run/nvidia-gridd";
+            StateDirectory = "nvidia";
+          };
+        };
+        nvidia-topologyd = {
+          description = "NVIDIA Topology Daemon";
+          wantedBy = [ "multi-user.target" ];
+          serviceConfig = {
+            Type = "forking";
+            ExecStart = "PROGRAMS/bin/nvidia-topologyd";
+          };
+        };
       };
     };
-    "nvidia-gridd has what it needs" = {
-      got =
-        let
-          service = plainGuest.config.systemd.services.nvidia-gridd;
-        in
-        [
-          service.environment.LD_LIBRARY_PATH
-          service.after
-          service.serviceConfig.StateDirectory
-        ];
+    "a guest's D-Bus policies are read" = {
+      got = map toString plainGuest.config.services.dbus.packages;
+      want = [ "${(packageOf plainGuest).vgpu.programs}" ];
+    };
+    "a guest that loads no driver is warned" = {
+      got = map (machine: lib.length machine.config.warnings) [
+        (guest { })
+        plainGuest
+      ];
       want = [
-        "${packageOf plainGuest}/lib"
-        [
-          "network-online.target"
-          "nvidia-persistenced.service"
-        ]
-        "nvidia"
+        1
+        0
       ];
     };
     "files under /etc" = {
@@ -878,6 +916,7 @@ let
         plainHost.config.boot.blacklistedKernelModules
         (map (package: package.name) plainHost.config.boot.extraModulePackages)
         (map (package: package.name) plainHost.config.environment.systemPackages)
+        (map toString plainHost.config.hardware.firmware)
       ];
       want = [
         [
@@ -893,6 +932,49 @@ let
           "vgpu-0.1.0"
           "nvidia-vgpu-host-550.90.05"
         ]
+        [ "${(packageOf plainHost).firmware}" ]
+      ];
+    };
+    "a merged host leaves the rest to nixpkgs' module" = {
+      got =
+        let
+          merged = host {
+            imports = [ nvidiaScreens ];
+            hardware.nvidia.vgpu.patcher.enable = true;
+          };
+        in
+        [
+          merged.config.boot.kernelModules
+          merged.config.boot.blacklistedKernelModules
+          (lib.length merged.config.boot.extraModulePackages)
+          merged.config.hardware.firmware
+          (packageOf merged).useProfiles
+          (lib.elem "lib32" (packageOf merged).outputs)
+        ];
+      want = [
+        [ "nvidia-vgpu-vfio" ]
+        [ ]
+        1
+        [ ]
+        true
+        true
+      ];
+    };
+    "a host without screens has no 32-bit libraries and no application profiles" = {
+      got = [
+        (packageOf plainHost).outputs
+        (packageOf plainHost).lib32
+        (packageOf plainHost).useProfiles
+      ];
+      want = [
+        [
+          "out"
+          "bin"
+          "firmware"
+          "modsrc"
+        ]
+        null
+        false
       ];
     };
     "a guest has modesetting on, open and gsp off" = {
@@ -903,6 +985,8 @@ let
           inherit (guestWith release) config failed;
           changed = guestWith {
             imports = [ release ];
+            hardware.nvidia.modesetting.enable = false;
+            hardware.nvidia.open = true;
             hardware.nvidia.gsp.enable = true;
           };
         in
@@ -911,6 +995,8 @@ let
           config.hardware.nvidia.open
           config.hardware.nvidia.gsp.enable
           failed
+          changed.config.hardware.nvidia.modesetting.enable
+          changed.config.hardware.nvidia.open
           changed.config.hardware.nvidia.gsp.enable
         ];
       want = [
@@ -918,6 +1004,8 @@ let
         false
         false
         [ ]
+        false
+        true
         true
       ];
     };
