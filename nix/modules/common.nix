@@ -226,7 +226,7 @@ in
       environment.systemPackages = [ package.vgpu.program ];
 
       hardware.nvidia = {
-        # NVIDIA's open kernel modules know nothing of vGPU, and from 560 on nixpkgs wants an answer.
+        # The open kernel modules are not built for vGPU drivers, and from 560 on nixpkgs wants an answer.
         open = lib.mkDefault false;
         nvidiaSettings = lib.mkDefault (package.settings != null);
       };
@@ -268,6 +268,13 @@ in
             hardware.nvidia.vgpu.driverSource.name, "${toString cfg.driverSource.name}", is a .run file, and of host
             drivers only the archives' hashes are known. Set hardware.nvidia.vgpu.driverSource.sha256 to what this prints:
             nix-hash --flat --base64 --type sha256 ${toString cfg.driverSource.name}
+          '';
+        }
+        {
+          assertion = config.hardware.nvidia.open != true;
+          message = ''
+            hardware.nvidia.open: the open kernel modules are not built for vGPU drivers, only those that come with ${driver}.
+            Set it to false.
           '';
         }
         {

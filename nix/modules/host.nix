@@ -275,6 +275,7 @@ in
         extraModulePackages = [ package.mod ];
         blacklistedKernelModules = [
           "nouveau"
+          "nova_core"
           "nvidiafb"
         ];
       };

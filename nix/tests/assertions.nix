@@ -166,6 +166,17 @@ let
         "Set it to false"
       ];
     };
+    "open kernel modules" = {
+      machine = {
+        guest = true;
+        nvidia.open = true;
+      };
+      mentions = [
+        "hardware.nvidia.open"
+        "not built for vGPU drivers"
+        "Set it to false"
+      ];
+    };
     "nvidia-persistenced of a release that has no sources for it" = {
       machine = {
         driver = "18_1";

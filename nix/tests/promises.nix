@@ -925,6 +925,7 @@ let
         ]
         [
           "nouveau"
+          "nova_core"
           "nvidiafb"
         ]
         [ "nvidia-vgpu-modules-550.90.05-6.1.170-built-again" ]
