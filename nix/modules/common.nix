@@ -55,6 +55,9 @@ let
 
   ours = import ../lib/is-ours.nix { inherit config lib options; };
 
+  # Gives way to what the user sets, but not to defaults for a GPU that other modules set (nixos-hardware).
+  mkOurDefault = lib.mkOverride 900;
+
   # What a message says of the driver.
   driver = "vGPU ${package.vgpu.gridVersion}";
 
@@ -195,7 +198,7 @@ in
       nixpkgs.overlays = [ (import ../lib/overlay.nix { inherit lib packagesOf; }) ];
 
       hardware.nvidia.package = lib.mkIf (cfg.release != null) (
-        lib.mkDefault
+        mkOurDefault
           (packagesOf config.boot.kernelPackages).${
             prefix + lib.replaceStrings [ "." ] [ "_" ] cfg.release
           }
@@ -227,7 +230,7 @@ in
 
       hardware.nvidia = {
         # The open kernel modules are not built for vGPU drivers, and from 560 on nixpkgs wants an answer.
-        open = lib.mkDefault false;
+        open = mkOurDefault false;
         nvidiaSettings = lib.mkDefault (package.settings != null);
       };
 

@@ -207,6 +207,29 @@ let
       ))).version;
       want = "535.129.03";
     };
+    "hardware.nvidia.vgpu.release wins over what other modules have for the GPU" = {
+      got =
+        let
+          machine = host (
+            { config, ... }:
+            {
+              hardware.nvidia.vgpu.release = "18.1";
+              hardware.nvidia.package = lib.mkDefault config.boot.kernelPackages.nvidiaPackages.stable;
+              hardware.nvidia.open = lib.mkOverride 990 true;
+            }
+          );
+        in
+        [
+          (packageOf machine).version
+          machine.config.hardware.nvidia.open
+          machine.failed
+        ];
+      want = [
+        "570.133.10"
+        false
+        [ ]
+      ];
+    };
     "hardware.nvidia.vgpu.release knows its releases" = {
       got = (builtins.tryEval (host { hardware.nvidia.vgpu.release = "17.66"; }).config.hardware.nvidia.vgpu.release).success;
       want = false;

@@ -2,7 +2,7 @@
 # whole host or guest. `hardware.nvidia` has the shape of nixpkgs' module.
 #
 # pkgsWith: overlays → a package set
-# release: the nixpkgs whose nvidia module to resemble, "25.11" or "26.05"
+# release: the nixpkgs whose nvidia module to resemble, "24.05", "25.11" or "26.05"
 { pkgsWith, release }:
 {
   config,
@@ -97,7 +97,7 @@ in
         };
         modesetting.enable = mkOption {
           type = types.bool;
-          default = lib.versionAtLeast nvidia.package.version "535";
+          default = release != "24.05" && lib.versionAtLeast nvidia.package.version "535";
         };
         gsp.enable = mkOption {
           type = types.bool;
