@@ -3,7 +3,7 @@
 //! nix/tests has the Nix side. These tests need nix-instantiate and `<nixpkgs/lib>`; some need `<nixpkgs>`. Where there
 //! is none they say so and pass, unless VGPU_REQUIRE_NIX is set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
 use std::path::Path;
@@ -93,7 +93,7 @@ fn every_assertion_is_provoked() {
         .sum();
     let provoked = evaluate("map (case: case.messages) (import ./nix/tests/assertions.nix { })");
     // A message may be for several cases; the first words tell messages apart.
-    let distinct: std::collections::BTreeSet<_> = provoked
+    let distinct: BTreeSet<_> = provoked
         .as_array()
         .unwrap()
         .iter()
@@ -193,32 +193,47 @@ fn examples_evaluate() {
     ");
 }
 
+/// The error of a call of mkVgpuDriver or mkVgpuPatcher, its first two lines.
+fn attribute_error(call: &str) -> String {
+    let expression = format!(
+        "((import ./nix/tests/eval.nix {{ }} {{ modules = [ ]; }}).config.boot.kernelPackages.nvidiaPackages.{call}).version"
+    );
+    let output = instantiate(&["--eval", "--strict", "-E", &expression]);
+    assert!(!output.status.success(), "{call}");
+    String::from_utf8(output.stderr).unwrap().lines().take(2).collect::<Vec<_>>().join("\n")
+}
+
 /// What mkVgpuDriver and mkVgpuPatcher say of attributes they miss or don't know.
 #[test]
 fn wrong_attributes_are_named() {
     if !have("<nixpkgs/lib>") {
         return;
     }
-    let error = |call: &str| {
-        let output = instantiate(&[
-            "--eval",
-            "--strict",
-            "-E",
-            &format!(
-                "((import ./nix/tests/eval.nix {{ }} {{ modules = [ ]; }}).config.boot.kernelPackages.nvidiaPackages.{call}).version"
-            ),
-        ]);
-        assert!(!output.status.success(), "{call}");
-        String::from_utf8(output.stderr).unwrap().lines().take(2).collect::<Vec<_>>().join("\n")
-    };
-    insta::assert_snapshot!(error("mkVgpuDriver { version = \"1\"; sha265 = \"\"; vgpuPatcher = null; }"), @"
+    insta::assert_snapshot!(attribute_error("mkVgpuDriver { version = \"1\"; sha265 = \"\"; vgpuPatcher = null; }"), @"
     error: mkVgpuDriver: `sha256`, `guestVersion`, `guestSha256`, `generalVersion`, `gridVersion`, `zipFilename` missing; `sha265` not known
            It needs `version`, `sha256`, `guestVersion`, `guestSha256`, `generalVersion`, `gridVersion`, `zipFilename`, `vgpuPatcher` and may be given `useSettings`, `settingVersion`, `settingsVersion`, `settingsSha256`, `usePersistenced`, `persistencedVersion`, `persistencedSha256`, `broken`, `prePatch`, `postPatch`, `patchFlags`, `patches`, `preInstall`, `postInstall`.
     ");
-    insta::assert_snapshot!(error("mkVgpuPatcher { rev = \"main\"; }"), @"
+    insta::assert_snapshot!(attribute_error("mkVgpuPatcher { rev = \"main\"; }"), @"
     error: mkVgpuPatcher: `sha256`, `generalVersion`, `generalSha256`, `linuxGuest`, `linuxSha256`, `windowsGuestFilename`, `windowsSha256`, `gridVersion` missing
            It needs `rev`, `sha256`, `generalVersion`, `generalSha256`, `linuxGuest`, `linuxSha256`, `windowsGuestFilename`, `windowsSha256`, `gridVersion` and may be given `version`, `gridVersion`, `generalUrl`, `vgpuUrl`.
     ");
+}
+
+/// The attributes in docs/custom-drivers.md are those that mkVgpuDriver and mkVgpuPatcher know.
+#[test]
+fn attributes_are_documented() {
+    if !have("<nixpkgs/lib>") {
+        return;
+    }
+    let quoted = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>();
+    let page = fs::read_to_string(format!("{ROOT}/docs/custom-drivers.md")).unwrap();
+    for function in ["mkVgpuDriver", "mkVgpuPatcher"] {
+        let section = page.split("\n## ").find(|section| section.starts_with(function)).unwrap();
+        let first_columns = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
+        let documented = first_columns.flat_map(|column| quoted(&format!("`{column}"))).collect::<BTreeSet<_>>();
+        let error = attribute_error(&format!("{function} {{ }}"));
+        assert_eq!(documented, quoted(error.split("It needs").nth(1).unwrap()), "{function}");
+    }
 }
 
 /// All packages in a real package set: they instantiate, and each change builds again only what it must.

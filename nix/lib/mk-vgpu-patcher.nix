@@ -1,6 +1,6 @@
 # mkVgpuPatcher attrs → driver: patcher
 #
-# A version of vGPU-Unlock-patcher, described as the README has it. What comes back is a function: a driver calls
+# A version of vGPU-Unlock-patcher, described as in docs/custom-drivers.md. What comes back is a function: a driver calls
 # it with facts about itself, { source, … }, and gets the patcher, a derivation with `.override` over these attributes.
 {
   lib,

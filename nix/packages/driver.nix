@@ -225,7 +225,7 @@ let
 
   libraryDirs = pkgs: map (package: "${lib.getLib package}/lib") (compat.driverLibraries pkgs);
 
-  # The README's way to change the patcher is
+  # The way to change the patcher is (docs/custom-drivers.md)
   #
   #   overrideAttrs (self: super: { patcher = self.patcher.override { … }; })
   #

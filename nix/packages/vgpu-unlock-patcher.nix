@@ -65,7 +65,12 @@ stdenvNoCC.mkDerivation {
     inherit driver generalVersion;
 
     generalDriver = fetchurl {
-      url = "${generalUrl}/NVIDIA-Linux-x86_64-${generalVersion}.run";
+      # The file itself, or where it lies.
+      url =
+        if lib.hasSuffix ".run" generalUrl then
+          generalUrl
+        else
+          "${generalUrl}/NVIDIA-Linux-x86_64-${generalVersion}.run";
       sha256 = generalSha256;
     };
     linuxGuestDriver = fetchurl {

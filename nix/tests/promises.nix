@@ -750,6 +750,50 @@ let
         [ ]
       ];
     };
+    "mkVgpuPatcher downloads from NVIDIA, or from where it is told" = {
+      got =
+        let
+          urls =
+            changes: removed:
+            let
+              patcher = (nvidiaPackagesOf plainHost).mkVgpuPatcher (removeAttrs customPatcher removed // changes) { };
+            in
+            map (driver: driver.url) [
+              patcher.generalDriver
+              patcher.linuxGuestDriver
+              patcher.windowsGuestDriver
+            ];
+        in
+        [
+          (urls { } [
+            "generalUrl"
+            "vgpuUrl"
+          ])
+          (urls { } [ "gridVersion" ])
+          (urls { generalUrl = "https://example.org/general"; } [ ])
+        ];
+      want = [
+        [
+          "https://download.nvidia.com/XFree86/Linux-x86_64/555.42/NVIDIA-Linux-x86_64-555.42.run"
+          "https://storage.googleapis.com/nvidia-drivers-us-public/GRID/vGPU17.9/NVIDIA-Linux-x86_64-555.44.34-grid.run"
+          "https://storage.googleapis.com/nvidia-drivers-us-public/GRID/vGPU17.9/${customPatcher.windowsGuestFilename}"
+        ]
+        [
+          "https://example.org/general.run"
+          "https://example.org/grid/NVIDIA-Linux-x86_64-555.44.34-grid.run"
+          "https://example.org/grid/${customPatcher.windowsGuestFilename}"
+        ]
+        [
+          "https://example.org/general/NVIDIA-Linux-x86_64-555.42.run"
+          "https://example.org/grid/NVIDIA-Linux-x86_64-555.44.34-grid.run"
+          "https://example.org/grid/${customPatcher.windowsGuestFilename}"
+        ]
+      ];
+    };
+    "mkVgpuPatcher fetches the revision it is given" = {
+      got = ((nvidiaPackagesOf plainHost).mkVgpuPatcher customPatcher { }).src.url;
+      want = "https://github.com/VGPU-Community-Drivers/vGPU-Unlock-patcher/archive/refs/heads/555.44.tar.gz";
+    };
     "overrideAttrs works in all its forms" = {
       got =
         let
