@@ -651,6 +651,25 @@ let
         null
       ];
     };
+    "a release's tools are built from the closest consumer driver's sources" = {
+      got =
+        let
+          inherit ((nvidiaPackagesOf plainHost).vgpu_17_6) settings;
+        in
+        [
+          settings.version
+          settings.src.outputHash
+          settings.src.urls
+        ];
+      want = [
+        "550.144.03"
+        releases."17_6".settings_sha256
+        [
+          "https://github.com/NVIDIA/nvidia-settings/archive/550.144.03.tar.gz"
+          "https://download.nvidia.com/XFree86/nvidia-settings/nvidia-settings-550.144.03.tar.bz2"
+        ]
+      ];
+    };
     "mkVgpuDriver: the tools' versions default to generalVersion" = {
       got =
         let
