@@ -174,6 +174,22 @@ let
         ]
       );
     };
+    "users can extend nvidiaPackages further" = {
+      got =
+        let
+          extended = (nvidiaPackagesOf plainHost).extend (_: prev: { mine = prev.vgpu_17_3; });
+        in
+        [
+          extended.mine.version
+          (extended ? vgpu_17_6)
+          (nvidiaPackagesOf plainHost).recurseForDerivations
+        ];
+      want = [
+        "550.90.05"
+        true
+        false
+      ];
+    };
     "the packages come with whichever kernel is picked" = {
       got =
         (nvidiaPackagesOf (host ({ pkgs, ... }: { boot.kernelPackages = pkgs.linuxPackages_latest; }))).vgpu_17_3.mod.name;
@@ -853,6 +869,56 @@ let
         "mod"
       ];
       want = [ ];
+    };
+    "what nixpkgs' nvidia module reads has the values of nixpkgs' own driver" = {
+      got = map (name: (packageOf plainGuest).${name}) [
+        "open"
+        "fabricmanager"
+        "useProfiles"
+        "ibtSupport"
+        "compressFirmware"
+      ];
+      want = [
+        null
+        null
+        true
+        true
+        false
+      ];
+    };
+    "the driver's meta" = {
+      got =
+        let
+          inherit (packageOf plainGuest) meta;
+        in
+        [
+          meta.license.free
+          meta.platforms
+          meta.priority
+          meta.broken
+          (packageOf plainGuest).bin.meta.license.free
+          (packageOf plainGuest).bin.meta.priority
+        ];
+      want = [
+        false
+        [ "x86_64-linux" ]
+        4
+        false
+        false
+        4
+      ];
+    };
+    "scripts of a driver get a shell and the programs they call" = {
+      got = [
+        (packageOf plainGuest).shell
+        (lib.length (packageOf plainGuest).tools)
+        (packageOf plainGuest).interpreter
+      ];
+      want = [
+        "/bin/bash"
+        5
+        "/lib64/ld-linux-x86-64.so.2"
+      ];
     };
     "kernel modules are in bin up to 25.11, apart since" = {
       got = [
