@@ -737,6 +737,30 @@ let
         true
       ];
     };
+    "stdenv builds a driver with any hook, the program one with none" = {
+      got =
+        let
+          builder = hooks: lib.head (mkOn plainHost hooks).args;
+        in
+        map builder [
+          { }
+          { patches = [ ]; }
+          { patches = [ ./promises.nix ]; }
+          { prePatch = "true"; }
+          { postPatch = "true"; }
+          { preInstall = "true"; }
+          { postInstall = "true"; }
+        ];
+      want = [
+        "builder"
+        "builder"
+        "-e"
+        "-e"
+        "-e"
+        "-e"
+        "-e"
+      ];
+    };
     "mkVgpuPatcher gives a function of the driver, whose result can be overridden" = {
       got =
         let
