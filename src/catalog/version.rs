@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 /// A text that is none of these numbers.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum VersionError {
-    #[error("`{0}` is not a release of vGPU software")]
+    #[error("`{0}` is not a release of vGPU software, such as 17.6")]
     #[diagnostic(help("a release is two numbers, as in 17.6; `vgpu releases` lists the ones we know"))]
     Release(String),
     #[error("`{0}` is not a branch of vGPU software")]
     #[diagnostic(help("a branch is the first number of a release: 17 of 17.6"))]
     Branch(String),
-    #[error("`{0}` is not a driver version")]
+    #[error("`{0}` is not a driver version, such as 550.163.01")]
     #[diagnostic(help("a driver version is two or three numbers, as in 550.163.01 or 553.74"))]
     Driver(String),
     #[error("`{0}` is not a month")]

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use miette::{Result, WrapErr};
+use miette::{Result, WrapErr, miette};
 use tempfile::TempDir;
 
 use super::output;
 use crate::driver::install::{self, Options, Outputs, Report};
 use crate::driver::source::Source;
 use crate::driver::{Error, Role};
+use crate::profiles::{Config, file};
 
 /// Install a driver into a directory
 ///
@@ -16,8 +17,10 @@ use crate::driver::{Error, Role};
 /// other, every symlink, ICD files with absolute paths, firmware, and the sources of the kernel modules.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  vgpu build NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip --role host --out driver
-  vgpu build NVIDIA-Linux-x86_64-550.163.01-grid.run --role guest --out /opt/nvidia
+  vgpu build --role host --out driver \\
+    NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip
+  vgpu build --role guest --out /opt/nvidia \\
+    NVIDIA-Linux-x86_64-550.163.01-grid.run
   driver/bin/bin/nvidia-smi")]
 pub struct Args {
     /// GRID .zip, .run file, or a directory with an unpacked driver
@@ -32,16 +35,17 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
-    /// Library directories for the run path, after the driver's own [default: the system's]
-    #[arg(long, value_name = "DIR:DIR", value_delimiter = ':')]
+    /// Library directories for the run path, after the driver's own
+    /// [default: the system's]
+    #[arg(long, value_name = "DIR:DIR", value_delimiter = ':', value_parser = absolute)]
     lib_path: Option<Vec<PathBuf>>,
 
     /// The same for 32-bit libraries [default: the system's]
-    #[arg(long, value_name = "DIR:DIR", value_delimiter = ':')]
+    #[arg(long, value_name = "DIR:DIR", value_delimiter = ':', value_parser = absolute)]
     lib_path_32: Option<Vec<PathBuf>>,
 
     /// Dynamic loader of the programs [default: as NVIDIA set it]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = absolute)]
     interpreter: Option<PathBuf>,
 
     /// Install this vgpuConfig.xml in place of the driver's (hosts)
@@ -53,6 +57,11 @@ pub struct Args {
     json: bool,
 }
 
+/// What is written into programs has to hold wherever they are started.
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    if text.starts_with('/') { Ok(text.into()) } else { Err("it has to be an absolute path".to_owned()) }
+}
+
 impl Args {
     /// All defaults.
     pub fn new(source: PathBuf, role: Role, out: PathBuf) -> Args {
@@ -62,8 +71,26 @@ impl Args {
 
 pub fn run(args: Args) -> Result<()> {
     let doing = || format!("cannot build the {} driver from {}", args.role, args.source.display());
+    if let Some(config) = &args.vgpu_config {
+        check_config(config, args.role).wrap_err_with(doing)?;
+    }
     let report = build(&args).map_err(miette::Report::from).wrap_err_with(doing)?;
     if args.json { output::json(&report) } else { output::print(summary(&report)) }
+}
+
+/// Makes sure that a file can take the place of the driver's vgpuConfig.xml.
+fn check_config(config: &Path, role: Role) -> Result<()> {
+    if role == Role::Guest {
+        return Err(miette!(
+            help = "leave --vgpu-config out, or build with --role host",
+            "guest drivers have no vgpuConfig.xml that {} could replace",
+            config.display()
+        ));
+    }
+    let doing = || format!("{} cannot replace the driver's vgpuConfig.xml", config.display());
+    let text = file::read(config).wrap_err_with(doing)?;
+    Config::parse(&text).wrap_err_with(doing)?;
+    Ok(())
 }
 
 /// Builds into a directory beside `--out`, which takes its name when all is well and goes when not.

@@ -8,12 +8,15 @@ use miette::{Result, WrapErr};
 use super::output;
 use crate::certificate;
 
-/// Checks that a file is exactly one PEM certificate and holds no key.
+/// Check the root certificate of a licence server
+///
+/// `hardware.nvidia.vgpu.griddUnlock.rootCaFile` needs a file with exactly one certificate in PEM and no private key; the
+/// build of the driver checks it in the same way. Prints whom the certificate names.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  vgpu check-certificate root.pem")]
+  vgpu check-certificate root_certificate.pem")]
 pub struct Args {
-    /// The licence server's root certificate.
+    /// The licence server's root certificate
     file: PathBuf,
 }
 

@@ -1,6 +1,7 @@
 //! `vgpu demo`: the whole way on a sample archive that it makes itself.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -27,9 +28,16 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let out = std::path::absolute(&args.out).into_diagnostic()?;
     fs::create_dir(&out)
-        .into_diagnostic()
-        .map_err(|error| miette!(help = "remove it, or choose another place with --out", "{error}"))
+        .map_err(|error| {
+            let help = match error.kind() {
+                ErrorKind::AlreadyExists => "remove it, or choose another place with --out",
+                ErrorKind::NotFound => "create the directory it is to lie in first",
+                _ => "choose a place you may write to with --out",
+            };
+            miette!(help = help, "{error}")
+        })
         .wrap_err_with(|| format!("cannot create {}", out.display()))?;
+    output::remove_when_interrupted(&out);
     let shown = show(&out);
     if shown.is_err() {
         let _ = fs::remove_dir_all(&out);

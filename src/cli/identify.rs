@@ -13,7 +13,7 @@ use crate::archive::identity::{ArchiveKind, CatalogState, Driver, Identity, iden
 /// catalog. The name of the file doesn't matter.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  vgpu identify ~/Downloads/NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip
+  vgpu identify NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip
   vgpu identify NVIDIA-Linux-x86_64-550.163.01-grid.run --json")]
 pub struct Args {
     /// GRID .zip or .run file

@@ -101,7 +101,7 @@ struct Report<'a> {
 }
 
 pub fn run(args: Args) -> Result<()> {
-    import(&args).wrap_err_with(|| format!("could not import {}", args.file.display()))
+    import(&args).wrap_err_with(|| format!("cannot import {}", args.file.display()))
 }
 
 fn import(args: &Args) -> Result<()> {
@@ -109,7 +109,7 @@ fn import(args: &Args) -> Result<()> {
     let catalog = match &args.catalog {
         Some(path) => {
             let text = std::fs::read_to_string(path).into_diagnostic();
-            read = text.and_then(|text| Ok(Catalog::parse(&text)?)).wrap_err("could not read the catalog")?;
+            read = text.and_then(|text| Ok(Catalog::parse(&text)?)).wrap_err("cannot read the catalog")?;
             &read
         }
         None => Catalog::builtin(),

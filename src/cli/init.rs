@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use miette::{Diagnostic, IntoDiagnostic, Result, WrapErr};
+use miette::{Diagnostic, Result, WrapErr};
 
 use super::output;
 use crate::catalog::{Catalog, Month, Release};
@@ -18,7 +18,7 @@ use crate::nix::expression::{Expression, Line, module, quoted};
 /// exist are left alone.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  vgpu init                                 vgpu.nix here, for a host, or a guest on a virtual machine
+  vgpu init                                 vgpu.nix here
   vgpu init --role guest --out /etc/nixos   for a guest, into /etc/nixos
   vgpu init --flake                         flake.nix as well")]
 pub struct Args {
@@ -44,6 +44,9 @@ enum Error {
     #[error("{} exists already", .0.display())]
     #[diagnostic(help("move it away, or write to another directory with --out DIR; nothing was changed"))]
     Exists(PathBuf),
+    #[error("{0}")]
+    #[diagnostic(help("choose a directory that you may write to with --out DIR"))]
+    Write(std::io::Error),
 }
 
 pub fn run(args: Args) -> Result<()> {
@@ -56,8 +59,8 @@ pub fn run(args: Args) -> Result<()> {
     if let Some((path, _)) = files.iter().find(|(path, _)| path.symlink_metadata().is_ok()) {
         return Err(Error::Exists(path.clone()).into());
     }
-    for (path, text) in &files {
-        write_new(path, text).wrap_err_with(|| format!("could not write {}", path.display()))?;
+    write_all(&files)?;
+    for (path, _) in &files {
         output::print(path.display())?;
     }
     for advice in advice(&machine, role) {
@@ -71,18 +74,31 @@ pub fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
+/// Writes all of the files, or none.
+fn write_all(files: &[(PathBuf, String)]) -> Result<()> {
+    for (number, (path, text)) in files.iter().enumerate() {
+        if let Err(error) = write_new(path, text) {
+            for (written, _) in &files[..number] {
+                let _ = fs::remove_file(written);
+            }
+            return Err(error).wrap_err_with(|| format!("cannot write {}", path.display()));
+        }
+    }
+    Ok(())
+}
+
 /// Writes a file in one step that must not exist yet.
 fn write_new(path: &Path, text: &str) -> Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(directory).into_diagnostic()?;
-    let mut file = tempfile::Builder::new().permissions(readable()).tempfile_in(directory).into_diagnostic()?;
-    file.write_all(text.as_bytes()).into_diagnostic()?;
+    fs::create_dir_all(directory).map_err(Error::Write)?;
+    let mut file = tempfile::Builder::new().permissions(readable()).tempfile_in(directory).map_err(Error::Write)?;
+    file.write_all(text.as_bytes()).map_err(Error::Write)?;
     match file.persist_noclobber(path) {
         Ok(_) => Ok(()),
         Err(failed) if failed.error.kind() == std::io::ErrorKind::AlreadyExists => {
             Err(Error::Exists(path.to_owned()).into())
         }
-        Err(failed) => Err(failed.error).into_diagnostic(),
+        Err(failed) => Err(Error::Write(failed.error).into()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use miette::{IntoDiagnostic, Result, WrapErr};
+use miette::{Result, WrapErr, miette};
 
 /// Write man pages, to be installed with the package: vgpu.1, vgpu-build.1, …
 #[derive(clap::Args)]
@@ -17,6 +17,6 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     std::fs::create_dir_all(&args.out)
         .and_then(|()| clap_mangen::generate_to(super::command(), &args.out))
-        .into_diagnostic()
-        .wrap_err_with(|| format!("could not write man pages to {}", args.out.display()))
+        .map_err(|error| miette!(help = "name a directory that you may write to", "{error}"))
+        .wrap_err_with(|| format!("cannot write man pages to {}", args.out.display()))
 }

@@ -22,7 +22,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 /// NVIDIA vGPU on NixOS: from an archive NVIDIA gave you to an installed driver.
 #[derive(Parser)]
-#[command(name = "vgpu", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "vgpu", version, arg_required_else_help = true, max_term_width = 80)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -37,14 +37,13 @@ enum Command {
     Build(build::Args),
     Profiles(profiles::Args),
     Releases(releases::Args),
+    CheckCertificate(check_certificate::Args),
     #[command(hide = true)]
     Builder(builder::Args),
     #[command(hide = true)]
     Completions(completions::Args),
     #[command(hide = true)]
     Man(man::Args),
-    #[command(hide = true)]
-    CheckCertificate(check_certificate::Args),
     #[command(hide = true)]
     Patch(patch::Args),
 }
@@ -53,6 +52,7 @@ enum Command {
 pub fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(report) if matches!(report.downcast_ref(), Some(output::PrintError::ReaderGone)) => ExitCode::SUCCESS,
         Err(report) => {
             output::report(&report);
             ExitCode::FAILURE

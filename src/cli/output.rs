@@ -4,7 +4,9 @@
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, TableStyle};
@@ -17,13 +19,25 @@ use signal_hook::iterator::Signals;
 const RED: Style = AnsiColor::Red.on_default().bold();
 const CYAN: Style = AnsiColor::Cyan.on_default().bold();
 
-/// Prints a result to standard output. A reader that went away (`vgpu releases | head -1`) ends the program quietly.
+/// Why a result could not be printed.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum PrintError {
+    /// As in `vgpu releases | head -1`: no failure, see [`super::main`].
+    #[error("nobody reads standard output any more")]
+    ReaderGone,
+    #[error("cannot write to standard output")]
+    #[diagnostic(help("look at where it leads: a full disk is the usual reason"))]
+    Failed(#[source] std::io::Error),
+}
+
+/// Prints a result to standard output.
 pub fn print(text: impl Display) -> Result<()> {
     let mut out = anstream::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
-        written => written.into_diagnostic(),
-    }
+    let written = writeln!(out, "{text}").and_then(|()| out.flush());
+    Ok(written.map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => PrintError::ReaderGone,
+        _ => PrintError::Failed(error),
+    })?)
 }
 
 /// Lays out rows under headings: columns as wide as they need, two spaces apart.
@@ -42,9 +56,14 @@ pub fn json(value: &impl Serialize) -> Result<()> {
     print(serde_json::to_string_pretty(value).into_diagnostic()?)
 }
 
+/// Writes a line to standard error. Where that is not possible there is nobody to tell.
+fn say(line: impl Display) {
+    let _ = writeln!(anstream::stderr().lock(), "{line}");
+}
+
 /// Tells the user something on standard error that is neither a result nor an error.
 pub fn note(text: impl Display) {
-    anstream::eprintln!("{CYAN}note{CYAN:#}: {text}");
+    say(format_args!("{CYAN}note{CYAN:#}: {text}"));
 }
 
 /// A progress bar over a number of bytes, on terminals only.
@@ -61,39 +80,102 @@ pub fn spinner(text: String) -> ProgressBar {
     spinner
 }
 
+/// Directories that are half done. Locked for good when the program is interrupted: whoever ends it must hold the lock.
+static HALF_DONE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn half_done() -> MutexGuard<'static, Vec<PathBuf>> {
+    HALF_DONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Removes a half-done directory when the program is interrupted (Ctrl-C) or terminated.
 pub fn remove_when_interrupted(dir: &Path) {
-    let dir = dir.to_owned();
+    let mut dirs = half_done();
+    dirs.push(dir.to_owned());
+    if dirs.len() > 1 {
+        return; // A thread waits already.
+    }
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
     std::thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
-            // Under another name first, so that nothing more is written into it.
-            let doomed = dir.with_extension("interrupted");
-            let _ = std::fs::rename(&dir, &doomed);
-            let _ = std::fs::remove_dir_all(&doomed);
+            let dirs = half_done();
+            dirs.iter().for_each(|dir| remove_under_way(dir));
             std::process::exit(128 + signal);
         }
     });
 }
 
+/// Removes a directory that other threads are writing into. They would create it again, so a link to itself takes its
+/// name: nothing can be written through that.
+fn remove_under_way(dir: &Path) {
+    let mut moved = Vec::new();
+    for attempt in 0..100 {
+        let doomed = dir.with_extension(format!("interrupted-{attempt}"));
+        if std::fs::rename(dir, &doomed).is_err() {
+            break; // It has another name, or is gone: done.
+        }
+        moved.push(doomed);
+        if symlink(dir, dir).is_ok() {
+            break; // Else somebody was faster, and created it again.
+        }
+    }
+    for doomed in &moved {
+        let _ = std::fs::remove_dir_all(doomed);
+    }
+    if dir.is_symlink() {
+        let _ = std::fs::remove_file(dir);
+    }
+}
+
 /// Passes on, to standard error, a line that a program we run has printed.
 pub fn relay(line: &str) {
-    anstream::eprintln!("{line}");
+    say(line);
 }
 
 /// Prints an error: what was being done, why it failed, what to do.
 pub fn report(report: &Report) {
+    let _not_interrupted = half_done();
     let mut chain = report.chain();
-    anstream::eprintln!("{RED}error{RED:#}: {}", chain.next().expect("an error has a message"));
+    say(format_args!("{RED}error{RED:#}: {}", chain.next().expect("an error has a message")));
     for cause in chain {
-        anstream::eprintln!("{CYAN}cause{CYAN:#}: {cause}");
+        say(format_args!("{CYAN}cause{CYAN:#}: {cause}"));
     }
     if let Some(help) = help(report.as_ref()) {
-        anstream::eprintln!("{CYAN}help{CYAN:#}: {help}");
+        say(format_args!("{CYAN}help{CYAN:#}: {help}"));
     }
 }
 
 /// The advice of the outermost error that has one.
 fn help(error: &dyn Diagnostic) -> Option<String> {
     error.help().map(|help| help.to_string()).or_else(|| help(error.diagnostic_source()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// Writers go on while the directory is removed, and must not bring it back.
+    #[test]
+    fn a_directory_that_is_written_into_is_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("half-done");
+        std::fs::create_dir(&dir).unwrap();
+        for number in 0..2000 {
+            std::fs::write(dir.join(number.to_string()), "").unwrap();
+        }
+        let file = dir.join("deep/inside/file");
+        let written = file.clone();
+        let writer = std::thread::spawn(move || {
+            let begin = Instant::now();
+            let write = || std::fs::create_dir_all(file.parent().unwrap()).and_then(|()| std::fs::write(&file, ""));
+            while write().is_ok() && begin.elapsed() < Duration::from_secs(5) {}
+        });
+        while !written.exists() {
+            std::thread::yield_now();
+        }
+        remove_under_way(&dir);
+        writer.join().unwrap();
+        assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0);
+    }
 }

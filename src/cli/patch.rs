@@ -20,8 +20,10 @@ const CERTIFICATE: &str = "wtestsign";
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   vgpu patch --patcher ./vGPU-Unlock-patcher --source GRID.zip -- vgpu-kvm
-  vgpu patch --patcher ./vGPU-Unlock-patcher --source guest.run --out ./driver --expect 550.90.07 -- grid
-  vgpu patch --patcher ./vGPU-Unlock-patcher -- vcfg vgpuConfig.xml 0x1E30 0x12BA 0x1E84 0x0000")]
+  vgpu patch --patcher ./vGPU-Unlock-patcher --source guest.run \\
+    --out ./driver --expect 550.90.07 -- grid
+  vgpu patch --patcher ./vGPU-Unlock-patcher -- \\
+    vcfg vgpuConfig.xml 0x1E30 0x12BA 0x1E84 0x0000")]
 pub struct Args {
     /// The patcher's source, git submodule included.
     #[arg(long, value_name = "DIR")]

@@ -15,18 +15,18 @@ use crate::driver::Role;
 #[command(after_help = "Examples:
   vgpu releases                          every release
   vgpu releases 17.6                     all that is known about one
-  vgpu releases --for-guest 550.163.01   the releases a host can run for that guest driver
-  vgpu releases --for-host 17.6          the releases guests can run on that host
+  vgpu releases --for-guest 550.163.01   what hosts of that guest can run
+  vgpu releases --for-host 17.6          what guests of that host can run
   vgpu releases --json | jq -r '.[] | select(.pinned).release'")]
 pub struct Args {
     /// Show this release in full
     release: Option<ReleaseNumber>,
 
-    /// List the releases that hosts of a guest with this driver can run: a release or a version, Linux or Windows
+    /// List what hosts of a guest with this driver can run: a release or a version, Linux or Windows
     #[arg(long, value_name = "VERSION", conflicts_with_all = ["release", "for_host"])]
     for_guest: Option<DriverVersion>,
 
-    /// List the releases that guests of a host with this driver can run: a release or a version
+    /// List what guests of a host with this driver can run: a release or a version
     #[arg(long, value_name = "VERSION", conflicts_with = "release")]
     for_host: Option<DriverVersion>,
 

@@ -13,7 +13,8 @@ use super::model::GpuId;
 pub enum Error {
     #[error("cannot read {}", path.display())]
     #[diagnostic(help(
-        "check the path; vgpuConfig.xml lies at the root of an unpacked host driver, and --config names it"
+        "check the path, and that you may read it; vgpuConfig.xml lies at the root of an unpacked host driver, and \
+         --config names it"
     ))]
     Read { path: PathBuf, source: std::io::Error },
     #[error("{} is larger than {} MiB", path.display(), MAX_BYTES >> 20)]
