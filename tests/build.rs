@@ -194,6 +194,19 @@ fn scripts_find_what_they_call() {
 }
 
 #[test]
+fn what_is_in_bin_can_be_run_whatever_it_is() {
+    let sandbox = Sandbox::new();
+    let mut files = sample::files(Role::Host);
+    files[0].data.extend(b"tool 0755 UTILITY_BINARY MODULE:x\ntool.txt 0644 UTILITY_BINARY MODULE:x\n");
+    files.extend([File::new("tool", 0o644, "\x7fOTHER"), File::new("tool.txt", 0o644, "text")]);
+    sandbox.write("driver.run", run_file(Role::Host, &files));
+    build(&sandbox, "driver.run", Role::Host, "d");
+    for (name, mode) in [("tool", 0o100755), ("tool.txt", 0o100644)] {
+        assert_eq!(fs::metadata(sandbox.path("d/bin/bin").join(name)).unwrap().permissions().mode(), mode, "{name}");
+    }
+}
+
+#[test]
 fn older_drivers_do_not_list_the_link_for_gbm() {
     let sandbox = Sandbox::new();
     let mut files = sample::files(Role::Guest);
@@ -266,6 +279,8 @@ fn unknown_types_are_reported_and_put_nowhere() {
     let quantum = skipped.iter().find(|s| s["file"] == "quantum.bin").expect("it is in the list of skipped files");
     assert_eq!(quantum["reason"], "its type QUANTUM_DATA is not known");
     assert!(!tree(&sandbox.path("d")).keys().any(|name| name.contains("quantum")));
+    let uninstall = skipped.iter().find(|s| s["file"] == "nvidia-uninstall").expect("so are links to nothing");
+    assert_eq!(uninstall["reason"], "links to a file that is not installed");
 }
 
 #[test]

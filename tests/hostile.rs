@@ -299,6 +299,8 @@ fn damaged_files_of_a_driver() {
         });
         refused("a.run", absurd, "a part of it lies outside the file");
     }
+    let hashes = replaced(libcuda, &|data| data[0xe8..0xec].copy_from_slice(&u32::MAX.to_le_bytes()));
+    refused("a.run", hashes, "a part of it lies outside the file");
     refused("a.run", replaced("nvidia_icd.json", &|data| data.truncate(20)), "nvidia_icd.json is not JSON");
     let nested = replaced("nvidia_icd.json", &|data| *data = b"[".repeat(100_000));
     refused("a.run", nested, "nvidia_icd.json is not JSON");

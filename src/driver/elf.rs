@@ -68,7 +68,8 @@ pub fn rewrite(data: &[u8], changes: &Changes, out: &mut dyn Write) -> Result<Op
     Ok(soname)
 }
 
-/// Whether all parts lie within the file: the rewriter believes offsets and alignments, and would pad to them.
+/// Whether all parts lie within the file: the rewriter believes offsets, alignments and the sizes of hash tables, and
+/// would write as much.
 fn is_whole(data: &[u8]) -> object::read::Result<bool> {
     match FileKind::parse(data)? {
         FileKind::Elf32 => parts_are_inside(FileHeader32::<Endianness>::parse(data)?, data),
@@ -82,13 +83,22 @@ where
 {
     let endian = header.endian()?;
     let inside = |offset: u64, size: u64| offset.checked_add(size).is_some_and(|end| end <= data.len() as u64);
-    let sections = header.section_headers(endian, data)?.iter().all(|section| {
+    for section in header.section_headers(endian, data)? {
         let size = if section.sh_type(endian) == SHT_NOBITS { 0 } else { section.sh_size(endian).into() };
-        inside(section.sh_offset(endian).into(), size) && section.sh_addralign(endian).into() <= LARGEST_ALIGNMENT
-    });
-    let segments = header.program_headers(endian, data)?.iter().all(|segment| {
+        let mut hashes = 0;
+        if let Some(table) = section.hash_header(endian, data)? {
+            hashes = 4 * u64::from(table.bucket_count.get(endian));
+        }
+        if let Some(table) = section.gnu_hash_header(endian, data)? {
+            hashes = 4 * (u64::from(table.bucket_count.get(endian)) + u64::from(table.bloom_count.get(endian)));
+        }
+        let aligned = section.sh_addralign(endian).into() <= LARGEST_ALIGNMENT;
+        if !aligned || !inside(section.sh_offset(endian).into(), size) || hashes > size {
+            return Ok(false);
+        }
+    }
+    Ok(header.program_headers(endian, data)?.iter().all(|segment| {
         inside(segment.p_offset(endian).into(), segment.p_filesz(endian).into())
             && segment.p_align(endian).into() <= LARGEST_ALIGNMENT
-    });
-    Ok(sections && segments)
+    }))
 }

@@ -142,7 +142,7 @@ const BY_KIND: [(&str, Row); 50] = [
     ("GLVND_EGL_ICD_JSON", Row::Both("share/glvnd/egl_vendor.d", LibraryJson)),
     ("EGL_EXTERNAL_PLATFORM_JSON", Row::Both(EGL_PLATFORMS, LibraryJson)),
     ("APPLICATION_PROFILE", Row::Profile),
-    ("MANPAGE", Row::Manual),
+    ("MANPAGE", Row::At(Bin, "share/man/man1", Copy)),
     ("FIRMWARE", Row::Firmware),
     ("KERNEL_MODULE_SRC", Row::KernelSource),
     ("DKMS_CONF", Row::KernelSource),
@@ -181,7 +181,6 @@ enum Row {
     Wine,
     Vulkan(&'static str),
     Profile,
-    Manual,
     Firmware,
     KernelSource,
 }
@@ -215,7 +214,6 @@ impl Row {
                 let path = join("share/nvidia", &name.replace(&format!("-{version}"), ""));
                 vec![Place { output: Bin, path, treatment: Copy }]
             }
-            Row::Manual => vec![at(Bin, &format!("share/man/man{}", section(name)), Copy)],
             Row::Firmware => vec![at(Firmware, &format!("lib/firmware/nvidia/{version}"), Copy)],
             Row::KernelSource => match entry.file.strip_prefix("kernel/") {
                 Some(path) => vec![Place { output: Modsrc, path: path.to_owned(), treatment: Copy }],
@@ -239,12 +237,6 @@ fn vulkan(share: &str, name: &str) -> Vec<Place> {
             Place { output, path, treatment: LibraryJson }
         })
         .into()
-}
-
-/// The section of a manual page: 1 for `nvidia-smi.1.gz`.
-fn section(name: &str) -> char {
-    let section = name.trim_end_matches(".gz").rsplit('.').next().and_then(|s| s.chars().next());
-    section.filter(char::is_ascii_digit).unwrap_or('1')
 }
 
 fn join(folder: &str, name: &str) -> String {

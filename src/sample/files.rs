@@ -85,6 +85,7 @@ impl Package {
         self.program("nvidia-smi", Some("libnvidia-ml.so.1"), &message);
         self.add("nvidia-smi.1.gz", 0o444, "MANPAGE man1/", "a manual page\n");
         self.add("nvidia-bug-report.sh", 0o755, "UTILITY_BINARY", "#!/bin/sh\n/bin/ls / | /bin/grep proc\n");
+        self.symlink("nvidia-uninstall", "UTILITY_BIN_SYMLINK nvidia-installer");
         self.add("nvidia-modprobe", 0o4755, "NVIDIA_MODPROBE /usr/bin/", "never installed\n");
         self.add(
             "systemd/nvidia-sleep.sh",
