@@ -238,6 +238,22 @@ fn payloads_in_several_compressed_parts_are_read_whole() {
 }
 
 #[test]
+fn zip_archives_of_other_makers_are_read_too() {
+    use zip::write::SimpleFileOptions;
+    let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for options in [stored, SimpleFileOptions::default().large_file(true)] {
+        let sandbox = Sandbox::new();
+        let (name, run) = sample::run_file(Role::Host).unwrap();
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        zip.add_directory("17.6/", options).unwrap();
+        zip.start_file(format!("17.6\\Host\\{name}"), options).unwrap();
+        std::io::Write::write_all(&mut zip, &run).unwrap();
+        sandbox.write("a.zip", zip.finish().unwrap().into_inner());
+        build(&sandbox, "a.zip", Role::Host, "d");
+    }
+}
+
+#[test]
 fn modes_do_not_depend_on_the_umask() {
     let (sandbox, archive) = with_archive();
     let vgpu = assert_cmd::cargo::cargo_bin("vgpu");

@@ -310,6 +310,39 @@ fn damaged_files_of_a_driver() {
 }
 
 #[test]
+fn zip_archives_that_lie() {
+    let run = good();
+    let zip = zip_with(&[(RUN, &run)]);
+    let directory = zip.windows(4).rposition(|w| w == b"PK\x01\x02").unwrap();
+    let with = |at: usize, value: &[u8]| {
+        let mut zip = zip.clone();
+        zip[directory + at..][..value.len()].copy_from_slice(value);
+        zip
+    };
+    refused("a.zip", with(8, &[1]), "damaged or incomplete .zip archive"); // Encrypted.
+    refused("a.zip", with(10, &[99]), "compression method not supported: 99");
+    refused("a.zip", with(16, &[0; 4]), "help: the file is damaged or incomplete"); // A wrong CRC.
+    refused("a.zip", with(24, &1000u32.to_le_bytes()), "larger than its declared uncompressed size");
+    refused("a.zip", with(24, &u32::to_le_bytes(1 << 30)), "claims to unpack to 1073741824 bytes");
+    refused("a.zip", with(42, &u32::to_le_bytes(1 << 30)), "damaged or incomplete .zip archive"); // Starts elsewhere.
+    refused("a.zip", zip_with(&[(RUN, b"#! /bin/sh\n")]), "it has no CRCsum line");
+    refused("a.zip", zip_with(&[(RUN, b"<html>")]), "is a web page (HTML)");
+}
+
+#[test]
+fn an_unpacked_driver_that_leads_out() {
+    let sandbox = Sandbox::new();
+    for File { name, data, .. } in files() {
+        sandbox.write(&format!("unpacked/{name}"), data);
+    }
+    sandbox.write("secret", "mine");
+    let smi = sandbox.path("unpacked/nvidia-smi");
+    std::fs::remove_file(&smi).unwrap();
+    std::os::unix::fs::symlink("../secret", &smi).unwrap();
+    refused_in(&sandbox, "unpacked", "nvidia-smi, which is a symbolic link that leads out of the package");
+}
+
+#[test]
 fn archives_without_the_driver_asked_for() {
     refused("a.zip", zip_with(&[("readme.txt", b"hello")]), "has no guest driver");
     let host = ("Host_Drivers/NVIDIA-Linux-x86_64-550.163.02-vgpu-kvm.run", &b"#! /bin/sh\n"[..]);

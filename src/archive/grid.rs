@@ -3,7 +3,7 @@
 //! Drivers are found by their file names, at any depth: NVIDIA has moved them between folders.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 
 use zip::ZipArchive;
@@ -98,7 +98,7 @@ impl Grid {
         names
     }
 
-    /// The content of a member. Reading fails when there is more of it than the archive declares, or its CRC is wrong.
+    /// The size and content of a member. Reading fails when there is more of it than declared, or its CRC is wrong.
     pub fn open_driver(&mut self, driver: &Driver) -> Result<(u64, impl Read + Send + '_), Error> {
         let path = self.path.clone();
         let member = self.zip.by_name(&driver.name).map_err(|source| Error::Zip { path: path.clone(), source })?;
@@ -106,24 +106,7 @@ impl Grid {
         if size > UNPACKED_ANYWAY.saturating_add(member.compressed_size().saturating_mul(RATIO)) {
             return Err(Error::member(&path, &driver.name, format!("claims to unpack to {size} bytes")));
         }
-        Ok((size, Bounded { inner: member, left: size }))
-    }
-}
-
-/// Fails when there is more to read than was declared.
-struct Bounded<R> {
-    inner: R,
-    left: u64,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.left = self
-            .left
-            .checked_sub(count as u64)
-            .ok_or_else(|| io::Error::other("the .zip archive holds more data than it declares"))?;
-        Ok(count)
+        Ok((size, member))
     }
 }
 

@@ -27,7 +27,7 @@ use kind::Kind;
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     #[error("{} {problem}", .path.display())]
-    #[diagnostic(help("check the path, and that you may read it"))]
+    #[diagnostic(help("{}", advice(.source)))]
     Io {
         path: PathBuf,
         problem: &'static str,
@@ -84,6 +84,15 @@ impl Error {
 
     pub(crate) fn member(path: &Path, member: impl Into<String>, problem: impl Into<String>) -> Self {
         Error::Member { path: path.into(), member: member.into(), problem: problem.into() }
+    }
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::Other => {
+            "the file is damaged or incomplete: download it again"
+        }
+        _ => "check the path, and that you may read it",
     }
 }
 
