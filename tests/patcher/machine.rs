@@ -105,3 +105,14 @@ fn enable_patcher_cmd_puts_nvidia_vup_on_the_system_path() {
     }
     assert!(fs::metadata(program).unwrap().is_file());
 }
+
+#[test]
+fn hooks_change_patched_drivers_too() {
+    let Some(store) = Store::new() else { return };
+    let package = format!("{}.hardware.nvidia.package", host(""));
+    let hooked = format!("({package}.overrideAttrs {{ postPatch = \"echo hooked >> vgpuConfig.xml\"; }})");
+    assert!(read(store.build(&format!("{hooked}.out")).join("vgpuConfig.xml")).ends_with("hooked\n"));
+    // In a copy: the patcher has not run again, and what it left is as it was.
+    assert_eq!(store.evaluate(&format!("{hooked}.src.drvPath")), store.evaluate(&format!("{package}.src.drvPath")));
+    assert!(!read(store.build(&format!("{package}.src")).join("vgpuConfig.xml")).contains("hooked"));
+}
