@@ -964,13 +964,39 @@ let
             true
           ];
     };
-    "kernel modules are for the kernel that NixOS makes of the one picked" = {
-      got = lib.elem "SYSSRC=${plainHost.config.boot.kernelPackages.kernel.dev}/lib/modules/6.1.0-47-amd64/source" (packageOf plainHost).mod.makeFlags;
-      want = true;
-    };
-    "kernel modules get the kernel's flags for make" = {
-      got = lib.head (packageOf plainHost).mod.makeFlags;
-      want = "KERNEL_FLAG=1";
+    "kernel modules are for the kernel that NixOS makes of the one picked, with its flags for make" = {
+      got =
+        let
+          inherit (packageOf plainHost) mod;
+        in
+        [
+          mod.makeFlags
+          (map toString mod.drvAttrs.disallowedReferences)
+          mod.hardeningDisable
+          mod.src
+        ];
+      want =
+        let
+          inherit (plainHost.config.boot.kernelPackages) kernel;
+          headers = "${kernel.dev}/lib/modules/6.1.0-47-amd64";
+        in
+        [
+          [
+            "KERNEL_FLAG=1"
+            "IGNORE_PREEMPT_RT_PRESENCE=1"
+            "NV_BUILD_SUPPORTS_HMM=1"
+            "SYSSRC=${headers}/source"
+            "SYSOUT=${headers}/build"
+            "MODLIB=${placeholder "out"}/lib/modules/6.1.0-47-amd64"
+            "DATE="
+          ]
+          [ "${kernel.dev}" ]
+          [
+            "format"
+            "pic"
+          ]
+          (packageOf plainHost).modsrc
+        ];
     };
     "vgpu is compiled by a compiler that is new enough" = {
       got = lib.versionAtLeast (packageOf plainHost).vgpu.program.rustc.version "1.88";
