@@ -245,6 +245,7 @@ fn a_change_builds_only_what_depends_on_it() {
     let paths = evaluate("import ./nix/tests/package-paths.nix { }");
     let is_derivation = |path: &Value| path.as_str().is_some_and(|path| path.ends_with(".drv"));
     assert!(is_derivation(&paths["vgpu"]));
+    assert_eq!(paths["vgpuSource"], json!(["Cargo.lock", "Cargo.toml", "benches", "catalog", "src"]));
     assert!(is_derivation(&paths["custom"]["driver"]));
     assert!(is_derivation(&paths["custom"]["settings"]) && is_derivation(&paths["custom"]["persistenced"]));
 

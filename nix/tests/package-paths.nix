@@ -12,6 +12,14 @@
 let
   evaluate = import ./eval.nix { inherit lib pkgsWith; };
 
+  inherit
+    (import ../lib/tools.nix {
+      inherit lib;
+      pkgs = pkgsWith [ ];
+    })
+    vgpu
+    ;
+
   parts = driver: {
     driver = driver.drvPath;
     outputs = map toString driver.all;
@@ -60,7 +68,9 @@ let
     };
 in
 {
-  vgpu = (import ../lib/tools.nix { inherit lib; pkgs = pkgsWith [ ]; }).vgpu.drvPath;
+  vgpu = vgpu.drvPath;
+  # What of this repository it is built from.
+  vgpuSource = lib.attrNames (builtins.readDir vgpu.src);
 
   releases = releasesOf false // releasesOf true;
 
