@@ -326,7 +326,7 @@ fn another_file_under_a_pinned_name_is_refused() {
     let Some(machine) = Machine::new() else { return };
     machine.download(ARCHIVE, &archive()).catalog(Some(b"another"), None);
     insta::assert_snapshot!(refused(&machine, &[ARCHIVE]), @r"
-    error: could not import NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip
+    error: cannot import NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip
     cause: it is not the file that NVIDIA published as vGPU 17.6: its hash is sha256-…, the catalog says sha256-…
     help: the file is whole, so the download was not cut short: it was packed again by a mirror, or somebody changed it. Get it from NVIDIA's licensing portal. If you trust it, take the .run file out of it and import that
     ");
@@ -341,7 +341,7 @@ fn a_truncated_download_is_told_from_another_file() {
     machine.catalog(Some(&archive), Some(&guest));
     machine.download(&format!("{ARCHIVE}.part"), &archive[..archive.len() / 2]);
     insta::assert_snapshot!(refused(&machine, &[&format!("{ARCHIVE}.part")]), @r"
-    error: could not import NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip.part
+    error: cannot import NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip.part
     cause: it is not NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip of vGPU 17.6: its hash is sha256-…, the catalog says sha256-…
     cause: NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip.part is a damaged or incomplete .zip archive
     cause: invalid Zip archive: Could not find EOCD
@@ -375,7 +375,7 @@ fn a_web_page_is_told_from_an_archive() {
     let Some(machine) = Machine::new() else { return };
     machine.catalog(Some(&archive()), None).download(ARCHIVE, b"<!DOCTYPE html><html><title>Sign in</title>");
     insta::assert_snapshot!(refused(&machine, &[ARCHIVE]), @r"
-    error: could not import NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip
+    error: cannot import NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip
     cause: it is not NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip of vGPU 17.6: its hash is sha256-…, the catalog says sha256-…
     cause: NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip is a web page (HTML), not a driver
     help: a browser saved NVIDIA's login or error page under this name: log in to the licensing portal and download the archive again
