@@ -190,6 +190,23 @@ let
         false
       ];
     };
+    "overlays.default has both drivers as they are without options, and mkVgpuDriver for hosts" = {
+      got =
+        let
+          pkgs = (import ./host-tools.nix { inherit lib release; }).extend (import ../overlay.nix);
+          inherit (pkgs.linuxPackages) nvidiaPackages;
+        in
+        [
+          nvidiaPackages.vgpu_17_3.drvPath
+          nvidiaPackages.grid_17_3.drvPath
+          (nvidiaPackages.mkVgpuDriver custom).vgpu.role
+        ];
+      want = [
+        (packageOf plainHost).drvPath
+        (packageOf plainGuest).drvPath
+        "host"
+      ];
+    };
     "the packages come with whichever kernel is picked" = {
       got =
         (nvidiaPackagesOf (host ({ pkgs, ... }: { boot.kernelPackages = pkgs.linuxPackages_latest; }))).vgpu_17_3.mod.name;
