@@ -238,24 +238,100 @@ fn the_guides_can_be_followed() {
 #[test]
 fn the_modules_accept_the_guides_configurations() {
     let (Some(store), Some(lib)) = (NixStore::new(), nixpkgs_lib()) else { return };
-    for (guide, guest) in [("host.md", false), ("guest.md", true)] {
+    for (guide, guest) in [("host.md", false), ("guest.md", true), ("custom-drivers.md", false)] {
         for block in blocks(&page(guide), "nix") {
-            // Our modules come from here instead of the network, and mdevctl is an option of NixOS that they don't set.
-            let (before, rest) = block.split_once("  imports = [").unwrap_or((&block, ""));
-            let module = format!("{before}{}", rest.split_once("];").map_or("", |(_, after)| after));
-            let failed = store.evaluate(&format!(
-                r#"
-                let
-                  lib = import {};
-                  mdevctl.options.programs.mdevctl.enable = lib.mkEnableOption "mdevctl";
-                  evaluate = import {}/nix/tests/eval.nix {{ inherit lib; }};
-                in
-                (evaluate {{ guest = {guest}; modules = [ mdevctl ({module}) ]; }}).failed
-                "#,
-                lib.display(),
-                env!("CARGO_MANIFEST_DIR"),
-            ));
-            assert_eq!(failed, serde_json::json!([]), "{guide}:\n{block}");
+            assert_eq!(failed_assertions(&store, &lib, guest, &without_imports(&block)), "[]", "{guide}:\n{block}");
+        }
+    }
+}
+
+#[test]
+fn the_modules_accept_the_readmes_configurations() {
+    let (Some(store), Some(lib)) = (NixStore::new(), nixpkgs_lib()) else { return };
+    let [flake, plain]: [String; 2] = blocks(&readme(), "nix").try_into().unwrap();
+    // `nixosSystem` gives back the user's own modules: the sets among them.
+    let module = format!(
+        r#"{{
+          imports = builtins.filter builtins.isAttrs
+            (({flake}).outputs {{
+              nixpkgs.lib.nixosSystem = system: system.modules;
+              vgpu4nixos.nixosModules.host = "our module";
+            }}).nixosConfigurations.myhost;
+        }}"#
+    );
+    assert_eq!(failed_assertions(&store, &lib, false, &module), "[]", "{flake}");
+    let plain = without_imports(&plain);
+    assert_eq!(failed_assertions(&store, &lib, false, &plain), "[]", "{plain}");
+    let guest = plain.replace("vgpu_17_6", "grid_17_6");
+    let guest = format!("{{ imports = [ ({guest}) ]; services.xserver.videoDrivers = [ \"nvidia\" ]; }}");
+    assert_eq!(failed_assertions(&store, &lib, true, &guest), "[]", "{guest}");
+}
+
+/// A configuration without its imports: our modules come from here instead of the network.
+fn without_imports(configuration: &str) -> String {
+    let (before, rest) = configuration.split_once("  imports = [").unwrap_or((configuration, ""));
+    format!("{before}{}", rest.split_once("];").map_or("", |(_, after)| after))
+}
+
+/// The assertions of a machine that don't hold, as JSON. The machine's driver is evaluated as well.
+fn failed_assertions(store: &NixStore, lib: &Path, guest: bool, module: &str) -> String {
+    // mdevctl is an option of NixOS that our modules don't set.
+    let failed = store.evaluate(&format!(
+        r#"
+        let
+          lib = import {};
+          mdevctl.options.programs.mdevctl.enable = lib.mkEnableOption "mdevctl";
+          evaluate = import {}/nix/tests/eval.nix {{ inherit lib; }};
+          machine = evaluate {{ guest = {guest}; modules = [ mdevctl ({module}) ]; }};
+        in
+        assert machine.config.hardware.nvidia.package.version != "";
+        machine.failed
+        "#,
+        lib.display(),
+        env!("CARGO_MANIFEST_DIR"),
+    ));
+    failed.to_string()
+}
+
+fn readme() -> String {
+    fs::read_to_string(docs().join("../README.md")).unwrap()
+}
+
+#[test]
+fn the_readme_lists_the_pinned_releases() {
+    let text = readme();
+    let listed: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("- ")?.split_once(".x: "))
+        .flat_map(|(_, releases)| releases.split(", ").map(str::to_owned))
+        .collect();
+    let catalog = vgpu::catalog::Catalog::builtin();
+    let pinned = catalog.releases().iter().filter(|release| release.is_pinned());
+    assert_eq!(listed, pinned.map(|release| release.release.to_string()).collect());
+    let branches: Vec<u16> =
+        catalog.branches().iter().map(|branch| branch.number.to_string().parse().unwrap()).collect();
+    let range = format!("Releases {}.x to {}.x", branches.iter().min().unwrap(), branches.iter().max().unwrap());
+    assert!(text.contains(&range), "the README does not say: {range}");
+}
+
+#[test]
+fn links_of_the_readme_lead_somewhere() {
+    for link in links(&readme()).iter().filter(|link| !link.contains("://")) {
+        assert!(docs().join("..").join(link).exists(), "README.md links to {link}");
+    }
+}
+
+#[test]
+fn every_attribute_of_custom_drivers_is_documented() {
+    let page = page("custom-drivers.md");
+    for (file, function) in [("packages.nix", "mkVgpuDriver"), ("mk-vgpu-patcher.nix", "mkVgpuPatcher")] {
+        let source = fs::read_to_string(docs().join("../nix/lib").join(file)).unwrap();
+        let (_, rest) = source.split_once(&format!("function = \"{function}\";")).unwrap();
+        let (lists, _) = rest.split_once("attrs;").or_else(|| rest.split_once("attrs\n")).unwrap();
+        let names: Vec<&str> = lists.split('"').skip(1).step_by(2).collect();
+        assert!(names.len() > 8, "{function}: {names:?}");
+        for name in names {
+            assert!(page.contains(&format!("`{name}`")), "{function}: {name}");
         }
     }
 }
