@@ -117,3 +117,31 @@ fn an_interrupted_build_leaves_nothing() {
         assert_eq!(sandbox.names(), ["driver.run"]);
     }
 }
+
+#[test]
+fn a_configuration_that_cannot_be_used_is_refused_before_building() {
+    let sandbox = Sandbox::new();
+    let (archive, content) = sample::grid_archive().unwrap();
+    sandbox.write(&archive, content);
+    sandbox.write("page.xml", "<html></html>");
+    let refused = |role: &str, more: &[&str], code| {
+        let mut command = sandbox.vgpu(&["build", &archive, "--role", role, "--out", "d"]);
+        let output = command.args(more).assert().code(code).stdout("").get_output().clone();
+        assert_eq!(sandbox.names(), [archive.as_str(), "page.xml"]);
+        String::from_utf8(output.stderr).unwrap()
+    };
+    insta::assert_snapshot!(refused("host", &["--vgpu-config", "page.xml"], 1), @r"
+    error: cannot build the host driver from NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip
+    cause: page.xml cannot replace the driver's vgpuConfig.xml
+    cause: the outermost element is <html>, not <vgpuconfig>
+    help: this is some other XML file; vgpuConfig.xml lies at the root of an unpacked host driver
+    ");
+    insta::assert_snapshot!(refused("guest", &["--vgpu-config", "page.xml"], 1), @r"
+    error: cannot build the guest driver from NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip
+    cause: page.xml cannot replace vgpuConfig.xml: only host drivers have one
+    help: leave --vgpu-config out, or build with --role host
+    ");
+    for option in ["--interpreter", "--lib-path", "--lib-path-32"] {
+        assert!(refused("guest", &[option, "lib"], 2).contains("it has to be an absolute path"), "{option}");
+    }
+}

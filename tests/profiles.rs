@@ -728,7 +728,7 @@ fn files_that_are_no_vgpu_config_are_explained() {
     error: cannot list the profiles in nowhere.xml
     cause: cannot read nowhere.xml
     cause: No such file or directory (os error 2)
-    help: check the path; vgpuConfig.xml lies at the root of an unpacked host driver, and --config names it
+    help: check the path, and that you may read it; vgpuConfig.xml lies at the root of an unpacked host driver, and --config names it
     ");
 }
 

@@ -83,7 +83,7 @@ fn check_config(config: &Path, role: Role) -> Result<()> {
     if role == Role::Guest {
         return Err(miette!(
             help = "leave --vgpu-config out, or build with --role host",
-            "guest drivers have no vgpuConfig.xml that {} could replace",
+            "{} cannot replace vgpuConfig.xml: only host drivers have one",
             config.display()
         ));
     }

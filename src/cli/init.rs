@@ -311,4 +311,13 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "a temporary file was left behind");
     }
+    #[test]
+    fn both_files_are_written_or_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let taken = directory.path().join("flake.nix");
+        fs::write(&taken, "mine").unwrap();
+        let files = [(directory.path().join("vgpu.nix"), "ours".to_owned()), (taken.clone(), "ours".to_owned())];
+        assert!(write_all(&files).is_err());
+        assert!(!files[0].0.exists() && fs::read_to_string(&taken).unwrap() == "mine");
+    }
 }
