@@ -34,6 +34,20 @@ pub struct Member<'a> {
     pub data: &'a mut dyn Read,
 }
 
+impl Member<'_> {
+    /// Reads the content into `buffer`, which has its size. One that ends early is an error.
+    pub fn read_into(self, archive: &Path, buffer: &mut [u8]) -> Result<(), Error> {
+        self.data.read_exact(buffer).map_err(|source| Error::Payload { path: archive.into(), source })
+    }
+
+    /// The content of a member whose size the caller knows to be small.
+    pub fn read(self, archive: &Path) -> Result<Vec<u8>, Error> {
+        let mut buffer = vec![0; self.size as usize];
+        self.read_into(archive, &mut buffer)?;
+        Ok(buffer)
+    }
+}
+
 /// Walks the compressed tar stream `payload` of the archive `path`, and calls `visit` with each file.
 ///
 /// `packed` is the size of the archive in bytes, which bounds what the payload may unpack to.

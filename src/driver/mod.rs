@@ -6,15 +6,19 @@
 //! - [`elf`]: run path and interpreter.
 //! - [`text`]: scripts, ICD files and the path compiled into nvidia-vgpud.
 //! - [`links`]: symlinks of the manifest, SONAMEs and `.so` names.
-//! - [`writer`]: threads that treat and write files.
+//! - `writer`: threads that treat and write files.
+//! - `plan`: what is to happen with each file of the manifest.
+//! - `early`: members that come before the manifest.
 //! - [`install`]: the installer.
 
+mod early;
 pub mod elf;
 pub mod install;
 pub mod links;
 pub mod manifest;
 pub mod patched;
 pub mod placement;
+mod plan;
 pub mod source;
 pub mod text;
 pub mod unpack;
