@@ -82,6 +82,8 @@ fn files_that_are_no_archive() {
     refused("a.run", "#!/bin/sh\necho hello\n", "it has no CRCsum line");
     let sandbox = Sandbox::new();
     refused_in(&sandbox, "absent.zip", "cannot be opened");
+    assert!(Command::new("mkfifo").arg(sandbox.path("pipe")).status().unwrap().success());
+    refused_in(&sandbox, "pipe", "is a directory, pipe or device");
     sandbox.write("empty/file", "");
     refused_in(&sandbox, "empty", "has no .manifest");
 }

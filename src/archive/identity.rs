@@ -66,17 +66,13 @@ pub struct Identity {
 
 /// Looks at the archive `path`, and reads it to its end for the hash.
 pub fn identify(path: &Path, progress: Progress) -> Result<Identity, Error> {
-    let mut file = File::open(path).map_err(|e| Error::io(path, "cannot be opened", e))?;
-    let meta = file.metadata().map_err(|e| Error::io(path, "cannot be read", e))?;
-    if meta.is_dir() {
-        let source = std::io::ErrorKind::IsADirectory.into();
-        return Err(Error::io(path, "is a directory, not an archive", source));
-    }
     let (kind, drivers) = match Kind::of_file(path)? {
         Kind::Zip => (ArchiveKind::GridArchive, Drivers::of_grid(path)?),
         Kind::Script => (ArchiveKind::Run, Drivers::of_run(path)?),
         kind => return Err(Error::NotADriver { path: path.into(), kind }),
     };
+    let mut file = File::open(path).map_err(|e| Error::io(path, "cannot be opened", e))?;
+    let meta = file.metadata().map_err(|e| Error::io(path, "cannot be read", e))?;
     let sha256 = hash(&mut file, progress).map_err(|e| Error::io(path, "cannot be read", e))?;
     let (release, catalog) = drivers.look_up(Catalog::builtin(), kind, &sha256);
     let Drivers { host, guest, windows } = drivers;

@@ -35,6 +35,10 @@ pub enum Error {
         source: io::Error,
     },
 
+    #[error("{} is a directory, pipe or device, not an archive", .path.display())]
+    #[diagnostic(help("give the .zip or .run file itself"))]
+    NotAFile { path: PathBuf },
+
     #[error("{} is {kind}, not a driver", .path.display())]
     #[diagnostic(help("{}", .kind.advice()))]
     NotADriver { path: PathBuf, kind: Kind },
