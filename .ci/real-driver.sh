@@ -10,7 +10,15 @@ vgpu=$(realpath "$1")
 archives=$(realpath "$2")
 small=${3:-}
 work=$(mktemp -d -p "${TMPDIR:-/tmp}")
-trap 'rm -rf "$work"; rm -f /etc/nvidia/vgpu/vgpuConfig.xml' EXIT
+
+# nvidia-vgpud has this path compiled in.
+config=/etc/nvidia/vgpu/vgpuConfig.xml
+if [ -e $config ]; then
+    echo "$config is there already: this machine is a host, and not to be tested on" >&2
+    exit 1
+fi
+
+trap 'rm -rf "$work" "$config"' EXIT
 
 fail() { echo "FAILED: $*" >&2; exit 1; }
 
@@ -19,7 +27,7 @@ check_paths() {
     local dangling
     dangling=$(find "$1" -xtype l)
     [ -z "$dangling" ] || fail "dangling symlinks: $dangling"
-    { grep -rhoE "$1/[^\" ]+" "$1"/*/share "$1"/*/etc || true; } | sort -u | while read -r path; do
+    { grep -rshoE "$1/[^\" ]+" "$1"/*/share "$1"/*/etc || true; } | sort -u | while read -r path; do
         [ -e "$path" ] || fail "an ICD names $path, which is not there"
     done
 }
@@ -51,7 +59,7 @@ check_guest() {
 check_host() {
     check_paths "$1"
     mkdir -p /etc/nvidia/vgpu
-    cp "$1/out/vgpuConfig.xml" /etc/nvidia/vgpu/
+    cp "$1/out/vgpuConfig.xml" "$config"
     "$1/bin/bin/nvidia-vgpud" | grep -q 'config: /etc/nvidia/vgpu/vgpuConfig.xml' || fail "nvidia-vgpud reads elsewhere"
     "$1/bin/bin/nvidia-vgpu-mgr" | grep -q 'plugin: libnvidia-vgpu' || fail "nvidia-vgpu-mgr does not find its plugin"
     "$vgpu" profiles list --config "$1/out/vgpuConfig.xml" >/dev/null
