@@ -291,6 +291,9 @@ fn damaged_files_of_a_driver() {
         let cut = replaced(libcuda, &|data| data.truncate(length));
         refused("a.run", cut, "libcuda.so.550.163.01 cannot be given a run path: it is damaged");
     }
+    // The address of its first segment, right behind the file header.
+    let nowhere = replaced(libcuda, &|data| data[64 + 16..64 + 24].fill(0xff));
+    refused("a.run", nowhere, "a part of it lies outside the file");
     refused("a.run", replaced(libcuda, &|data| *data = b"text".to_vec()), "is not an ELF file");
     // Section headers that would have a terabyte of padding written: an empty section far away, and one aligned so.
     for (field, also) in [(0x18, 0x20), (0x30, 0x30)] {
