@@ -300,6 +300,20 @@ fn unknown_types_are_reported_and_put_nowhere() {
 }
 
 #[test]
+fn a_large_file_comes_out_whole() {
+    let sandbox = Sandbox::new();
+    let mut files = sample::files(Role::Guest);
+    let large: Vec<u8> = (0..9_000_001_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    files.iter_mut().find(|file| file.name == "nvoptix.bin").unwrap().data = large.clone();
+    sandbox.write("driver.run", run_file(Role::Guest, &files));
+    let report = build(&sandbox, "driver.run", Role::Guest, "d");
+    let installed = sandbox.path("d/out/lib/nvoptix.bin");
+    assert!(fs::read(&installed).unwrap() == large);
+    assert_eq!(fs::metadata(&installed).unwrap().permissions().mode() & 0o7777, 0o644);
+    assert!(report["bytes"].as_u64().unwrap() > 9_000_001);
+}
+
+#[test]
 fn the_report_counts_what_was_written() {
     let (sandbox, archive) = with_archive();
     let report = build(&sandbox, &archive, Role::Guest, "d");

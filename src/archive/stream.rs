@@ -12,9 +12,10 @@ use memchr::memchr_iter;
 use super::makeself::{CheckSums, Header, LONGEST_SCRIPT};
 use super::{Error, Progress, kind, read_up_to};
 
-/// How much is read at a time, in bytes, and how many such chunks wait for the consumer.
+/// How much is read at a time, in bytes, and how many such chunks may wait for the consumer. Files that compress well
+/// take long to unpack, others to check: the threads run ahead of each other by turns.
 const CHUNK: usize = 512 << 10;
-const WAITING: usize = 8;
+const WAITING: usize = 64;
 
 /// No script with its decompressor is longer than this, in bytes.
 const LONGEST_STUB: usize = 64 << 20;

@@ -10,7 +10,7 @@ use super::install::{Options, Report, Skipped};
 use super::links::{self, Tree};
 use super::manifest::{Entry, Manifest};
 use super::placement::{self, EGL_PLATFORMS, Output, Place, Placement, Treatment};
-use super::writer::{Job, Writers, Written, write_file};
+use super::writer::{Job, Writers, Written, is_large, write_file};
 use super::{Error, text};
 use crate::archive;
 use crate::archive::payload::Member;
@@ -135,10 +135,16 @@ impl Plan {
             let places = std::mem::take(&mut planned.places);
             return self.defer(path, member, places);
         }
-        let places = std::mem::take(&mut planned.places);
-        let Some(mut data) = writers.wait_for_room(member.size) else {
-            return Err(Error::write(path, std::io::ErrorKind::Interrupted.into())); // The writer's error replaces this.
-        };
+        let mut places = std::mem::take(&mut planned.places);
+        let stopped = || Error::write(path, std::io::ErrorKind::Interrupted.into()); // The writer's error replaces this.
+        if let [Place { treatment: Treatment::Copy, .. }] = places[..]
+            && is_large(member.size)
+        {
+            let executable = executable && places[0].path.starts_with("bin/");
+            let written = writers.write_in_parts(path, member, places.remove(0), executable)?;
+            return if written { Ok(()) } else { Err(stopped()) };
+        }
+        let mut data = writers.wait_for_room(member.size).ok_or_else(stopped)?;
         member.read_into(path, &mut data)?;
         writers.write(Job { file, places, data, executable });
         Ok(())

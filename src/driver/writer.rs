@@ -6,20 +6,23 @@
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::ops::{Deref, DerefMut};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
 
 use super::placement::{Output, Place, Treatment};
 use super::{Error, elf, install::Options, text};
+use crate::archive::payload::Member;
 
 /// Files read but not yet written may take this much memory together, in bytes; one larger file may go alone.
 const ROOM: usize = 110 << 20;
 /// Those and the buffers that wait to be used again, in bytes.
-const MEMORY: usize = 170 << 20;
+const MEMORY: usize = 120 << 20;
 const THREADS: usize = 2;
+/// Files that nothing is done to are handed over in parts of so many bytes, so that reading and writing overlap.
+const PART: usize = 4 << 20;
 
 /// A file of the driver with its places.
 pub struct Job {
@@ -51,6 +54,21 @@ impl DerefMut for Buffer {
     }
 }
 
+/// A part of a file that nothing is done to.
+struct Part {
+    path: Arc<Path>,
+    file: Arc<File>,
+    /// Where in the file, in bytes.
+    offset: u64,
+    data: Buffer,
+}
+
+/// What the threads do.
+enum Work {
+    File(Job),
+    Part(Part),
+}
+
 /// A file that was written.
 pub struct Installed {
     pub output: Output,
@@ -67,6 +85,19 @@ pub struct Written {
     /// In bytes.
     pub bytes: u64,
     pub installed: Vec<Installed>,
+}
+
+impl Written {
+    fn add(&mut self, more: Written) {
+        self.files += more.files;
+        self.bytes += more.bytes;
+        self.installed.extend(more.installed);
+    }
+}
+
+/// Whether a file of so many bytes is worth handing over in parts.
+pub fn is_large(size: u64) -> bool {
+    size > PART as u64
 }
 
 /// What the threads share.
@@ -132,15 +163,15 @@ impl<'a> Shared<'a> {
 /// The way to the threads. They end when this is dropped.
 pub struct Writers<'scope, 'a> {
     shared: &'scope Shared<'a>,
-    jobs: SyncSender<Job>,
+    jobs: SyncSender<Work>,
 }
 
 impl<'scope, 'a> Writers<'scope, 'a> {
     pub fn start<'env>(scope: &'scope Scope<'scope, 'env>, shared: &'scope Shared<'a>) -> Self {
         let (jobs, queue) = sync_channel(64);
-        let queue = std::sync::Arc::new(Mutex::new(queue));
+        let queue = Arc::new(Mutex::new(queue));
         for _ in 0..THREADS {
-            let queue = std::sync::Arc::clone(&queue);
+            let queue = Arc::clone(&queue);
             scope.spawn(move || work(shared, &queue));
         }
         Writers { shared, jobs }
@@ -159,28 +190,64 @@ impl<'scope, 'a> Writers<'scope, 'a> {
 
     /// Hands a file over.
     pub fn write(&self, job: Job) {
-        // The threads take jobs until this is dropped, so there is always a receiver.
-        let _ = self.jobs.send(job);
+        self.send(Work::File(job));
+    }
+
+    /// Writes a large member that nothing is done to. `Ok(false)` when a file could not be written.
+    pub fn write_in_parts(
+        &self,
+        archive: &Path,
+        member: Member,
+        place: Place,
+        executable: bool,
+    ) -> Result<bool, Error> {
+        let path: Arc<Path> = self.shared.options.place(place.output, &place.path).into();
+        let file = Arc::new(create_file(&path, executable).map_err(|e| Error::write(&path, e))?);
+        let mut offset = 0;
+        while offset < member.size {
+            let size = (member.size - offset).min(PART as u64);
+            let Some(mut data) = self.wait_for_room(size) else { return Ok(false) };
+            let part = Member { path: String::new(), mode: 0, size, data: &mut *member.data };
+            part.read_into(archive, &mut data)?;
+            self.send(Work::Part(Part { path: path.clone(), file: file.clone(), offset, data }));
+            offset += size;
+        }
+        let installed = Installed { output: place.output, path: place.path, is_library: false, soname: None };
+        self.shared.state().written.add(Written { files: 1, bytes: member.size, installed: vec![installed] });
+        Ok(true)
+    }
+
+    fn send(&self, work: Work) {
+        // The threads take work until this is dropped, so there is always a receiver.
+        let _ = self.jobs.send(work);
     }
 }
 
-fn work(shared: &Shared, queue: &Mutex<Receiver<Job>>) {
+fn work(shared: &Shared, queue: &Mutex<Receiver<Work>>) {
     loop {
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(mut job) = job else { return };
+        let work = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(work) = work else { return };
         let failed = shared.state().failed.is_some();
-        let result = if failed { Ok(Written::default()) } else { install(shared, &mut job) };
+        let (result, buffer) = match work {
+            Work::File(job) if failed => (Ok(Written::default()), job.data),
+            Work::File(mut job) => (install(shared, &mut job), job.data),
+            Work::Part(part) => (part.write(), part.data),
+        };
         let mut state = shared.state();
         match result {
-            Ok(done) => {
-                state.written.files += done.files;
-                state.written.bytes += done.bytes;
-                state.written.installed.extend(done.installed);
-            }
+            Ok(done) => state.written.add(done),
             Err(error) => state.failed = state.failed.take().or(Some(error)),
         }
-        state.take_back(job.data);
+        state.take_back(buffer);
         shared.room.notify_all();
+    }
+}
+
+impl Part {
+    /// What is written is counted when the whole file is.
+    fn write(&self) -> Result<Written, Error> {
+        self.file.write_all_at(&self.data, self.offset).map_err(|e| Error::write(&self.path, e))?;
+        Ok(Written::default())
     }
 }
 
@@ -261,14 +328,18 @@ pub fn write_file(
     executable: bool,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(256 << 10, create_file(path, executable)?);
+    fill(&mut out)?;
+    out.flush()
+}
+
+fn create_file(path: &Path, executable: bool) -> io::Result<File> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
     let file = File::create_new(path)?;
-    let mut out = BufWriter::with_capacity(256 << 10, file);
-    fill(&mut out)?;
-    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.set_permissions(Permissions::from_mode(if executable { 0o755 } else { 0o644 }))
+    file.set_permissions(Permissions::from_mode(if executable { 0o755 } else { 0o644 }))?;
+    Ok(file)
 }
 
 impl Options {
