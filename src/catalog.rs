@@ -181,8 +181,5 @@ pub fn zip_name(host: &DriverVersion, guest: &DriverVersion, windows: &DriverVer
 
 /// NVIDIA's file name for a Linux driver.
 pub fn run_name(version: &DriverVersion, role: Role) -> String {
-    match role {
-        Role::Host => format!("NVIDIA-Linux-x86_64-{version}-vgpu-kvm.run"),
-        Role::Guest => format!("NVIDIA-Linux-x86_64-{version}-grid.run"),
-    }
+    format!("NVIDIA-Linux-x86_64-{version}{}.run", role.suffix())
 }

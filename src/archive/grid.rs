@@ -48,12 +48,9 @@ impl Grid {
 
     /// The Linux driver for hosts or guests, if there is exactly one.
     pub fn driver(&self, role: Role) -> Result<Option<Driver>, Error> {
-        let suffix = match role {
-            Role::Host => "-vgpu-kvm.run",
-            Role::Guest => "-grid.run",
-        };
+        let suffix = format!("{}.run", role.suffix());
         let mut found = self.matching(|name| {
-            let version = name.strip_prefix("NVIDIA-Linux-x86_64-")?.strip_suffix(suffix)?;
+            let version = name.strip_prefix("NVIDIA-Linux-x86_64-")?.strip_suffix(&suffix)?;
             is_version(version).then_some(version)
         });
         if found.len() > 1 {

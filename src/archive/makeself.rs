@@ -141,6 +141,11 @@ fn md5_of(value: &[u8]) -> Option<[u8; 16]> {
     Some(u128::from_str_radix(text, 16).ok()?.to_be_bytes())
 }
 
+/// An MD5 as headers have it: 32 hexadecimal digits.
+pub fn md5_text(md5: [u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(md5))
+}
+
 fn text_of(value: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(value).ok()?.trim_matches('"');
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-+".contains(&b));

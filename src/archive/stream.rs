@@ -9,7 +9,7 @@ use std::thread;
 
 use memchr::memchr_iter;
 
-use super::makeself::{CheckSums, Header, LONGEST_SCRIPT};
+use super::makeself::{CheckSums, Header, LONGEST_SCRIPT, md5_text};
 use super::{Error, Progress, kind, read_up_to};
 
 /// How much is read at a time, in bytes, and how many such chunks may wait for the consumer. Files that compress well
@@ -79,13 +79,9 @@ fn check(
         return wrong("CRC", header.crc.to_string(), crc.to_string());
     }
     if md5 != header.md5 {
-        return wrong("MD5", hex(&header.md5), hex(&md5));
+        return wrong("MD5", md5_text(header.md5), md5_text(md5));
     }
     Ok(())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// The bytes of a .run file as they come from the reading thread.

@@ -42,6 +42,16 @@ pub enum Role {
     Guest,
 }
 
+impl Role {
+    /// What the names of NVIDIA's drivers for this role end in: `NVIDIA-Linux-x86_64-550.163.01-grid`.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Role::Host => "-vgpu-kvm",
+            Role::Guest => "-grid",
+        }
+    }
+}
+
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -55,6 +55,13 @@ pub struct Place {
     pub treatment: Treatment,
 }
 
+impl Place {
+    /// Whether a file that was executable in the package stays so here: only where programs lie.
+    pub fn keeps_executable(&self) -> bool {
+        self.path.starts_with("bin/")
+    }
+}
+
 /// What the table says about an entry of the manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Placement {

@@ -140,7 +140,7 @@ impl Plan {
         if let [Place { treatment: Treatment::Copy, .. }] = places[..]
             && is_large(member.size)
         {
-            let executable = executable && places[0].path.starts_with("bin/");
+            let executable = executable && places[0].keeps_executable();
             let written = writers.write_in_parts(path, member, places.remove(0), executable)?;
             return if written { Ok(()) } else { Err(stopped()) };
         }

@@ -140,11 +140,5 @@ impl Source {
 
 /// The role of the driver that unpacks to `target`; `None` for consumer drivers.
 pub fn role_of(target: &str) -> Option<Role> {
-    if target.contains("-vgpu-kvm") {
-        Some(Role::Host)
-    } else if target.contains("-grid") {
-        Some(Role::Guest)
-    } else {
-        None
-    }
+    [Role::Host, Role::Guest].into_iter().find(|role| target.contains(role.suffix()))
 }

@@ -315,7 +315,7 @@ fn treat(
             Ok(None)
         }
         Treatment::Copy | Treatment::LibraryJson | Treatment::OpenclIcd => {
-            let executable = job.executable && place.path.starts_with("bin/");
+            let executable = job.executable && place.keeps_executable();
             write_file(path, executable, |out| out.write_all(&job.data)).map_err(|e| Error::write(path, e))?;
             Ok(None)
         }

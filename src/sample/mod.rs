@@ -11,7 +11,7 @@ use std::io::{self, Cursor, Write};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use crate::archive::makeself::CheckSums;
+use crate::archive::makeself::{CheckSums, md5_text};
 use crate::driver::Role;
 
 pub use files::{File, files};
@@ -65,11 +65,7 @@ pub fn run_file(role: Role) -> io::Result<(String, Vec<u8>)> {
 
 /// What the driver for a role unpacks to, and is called.
 pub fn target(role: Role) -> String {
-    let suffix = match role {
-        Role::Host => "vgpu-kvm",
-        Role::Guest => "grid",
-    };
-    format!("NVIDIA-Linux-x86_64-{}-{suffix}", version(role))
+    format!("NVIDIA-Linux-x86_64-{}{}", version(role), role.suffix())
 }
 
 /// A tar stream with the files, as NVIDIA's are: names begin with `./`, the owner is root.
@@ -134,7 +130,7 @@ pub fn with_check_sums(rest: &[u8]) -> Vec<u8> {
     let mut sums = CheckSums::default();
     sums.update(rest);
     let (crc, md5) = sums.finish();
-    let md5: String = md5.iter().map(|byte| format!("{byte:02x}")).collect();
+    let md5 = md5_text(md5);
     [format!("#! /bin/sh\nCRCsum={crc:010}\nMD5={md5}\n").as_bytes(), rest].concat()
 }
 
