@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use vgpu::driver::elf::{Changes, MOST_GROWTH, rewrite};
+use vgpu_driver::elf::{Changes, MOST_GROWTH, rewrite};
 
 fuzz_target!(
     // libFuzzer ends the program at every panic; `rewrite` catches those of the crate that it uses.

@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use vgpu::driver::manifest::Manifest;
-use vgpu::driver::placement::{Placement, place};
+use vgpu_driver::manifest::Manifest;
+use vgpu_driver::placement::{Placement, place};
 
 fuzz_target!(|data: &[u8]| {
     let Ok(manifest) = Manifest::parse(data) else { return };

@@ -3,9 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use vgpu::profiles::changes::{MIN_VRAM_MIB, Override, XmlValue};
-use vgpu::profiles::model::{Display, GpuId};
-use vgpu::profiles::{Changes, Config, Error, apply};
+use vgpu_profiles::changes::{MIN_VRAM_MIB, Override, XmlValue};
+use vgpu_profiles::model::{Display, GpuId};
+use vgpu_profiles::{Changes, Config, Error, apply};
 
 fuzz_target!(|data: &[u8]| {
     let (text, json) = data.split_at(data.iter().position(|&byte| byte == 0).unwrap_or(data.len()));

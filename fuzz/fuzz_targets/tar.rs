@@ -5,9 +5,9 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use vgpu::archive::Error;
-use vgpu::archive::payload::for_each_member;
-use vgpu::sample::{Compression, compress};
+use vgpu_driver::archive::Error;
+use vgpu_driver::archive::payload::for_each_member;
+use vgpu_sample::{Compression, compress};
 
 fuzz_target!(|data: &[u8]| {
     let packed = compress(data, Compression::Zstd).unwrap();

@@ -24,9 +24,8 @@ let
   mkVgpuPatcher = pkgs.callPackage ./mk-vgpu-patcher.nix { inherit checkAttrs; };
 
   makeDriver = pkgs.callPackage ../packages/driver.nix {
-    inherit (tools) vgpu compat;
-    inherit kernelPackages;
-    patchDriver = pkgs.callPackage ../packages/patched-driver.nix { inherit (tools) vgpu; };
+    inherit tools kernelPackages;
+    patchDriver = pkgs.callPackage ../packages/patched-driver.nix { inherit (tools) vgpu-patcher; };
   };
 
   hookNames = [

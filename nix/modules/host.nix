@@ -159,7 +159,7 @@ in
         if !ours then
           throw "hardware.nvidia.vgpu.vgpuConfig: no vGPU driver is chosen; set hardware.nvidia.vgpu.release"
         else if changed then
-          "${pkgs.callPackage ../packages/vgpu-config.nix { vgpu = program; } {
+          "${pkgs.callPackage ../packages/vgpu-config.nix { inherit (package.vgpu.tools) vgpu-profiles; } {
             driver = package;
             inherit changes;
           }}"
@@ -219,7 +219,7 @@ in
       environment.etc."nvidia/vgpu/vgpuConfig.xml".source = cfg.vgpuConfig;
 
       environment.systemPackages = lib.optional cfg.patcher.enablePatcherCmd (
-        pkgs.callPackage ../packages/nvidia-vup.nix { vgpu = program; } {
+        pkgs.callPackage ../packages/nvidia-vup.nix { inherit (package.vgpu.tools) vgpu-patcher; } {
           inherit (package) patcher;
           inherit (package.vgpu) source;
         }

@@ -1,4 +1,4 @@
-# A driver, host or guest: NVIDIA's files, placed and patched by `vgpu builder`. No kernel is in it: kernel
+# A driver, host or guest: NVIDIA's files, placed and patched by `vgpu-builder`. No kernel is in it: kernel
 # modules and vgpuConfig.xml are derivations of their own, so that neither makes this one build again.
 #
 #   { role, merged, version, source, vgpuPatcher, … } → what hardware.nvidia.package takes
@@ -14,8 +14,7 @@
   gnugrep,
   gnused,
   pciutils,
-  vgpu,
-  compat,
+  tools,
   kernelPackages,
   patchDriver,
 }:
@@ -43,6 +42,8 @@
 }:
 
 let
+  inherit (tools) compat vgpu-builder;
+
   driver = stdenv.mkDerivation (
     finalAttrs:
     let
@@ -107,7 +108,7 @@ let
 
       # Nothing stands between the archive and the outputs: the builder is the program. With hooks it is stdenv,
       # and the program does the first and the last step.
-      realBuilder = if hooked then stdenv.shell else "${vgpu}/bin/vgpu";
+      realBuilder = if hooked then stdenv.shell else "${vgpu-builder}/bin/vgpu-builder";
       args =
         if hooked then
           [
@@ -115,15 +116,15 @@ let
             ./driver-phases.sh
           ]
         else
-          [ "builder" ];
-      nativeBuildInputs = [ vgpu ];
+          [ ];
+      nativeBuildInputs = [ vgpu-builder ];
       unpackPhase = ''
         runHook preUnpack
         if [ -d "$src" ]; then
           cp -r "$src" driver
           chmod -R u+w driver
         else
-          vgpu builder --unpack driver
+          vgpu-builder --unpack driver
         fi
         sourceRoot=driver
         runHook postUnpack
@@ -132,12 +133,12 @@ let
       dontBuild = true;
       installPhase = ''
         runHook preInstall
-        vgpu builder --source "$PWD"
+        vgpu-builder --source "$PWD"
         runHook postInstall
       '';
       dontFixup = true;
 
-      # What `vgpu builder` reads.
+      # What `vgpu-builder` reads.
       __structuredAttrs = true;
       inherit role;
       libPath = libraryDirs pkgs;
@@ -163,7 +164,8 @@ let
             source
             programs
             ;
-          program = vgpu;
+          inherit tools;
+          program = tools.vgpu;
         };
         patcher = lib.mapNullable (make: make { inherit role version source; }) vgpuPatcher;
         inherit settingsVersion persistencedVersion;

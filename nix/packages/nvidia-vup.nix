@@ -3,7 +3,7 @@
 {
   lib,
   writeShellScriptBin,
-  vgpu,
+  vgpu-patcher,
   mono,
   mscompress,
   osslsigncode,
@@ -19,7 +19,7 @@
 
 let
   tools = patcher.tools ++ [
-    vgpu
+    vgpu-patcher
     # For the target wsys: unpack, change and sign Windows drivers.
     mono
     mscompress
@@ -39,6 +39,6 @@ let
 in
 writeShellScriptBin "nvidia-vup" ''
   export PATH=${lib.makeBinPath tools}''${PATH:+:$PATH}
-  exec vgpu patch --patcher ${patcher} \
+  exec vgpu-patcher --patcher ${patcher} \
     ${lib.concatMapStringsSep " " (file: "--source ${file}") sources} -- "$@"
 ''

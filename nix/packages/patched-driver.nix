@@ -1,9 +1,9 @@
 # A driver changed by vGPU-Unlock-patcher: the unpacked tree that patch.sh leaves, .manifest included. The driver
-# derivation installs from it as from an archive. `vgpu patch` runs the script and checks what comes out.
+# derivation installs from it as from an archive. `vgpu-patcher` runs the script and checks what comes out.
 {
   lib,
   stdenv,
-  vgpu,
+  vgpu-patcher,
 }:
 
 {
@@ -32,10 +32,10 @@ stdenv.mkDerivation {
   pname = "nvidia-vgpu-${role}-patched";
   inherit version;
 
-  nativeBuildInputs = patcher.tools ++ [ vgpu ];
+  nativeBuildInputs = patcher.tools ++ [ vgpu-patcher ];
 
   buildCommand = ''
-    vgpu patch --patcher ${patcher} \
+    vgpu-patcher --patcher ${patcher} \
       ${lib.concatMapStringsSep " " (file: "--source ${file}") sources} \
       --expect ${lib.escapeShellArg version} --out $out \
       -- ${lib.escapeShellArgs (extraFlags ++ [ target ])}

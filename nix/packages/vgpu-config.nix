@@ -4,17 +4,15 @@
   lib,
   stdenvNoCC,
   writeText,
-  vgpu,
+  vgpu-profiles,
 }:
 
 { driver, changes }:
 
 stdenvNoCC.mkDerivation {
   name = "vgpuConfig.xml";
-  realBuilder = "${vgpu}/bin/vgpu";
+  realBuilder = "${vgpu-profiles}/bin/vgpu-profiles";
   args = [
-    "profiles"
-    "apply"
     "--changes"
     (writeText "vgpu-profile-changes.json" (builtins.toJSON changes))
     "--config"

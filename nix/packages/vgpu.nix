@@ -1,34 +1,19 @@
-# The program `vgpu`: builds drivers for Nix, and is on the system path of hosts and guests for people.
-{
-  lib,
-  compat,
-}:
+# The program `vgpu`: on the system path of hosts and guests, for people and for services.
+{ lib, rustProgram }:
 
-compat.rustPlatform.buildRustPackage {
+rustProgram {
   pname = "vgpu";
-  inherit ((builtins.fromTOML (builtins.readFile ../../Cargo.toml)).package) version;
-
-  # Only what the program is made of: every driver is built again when one of these changes.
-  src = lib.cleanSourceWith {
-    name = "vgpu-source";
-    src = ../..;
-    filter =
-      path: _:
-      lib.elem (lib.head (lib.splitString "/" (lib.removePrefix "${toString ../..}/" path))) [
-        "Cargo.lock"
-        "Cargo.toml"
-        "benches"
-        "catalog"
-        "src"
-      ];
-  };
-  cargoLock.lockFile = ../../Cargo.lock;
-
-  # One program less to build before this one.
-  auditable = false;
-
-  # The tests are the flake's check `tests`: a machine that rebuilds its system need not repeat them.
-  doCheck = false;
+  crate = "vgpu";
+  needs = [
+    "base"
+    "driver"
+    "profiles"
+    "sample"
+  ];
+  files = [
+    "catalog"
+    "crates/vgpu/benches"
+  ];
 
   postInstall = ''
     for shell in bash fish zsh; do
@@ -42,7 +27,7 @@ compat.rustPlatform.buildRustPackage {
   '';
 
   meta = {
-    description = "NVIDIA vGPU on NixOS: from an archive NVIDIA gave you to an installed driver";
+    description = "NVIDIA vGPU on NixOS: from NVIDIA's archive to virtual machines with working vGPUs";
     homepage = "https://github.com/mrzenc/vgpu4nixos";
     license = lib.licenses.mit;
     mainProgram = "vgpu";

@@ -2,7 +2,7 @@
 # enough of nixpkgs to evaluate our modules quickly and to build our packages for real. Not hermetic: tests only.
 {
   lib ? import <nixpkgs/lib>,
-  # A finished `vgpu`, as a string; without one the packages evaluate but don't build.
+  # A finished `vgpu` with our other programs beside it, as a string; without one the packages evaluate but don't build.
   vgpu ? "/nonexistent/vgpu",
   # The nixpkgs to resemble: "24.05", "25.11" or "26.05".
   release ? "25.11",
@@ -276,14 +276,20 @@ let
               pname,
               version,
               meta,
+              passthru,
+              src,
+              cargoLock,
               ...
             }:
             mkDerivation {
               inherit pname version meta;
+              # A change of its sources makes it another program, as with the real one.
+              sources = "${src}";
+              lock = cargoLock.lockFileContents;
               buildCommand = ''
-                install -Dm755 ${vgpu} $out/bin/vgpu
+                install -Dm755 ${dirOf vgpu}/${pname} $out/bin/${pname}
               '';
-              passthru = { inherit rustc; };
+              passthru = passthru // { inherit rustc; };
             };
         };
 

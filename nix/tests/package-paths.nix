@@ -69,8 +69,6 @@ let
 in
 {
   vgpu = vgpu.drvPath;
-  # What of this repository it is built from.
-  vgpuSource = lib.attrNames (builtins.readDir vgpu.src);
 
   releases = releasesOf false // releasesOf true;
 

@@ -757,7 +757,7 @@ let
     "stdenv builds a driver with any hook, the program one with none" = {
       got =
         let
-          builder = hooks: lib.head (mkOn plainHost hooks).args;
+          builder = hooks: lib.head ((mkOn plainHost hooks).args ++ [ "builder" ]);
         in
         map builder [
           { }

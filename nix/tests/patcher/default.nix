@@ -76,7 +76,7 @@ let
     '';
 
   tools = import ../../lib/tools.nix { inherit lib pkgs; };
-  callPackage = file: pkgs.callPackage file { inherit (tools) vgpu; };
+  callPackage = file: pkgs.callPackage file { inherit (tools) vgpu-patcher; };
 
   mkVgpuPatcher = pkgs.callPackage ../../lib/mk-vgpu-patcher.nix {
     checkAttrs = import ../../lib/check-attrs.nix { inherit lib; };

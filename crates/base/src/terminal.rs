@@ -1,0 +1,81 @@
+//! How programs print: results on standard output, notes and errors on standard error.
+//!
+//! Colours appear on terminals only and obey NO_COLOR (anstream decides).
+
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use miette::{Diagnostic, Report, Result};
+
+use crate::interrupt;
+
+const RED: Style = AnsiColor::Red.on_default().bold();
+const CYAN: Style = AnsiColor::Cyan.on_default().bold();
+
+/// Why a result could not be printed.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum PrintError {
+    /// As in `vgpu releases | head -1`: no failure, see [`exit_code`].
+    #[error("nobody reads standard output any more")]
+    ReaderGone,
+    #[error("cannot write to standard output")]
+    #[diagnostic(help("look at where it leads: a full disk is the usual reason"))]
+    Failed(#[source] std::io::Error),
+}
+
+/// Prints a result to standard output.
+pub fn print(text: impl Display) -> Result<()> {
+    let mut out = anstream::stdout().lock();
+    let written = writeln!(out, "{text}").and_then(|()| out.flush());
+    Ok(written.map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => PrintError::ReaderGone,
+        _ => PrintError::Failed(error),
+    })?)
+}
+
+/// Writes a line to standard error. Where that is not possible there is nobody to tell.
+fn say(line: impl Display) {
+    let _ = writeln!(anstream::stderr().lock(), "{line}");
+}
+
+/// Tells the user something on standard error that is neither a result nor an error.
+pub fn note(text: impl Display) {
+    say(format_args!("{CYAN}note{CYAN:#}: {text}"));
+}
+
+/// Passes on, to standard error, a line that a program we run has printed.
+pub fn relay(line: &str) {
+    say(line);
+}
+
+/// Prints an error: what was being done, why it failed, what to do.
+pub fn report(report: &Report) {
+    let _not_interrupted = interrupt::hold();
+    let mut chain = report.chain();
+    say(format_args!("{RED}error{RED:#}: {}", chain.next().expect("an error has a message")));
+    for cause in chain {
+        say(format_args!("{CYAN}cause{CYAN:#}: {cause}"));
+    }
+    if let Some(help) = help(report.as_ref()) {
+        say(format_args!("{CYAN}help{CYAN:#}: {help}"));
+    }
+}
+
+/// The advice of the outermost error that has one.
+fn help(error: &dyn Diagnostic) -> Option<String> {
+    error.help().map(|help| help.to_string()).or_else(|| help(error.diagnostic_source()?))
+}
+
+/// Ends a program: reports the error, if there is one, and gives the exit code.
+pub fn exit_code(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if matches!(error.downcast_ref(), Some(PrintError::ReaderGone)) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

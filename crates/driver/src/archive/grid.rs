@@ -1,0 +1,116 @@
+//! The GRID archive: a .zip with the drivers for hosts and guests of one release.
+//!
+//! Drivers are found by their file names, at any depth: NVIDIA has moved them between folders.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use zip::ZipArchive;
+
+use super::Error;
+use crate::Role;
+
+/// A zip member may not unpack to more than this many times its packed size: .run files are compressed already.
+const RATIO: u64 = 20;
+/// Small members may: in bytes.
+const UNPACKED_ANYWAY: u64 = 64 << 20;
+
+/// An open GRID archive.
+pub struct Grid {
+    path: std::path::PathBuf,
+    zip: ZipArchive<File>,
+}
+
+/// A driver in a GRID archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Driver {
+    /// Full name of the member.
+    pub name: String,
+    /// Its version, from the name: `550.163.01`, for Windows `553.74`.
+    pub version: String,
+}
+
+impl Driver {
+    /// The name without folders.
+    pub fn file(&self) -> &str {
+        base_name(&self.name)
+    }
+}
+
+impl Grid {
+    /// Opens an archive and reads its directory.
+    pub fn open(path: &Path) -> Result<Grid, Error> {
+        let file = File::open(path).map_err(|e| Error::io(path, "cannot be opened", e))?;
+        let zip = ZipArchive::new(file).map_err(|source| Error::Zip { path: path.into(), source })?;
+        Ok(Grid { path: path.into(), zip })
+    }
+
+    /// The Linux driver for hosts or guests, if there is exactly one.
+    pub fn driver(&self, role: Role) -> Result<Option<Driver>, Error> {
+        let suffix = format!("{}.run", role.suffix());
+        let mut found = self.matching(|name| {
+            let version = name.strip_prefix("NVIDIA-Linux-x86_64-")?.strip_suffix(&suffix)?;
+            is_version(version).then_some(version)
+        });
+        if found.len() > 1 {
+            let names: Vec<_> = found.iter().map(|driver| driver.name.as_str()).collect();
+            return Err(Error::NoDriver {
+                path: self.path.clone(),
+                wanted: format!("unambiguous {role}"),
+                found: format!("it has several: {}; give the one you want as a .run file", names.join(", ")),
+            });
+        }
+        Ok(found.pop())
+    }
+
+    /// The Windows guest driver: `553.74_grid_win10_win11_server2022_dch_64bit_international.exe`.
+    /// Some archives have one for each Windows, all of one version: the first by name stands for them.
+    pub fn windows(&self) -> Option<Driver> {
+        self.matching(|name| {
+            let (version, rest) = name.split_once("_grid_win")?;
+            (is_version(version) && rest.ends_with(".exe")).then_some(version)
+        })
+        .into_iter()
+        .next()
+    }
+
+    /// Members whose base name `version` finds a version in, by name.
+    fn matching(&self, version: impl Fn(&str) -> Option<&str>) -> Vec<Driver> {
+        let mut found: Vec<_> = (self.zip.file_names().flatten())
+            .filter_map(|name| {
+                let version = version(base_name(&name))?.to_owned();
+                Some(Driver { name: name.into_owned(), version })
+            })
+            .collect();
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        found
+    }
+
+    /// The names of all .run members, for error messages.
+    pub fn run_files(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.zip.file_names().flatten().map(|name| name.into_owned()).collect();
+        names.retain(|name| name.ends_with(".run"));
+        names.sort();
+        names
+    }
+
+    /// The size and content of a member. Reading fails when there is more of it than declared, or its CRC is wrong.
+    pub fn open_driver(&mut self, driver: &Driver) -> Result<(u64, impl Read + Send + '_), Error> {
+        let path = self.path.clone();
+        let member = self.zip.by_name(&driver.name).map_err(|source| Error::Zip { path: path.clone(), source })?;
+        let size = member.size();
+        if size > UNPACKED_ANYWAY.saturating_add(member.compressed_size().saturating_mul(RATIO)) {
+            return Err(Error::member(&path, &driver.name, format!("claims to unpack to {size} bytes")));
+        }
+        Ok((size, member))
+    }
+}
+
+fn base_name(name: &str) -> &str {
+    name.rsplit(['/', '\\']).next().unwrap_or(name)
+}
+
+fn is_version(text: &str) -> bool {
+    !text.is_empty() && text.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+}

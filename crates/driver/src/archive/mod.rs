@@ -1,0 +1,107 @@
+//! Archives NVIDIA hands out: GRID .zip files and makeself .run files → a stream of checked members.
+//!
+//! Everything in here is read front to back, once, and is hostile until proven otherwise:
+//!
+//! - [`grid`] finds the drivers in a GRID archive.
+//! - [`makeself`] reads the header of a .run file.
+//! - [`stream`] feeds a .run file to its consumer while it computes the check sums beside it.
+//! - [`payload`] decompresses, walks the tar stream and refuses what no driver package contains.
+//! - [`kind`] tells what a file is by its first bytes.
+
+pub mod grid;
+pub mod kind;
+pub mod makeself;
+pub mod payload;
+pub mod stream;
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use kind::Kind;
+
+/// Why an archive could not be read. Every message names the file.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    #[error("{} {problem}", .path.display())]
+    #[diagnostic(help("{}", advice(.source)))]
+    Io {
+        path: PathBuf,
+        problem: &'static str,
+        #[source]
+        source: io::Error,
+    },
+
+    #[error("{} is a directory, pipe or device, not an archive", .path.display())]
+    #[diagnostic(help("give the .zip or .run file itself"))]
+    NotAFile { path: PathBuf },
+
+    #[error("{} is {kind}, not a driver", .path.display())]
+    #[diagnostic(help("{}", .kind.advice()))]
+    NotADriver { path: PathBuf, kind: Kind },
+
+    #[error("{} is a damaged or incomplete .zip archive", .path.display())]
+    #[diagnostic(help("download it again and compare its size with the one NVIDIA's portal shows"))]
+    Zip {
+        path: PathBuf,
+        #[source]
+        source: zip::result::ZipError,
+    },
+
+    #[error("{} has no {wanted} driver", .path.display())]
+    #[diagnostic(help("{found}"))]
+    NoDriver { path: PathBuf, wanted: String, found: String },
+
+    #[error("{}: the header of the .run file is damaged: {problem}", .path.display())]
+    #[diagnostic(help("download it again; NVIDIA's .run files start with `#! /bin/sh`, CRCsum, MD5 and skip"))]
+    Header { path: PathBuf, problem: String },
+
+    #[error("{} is damaged or incomplete: its {sum} is {found}, its header says {expected}", .path.display())]
+    #[diagnostic(help("download it again and compare its size with the one NVIDIA shows"))]
+    CheckSum { path: PathBuf, sum: &'static str, expected: String, found: String },
+
+    #[error("{} has a payload that cannot be unpacked", .path.display())]
+    #[diagnostic(help("the file is damaged or was not made by NVIDIA: download it again"))]
+    Payload {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+
+    #[error("{} contains {member}, which {problem}", .path.display())]
+    #[diagnostic(help("no driver of NVIDIA's has such a member: do not use this file, get it from NVIDIA"))]
+    Member { path: PathBuf, member: String, problem: String },
+
+    #[error("{} unpacks to more than {limit} bytes, far more than a driver of its size", .path.display())]
+    #[diagnostic(help("no driver of NVIDIA's does: do not use this file, get it from NVIDIA"))]
+    TooLarge { path: PathBuf, limit: u64 },
+}
+
+impl Error {
+    /// An operation on a file that failed; `problem` reads on from the path ("cannot be opened").
+    pub fn io(path: &Path, problem: &'static str, source: io::Error) -> Self {
+        Error::Io { path: path.into(), problem, source }
+    }
+
+    pub fn member(path: &Path, member: impl Into<String>, problem: impl Into<String>) -> Self {
+        Error::Member { path: path.into(), member: member.into(), problem: problem.into() }
+    }
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::Other => {
+            "the file is damaged or incomplete: download it again"
+        }
+        _ => "check the path, and that you may read it",
+    }
+}
+
+/// Called with a number of bytes whenever that much more of the archive has been read.
+pub type Progress<'a> = &'a (dyn Fn(u64) + Sync);
+
+/// Reads until `limit` bytes or the end of `input`.
+pub fn read_up_to(input: &mut dyn Read, limit: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(limit.min(1 << 20));
+    Read::take(input, limit as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,70 @@
+//! What Nix runs to build a driver: reads the attributes of the derivation and installs into its outputs.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use miette::{Report, Result, WrapErr, miette};
+use vgpu_base::terminal::note;
+
+use crate::Error;
+use crate::install::{self, Options};
+use crate::protocol::Attributes;
+use crate::source::Source;
+use crate::unpack::unpack;
+
+/// What to do with the driver that the derivation's `src` is.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// Install it.
+    Install,
+    /// Install this unpacked driver in its place.
+    InstallFrom(PathBuf),
+    /// Unpack it into this directory, and install nothing.
+    Unpack(PathBuf),
+}
+
+/// Reads the derivation's attributes and installs the driver into its outputs.
+///
+/// # Errors
+/// When the attributes cannot be used, or the driver cannot be read or written.
+pub fn run(work: Work) -> Result<()> {
+    let attributes = Attributes::read(&attributes_file()?)?;
+    let (path, dir) = match work {
+        Work::Install => (attributes.src.clone(), None),
+        Work::InstallFrom(source) => (source, None),
+        Work::Unpack(dir) => (attributes.src.clone(), Some(dir)),
+    };
+    let options = attributes.options();
+    if let Some(dir) = dir {
+        return Source::open(&path, options.role)
+            .and_then(|source| unpack(&source, &dir))
+            .map_err(Report::from)
+            .wrap_err_with(|| format!("cannot unpack the {} driver from {}", options.role, path.display()));
+    }
+    let report = build(&path, &options)
+        .map_err(Report::from)
+        .wrap_err_with(|| format!("cannot build the {} driver from {}", options.role, path.display()))?;
+    note(format!("{} driver {}: {} files", report.role, report.version, report.files));
+    for kind in &report.unknown {
+        note(format!("files of type {kind} are new to this program and were left out"));
+    }
+    Ok(())
+}
+
+/// Straight to the outputs: Nix drops them when this fails.
+fn build(path: &Path, options: &Options) -> Result<install::Report, Error> {
+    let source = Source::open(path, options.role)?;
+    install::install(&source, options, &|_| {})
+}
+
+/// Where Nix put the attributes. Versions before 2.5 told it by the place alone.
+fn attributes_file() -> Result<PathBuf> {
+    let named = env::var_os("NIX_ATTRS_JSON_FILE").map(PathBuf::from);
+    let placed = || env::var_os("NIX_BUILD_TOP").map(|top| Path::new(&top).join(".attrs.json"));
+    named.or_else(placed).ok_or_else(|| {
+        miette!(
+            help = "Nix runs this program; to build a driver yourself, use `vgpu build`",
+            "NIX_ATTRS_JSON_FILE is not set"
+        )
+    })
+}

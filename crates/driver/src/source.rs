@@ -1,0 +1,144 @@
+//! Where a driver comes from: a GRID archive, a .run file, or a directory with an unpacked driver.
+//!
+//! All three yield the same: the files of one driver package, one after the other.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::archive::grid::{Driver, Grid};
+use crate::archive::kind::Kind;
+use crate::archive::makeself::Header;
+use crate::archive::payload::{Member, for_each_member};
+use crate::archive::{self, Progress, stream};
+use crate::manifest::{self, Manifest};
+use crate::{Error, Role};
+
+/// A driver package, not yet read.
+pub struct Source {
+    path: PathBuf,
+    role: Role,
+    form: Form,
+    /// How much there is to read, in bytes; 0 for directories.
+    pub size: u64,
+}
+
+enum Form {
+    Grid(Driver),
+    Run,
+    Directory,
+}
+
+impl Source {
+    /// Looks at `path`; from a GRID archive it takes the driver of `role`.
+    pub fn open(path: &Path, role: Role) -> Result<Source, Error> {
+        let meta = fs::metadata(path).map_err(|e| archive::Error::io(path, "cannot be opened", e))?;
+        let source = |form, size| Ok(Source { path: path.into(), role, form, size });
+        if meta.is_dir() {
+            return source(Form::Directory, 0);
+        }
+        match Kind::of_file(path)? {
+            Kind::Zip => {
+                let mut grid = Grid::open(path)?;
+                let Some(driver) = grid.driver(role)? else {
+                    let found = match grid.run_files() {
+                        none if none.is_empty() => "it has no .run file at all; NVIDIA calls the archive for this \
+                                                    NVIDIA-GRID-Linux-KVM-….zip"
+                            .to_owned(),
+                        names => format!("it has {}", names.join(", ")),
+                    };
+                    return Err(archive::Error::NoDriver { path: path.into(), wanted: role.to_string(), found }.into());
+                };
+                let size = grid.open_driver(&driver)?.0;
+                source(Form::Grid(driver), size)
+            }
+            Kind::Script => source(Form::Run, meta.len()),
+            kind => Err(archive::Error::NotADriver { path: path.into(), kind }.into()),
+        }
+    }
+
+    /// The file or directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Calls `visit` with each file of the package.
+    pub fn for_each(&self, progress: Progress, visit: impl FnMut(Member) -> Result<(), Error>) -> Result<(), Error> {
+        match &self.form {
+            Form::Grid(driver) => {
+                let mut grid = Grid::open(&self.path)?;
+                let (_, mut run) = grid.open_driver(driver)?;
+                self.walk_run(&self.path.join(&driver.name), &mut run, progress, visit)
+            }
+            Form::Run => {
+                let mut run =
+                    File::open(&self.path).map_err(|e| archive::Error::io(&self.path, "cannot be opened", e))?;
+                self.walk_run(&self.path, &mut run, progress, visit)
+            }
+            Form::Directory => self.walk_directory(visit),
+        }
+    }
+
+    /// Walks a .run file; `name` is what errors call it.
+    fn walk_run(
+        &self,
+        name: &Path,
+        run: &mut (dyn Read + Send),
+        progress: Progress,
+        visit: impl FnMut(Member) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        stream::with_payload(name, run, progress, |header, payload| {
+            self.check_role(header)?;
+            for_each_member(name, payload, self.size, visit)
+        })
+    }
+
+    /// The name of a .run file may lie; what it unpacks to tells hosts from guests.
+    fn check_role(&self, header: &Header) -> Result<(), Error> {
+        match header.target.as_deref().and_then(role_of) {
+            Some(found) if found != self.role => {
+                Err(Error::OtherRole { path: self.path.clone(), found, wanted: self.role })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The manifest first, then the files it names.
+    fn walk_directory(&self, mut visit: impl FnMut(Member) -> Result<(), Error>) -> Result<(), Error> {
+        let root = self.path.canonicalize().map_err(|e| archive::Error::io(&self.path, "cannot be opened", e))?;
+        let mut list = Vec::new();
+        File::open(root.join(manifest::FILE))
+            .and_then(|file| file.take(manifest::LARGEST + 1).read_to_end(&mut list))
+            .map_err(|_| Error::NoManifest { path: self.path.clone() })?;
+        let manifest = Manifest::parse(&list)
+            .map_err(|problem| Error::Manifest { path: self.path.join(manifest::FILE), problem })?;
+        let size = list.len() as u64;
+        visit(Member { path: manifest::FILE.into(), mode: 0o644, size, data: &mut list.as_slice() })?;
+        let mut files: Vec<_> = manifest.entries.into_iter().filter(|e| !e.is_symlink()).map(|e| e.file).collect();
+        files.sort();
+        files.dedup();
+        for path in files {
+            let file = root.join(&path);
+            let Ok(real) = file.canonicalize() else {
+                continue; // The installer knows whether it is needed.
+            };
+            if !real.starts_with(&root) {
+                let problem = "is a symbolic link that leads out of the package".to_owned();
+                return Err(archive::Error::Member { path: self.path.clone(), member: path, problem }.into());
+            }
+            let unreadable = |e| archive::Error::io(&file, "cannot be read", e);
+            let mut data = File::open(&real).map_err(unreadable)?;
+            let meta = data.metadata().map_err(unreadable)?;
+            if meta.is_file() {
+                let mode = std::os::unix::fs::MetadataExt::mode(&meta) & 0o7777;
+                visit(Member { path, mode, size: meta.len(), data: &mut data })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The role of the driver that unpacks to `target`; `None` for consumer drivers.
+pub fn role_of(target: &str) -> Option<Role> {
+    [Role::Host, Role::Guest].into_iter().find(|role| target.contains(role.suffix()))
+}

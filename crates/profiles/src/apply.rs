@@ -1,0 +1,288 @@
+//! Changes as edits of a vgpuConfig.xml: only what differs from what is asked for is written.
+
+use std::collections::BTreeMap;
+
+use roxmltree::Node;
+
+use crate::changes::{Changes, Override, XmlValue};
+use crate::document::{Edits, children, escape, text};
+use crate::model::{Config, GpuId, PhysicalGpu, Profile, number};
+use crate::{Error, document};
+
+/// A changed vgpuConfig.xml.
+#[derive(Debug)]
+pub struct Applied {
+    /// The whole file.
+    pub text: String,
+    /// What a user should know about the changes: what they replaced, and what was asked for in vain.
+    pub notes: Vec<String>,
+}
+
+/// Makes the changes in the text of a vgpuConfig.xml. What was not asked for stays byte for byte; the order of the changes
+/// doesn't matter, and making them twice is the same as once. Overrides change profiles, clones physical GPUs.
+pub fn apply(text: &str, changes: &Changes) -> Result<Applied, Error> {
+    let config = Config::parse(text)?;
+    let mut plan = Plan { config: &config, changes, edits: Edits::new(&config.document), notes: Vec::new() };
+    plan.clones()?;
+    plan.overrides()?;
+    let (notes, text) = (plan.notes, plan.edits.finish().ok_or(Error::Broken)?);
+
+    // Whatever this module got wrong, a file that doesn't hold what was asked for goes nowhere.
+    let config = Config::parse(&text).map_err(|_| Error::Broken)?;
+    let mut again = Plan { config: &config, changes, edits: Edits::new(&config.document), notes: Vec::new() };
+    again.clones().and_then(|()| again.overrides()).map_err(|_| Error::Broken)?;
+    if !again.edits.is_empty() {
+        return Err(Error::Broken);
+    }
+    Ok(Applied { text, notes })
+}
+
+struct Plan<'a, 't> {
+    config: &'a Config<'t>,
+    changes: &'a Changes,
+    edits: Edits<'a, 't>,
+    notes: Vec<String>,
+}
+
+impl<'a, 't> Plan<'a, 't> {
+    fn clones(&mut self) -> Result<(), Error> {
+        // New GPUs go behind the one they are cloned from; several of them in the order of their ids.
+        let mut new: BTreeMap<usize, String> = BTreeMap::new();
+        for &target in self.changes.clones.keys() {
+            let origin = self.changes.origin(target)?;
+            let origins: Vec<_> = self.config.gpu(origin)?.into_iter().filter_map(|gpu| self.node(gpu)).collect();
+            let copies = origins.iter().map(|&node| self.copy(node, target)).collect::<Result<Vec<_>, _>>()?;
+            let Some(&last) = origins.last() else { continue };
+            let indentation = self.config.document.indentation(last);
+
+            if let Ok(listed) = self.config.gpu(target) {
+                self.replace(listed, &copies, indentation, target, origin);
+            } else {
+                let place = new.entry(self.config.document.behind(last)).or_default();
+                copies.iter().for_each(|copy| place.extend([indentation, copy]));
+            }
+        }
+        new.into_iter().for_each(|(at, copies)| self.edits.insert(at, copies));
+        Ok(())
+    }
+
+    /// A GPU that is already listed becomes a clone where it stands.
+    fn replace(
+        &mut self,
+        listed: Vec<&PhysicalGpu>,
+        copies: &[String],
+        indentation: &str,
+        target: GpuId,
+        origin: GpuId,
+    ) {
+        let nodes: Vec<_> = listed.into_iter().filter_map(|gpu| self.node(gpu)).collect();
+        if nodes.iter().map(|&node| self.config.document.source(node)).eq(copies) {
+            return;
+        }
+        if let Some((first, others)) = nodes.split_first() {
+            self.edits.replace(first.range(), copies.join(indentation));
+            others.iter().for_each(|&node| self.edits.remove(node));
+            self.notes.push(format!("{target} was listed already; what it had is replaced by what {origin} has"));
+        }
+    }
+
+    fn node(&self, gpu: &PhysicalGpu) -> Option<Node<'a, 't>> {
+        self.config.document.node(gpu.node)
+    }
+
+    /// The element of a GPU as it is written, with another GPU's ids.
+    fn copy(&self, gpu: Node<'a, 't>, target: GpuId) -> Result<String, Error> {
+        let document = &self.config.document;
+        let mut places = Vec::new();
+        let mut listed = children(gpu, "devId");
+        let first = listed.next().ok_or(Error::Broken)?;
+        for (name, id) in [("deviceId", target.device), ("subsystemId", target.subsystem)] {
+            places.push((document.attribute_place(first, name).ok_or(Error::Broken)?, format!("0x{id:04X}")));
+        }
+        // Ids of more boards, if an element ever has them, are not the clone's.
+        places.extend(listed.map(|other| (other.range(), String::new())));
+        // From the back, so that the places before stay what they are.
+        places.sort_by_key(|(place, _)| std::cmp::Reverse(place.start));
+        let start = gpu.range().start;
+        let mut copy = document.source(gpu).to_owned();
+        for (place, text) in places {
+            copy.replace_range(place.start - start..place.end - start, &text);
+        }
+        Ok(copy)
+    }
+
+    fn overrides(&mut self) -> Result<(), Error> {
+        let boards = self.config.board_sizes();
+        for (&id, wanted) in &self.changes.overrides {
+            let profile = self.config.profile(id)?;
+            self.check_size(profile, wanted, &boards)?;
+            let settings = self.settings(id, wanted);
+            let same_id = self.config.profiles.iter().filter(|profile| profile.id == id);
+            for node in same_id.filter_map(|profile| self.config.document.node(profile.node)) {
+                self.set(node, &settings)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// More memory than any board has that offers the profile could never be given.
+    fn check_size(&mut self, profile: &Profile, wanted: &Override, boards: &BTreeMap<GpuId, u64>) -> Result<(), Error> {
+        let Profile { id, ref name, .. } = *profile;
+        // A clone offers what its origin offers, and no more what it may have offered before.
+        let offers = |gpu: &&PhysicalGpu| gpu.supported.iter().any(|supported| supported.profile == id);
+        let offering = self.config.gpus.iter().filter(|gpu| !self.changes.clones.contains_key(&gpu.id)).filter(offers);
+        let largest = offering.map(|gpu| boards.get(&gpu.id).copied().unwrap_or_default()).max();
+        let Some(board) = largest else {
+            self.notes.push(format!("no physical GPU offers profile {id} ({name}); its override has no effect yet"));
+            return Ok(());
+        };
+        match wanted.vram_mib {
+            // A board whose profiles tell no size allows any.
+            Some(mib) if board > 0 && u64::from(mib) << 20 > board => {
+                Err(Error::TooLarge { profile: id, name: name.clone(), mib, board: board >> 20 })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What the elements of a profile shall hold, by their names: what the options mean, and xmlConfig over it.
+    fn settings(&mut self, profile: u32, wanted: &'a Override) -> BTreeMap<&'a str, Setting<'a>> {
+        let mut settings = options(wanted);
+        for (element, value) in &wanted.xml {
+            let setting = settings.entry(element.as_str()).or_default();
+            match value {
+                XmlValue::Text(text) => {
+                    self.note_precedence(profile, element, setting.text.replace(Value::text(text)), text);
+                }
+                XmlValue::Attributes(attributes) => {
+                    for (name, text) in attributes {
+                        let replaced = setting.attributes.insert(name, Value::text(text));
+                        self.note_precedence(profile, &format!("{element}.{name}"), replaced, text);
+                    }
+                }
+            }
+        }
+        settings
+    }
+
+    fn note_precedence(&mut self, profile: u32, name: &str, replaced: Option<Value>, text: &str) {
+        if let Some(option) = replaced.filter(|option| !option.is(text)) {
+            let option = option.text;
+            self.notes.push(format!(
+                "overrides.{profile}: xmlConfig.{name} = {text:?} wins over {option:?} from another option"
+            ));
+        }
+    }
+
+    /// Sets what is not so already; elements that are not there are made.
+    fn set(&mut self, profile: Node<'a, 't>, settings: &BTreeMap<&str, Setting>) -> Result<(), Error> {
+        let mut made = Vec::new();
+        for (&name, setting) in settings {
+            let elements: Vec<_> = children(profile, name).collect();
+            if elements.is_empty() && !setting.is_empty() {
+                made.push(setting.element(name));
+            }
+            for element in elements {
+                if let Some(value) = setting.text.as_ref().filter(|value| !value.is(&text(element))) {
+                    if element.first_element_child().is_some() {
+                        let line = self.config.document.line(element);
+                        return Err(Error::NotALeaf { line, element: name.to_owned() });
+                    }
+                    self.edits.set_text(element, &value.text);
+                }
+                let holds = |name: &str, value: &Value| element.attribute(name).is_some_and(|old| value.is(old));
+                let other = setting.attributes.iter().filter(|(name, value)| !holds(name, value));
+                self.edits.set_attributes(element, other.map(|(&name, value)| (name, value.text.as_str())));
+            }
+        }
+        if !made.is_empty() {
+            self.edits.append(profile, &made);
+        }
+        Ok(())
+    }
+}
+
+/// What an element shall hold.
+#[derive(Default)]
+struct Setting<'a> {
+    text: Option<Value>,
+    attributes: BTreeMap<&'a str, Value>,
+}
+
+impl Setting<'_> {
+    fn is_empty(&self) -> bool {
+        self.text.is_none() && self.attributes.is_empty()
+    }
+
+    fn element(&self, name: &str) -> String {
+        let attributes = self.attributes.iter().map(|(name, value)| format!(" {name}=\"{}\"", escape(&value.text)));
+        let attributes: String = attributes.collect();
+        match &self.text {
+            Some(value) => format!("<{name}{attributes}>{}</{name}>", escape(&value.text)),
+            None => format!("<{name}{attributes}/>"),
+        }
+    }
+}
+
+/// A text, and the number it stands for where only the number matters: a file that says 0x3C for 0x3c is left alone.
+struct Value {
+    text: String,
+    number: Option<u64>,
+}
+
+impl Value {
+    /// White space around a value means nothing, here and in the file.
+    fn text(text: &str) -> Self {
+        Self { text: text.trim_matches(document::is_space).to_owned(), number: None }
+    }
+
+    fn decimal(value: u64) -> Self {
+        Self { text: value.to_string(), number: Some(value) }
+    }
+
+    fn hexadecimal(value: u64) -> Self {
+        Self { text: format!("{value:#X}").replacen('X', "x", 1), number: Some(value) }
+    }
+
+    fn is(&self, old: &str) -> bool {
+        let old = old.trim_matches(document::is_space);
+        self.number.map_or(self.text == old, |value| number(old) == Some(value))
+    }
+}
+
+/// The options in the words of the file.
+fn options(wanted: &Override) -> BTreeMap<&'static str, Setting<'static>> {
+    let mut settings: BTreeMap<_, Setting> = BTreeMap::new();
+    let mut set = |name, value| settings.entry(name).or_default().text = Some(value);
+    if let Some(mib) = wanted.vram_mib {
+        let size = u64::from(mib) << 20;
+        let reserved = reservation(mib);
+        set("profileSize", Value::hexadecimal(size));
+        set("fbReservation", Value::hexadecimal(reserved));
+        set("framebuffer", Value::hexadecimal(size.saturating_sub(reserved)));
+    }
+    if let Some(heads) = wanted.heads {
+        set("numHeads", Value::decimal(heads.into()));
+    }
+    if let Some(cuda) = wanted.cuda {
+        set("cudaEnabled", Value::decimal(cuda.into()));
+    }
+    if let Some(limit) = wanted.frame_rate_limit {
+        set("frame_rate_limiter", Value::decimal((limit > 0).into()));
+        if limit > 0 {
+            set("frlConfig", Value { text: format!("{limit:#x}"), number: Some(limit.into()) });
+        }
+    }
+    if let Some(display) = wanted.display {
+        set("maxPixels", Value::decimal(display.width * display.height));
+        let sides = [("width", display.width), ("height", display.height)];
+        settings.entry("display").or_default().attributes =
+            sides.map(|(name, side)| (name, Value::decimal(side))).into();
+    }
+    settings
+}
+
+/// What the driver keeps for itself of a vGPU's memory, in bytes: 64 MiB and a sixteenth. True of every profile of NVIDIA's.
+fn reservation(mib: u32) -> u64 {
+    (64 << 20) + (u64::from(mib) << 16)
+}

@@ -1,0 +1,185 @@
+//! The releases of NVIDIA vGPU software, from catalog/releases.toml, compiled in.
+//!
+//! A *release* (17.6) is a set of drivers that NVIDIA publishes together: one for the host, one for Linux guests and one
+//! for Windows guests, all of one *branch* (17, built from driver branch R550). Several releases can hold the same
+//! driver: 17.2 and 17.3 differ in the Windows driver alone.
+
+mod compatibility;
+mod version;
+
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+use crate::nix::sri::Sri;
+use vgpu_driver::Role;
+
+pub use compatibility::{Fit, Target};
+pub use version::{BranchNumber, DriverVersion, Month, ReleaseNumber, VersionError};
+
+/// The text of catalog/releases.toml.
+pub const TEXT: &str = include_str!("../../../catalog/releases.toml");
+
+static BUILTIN: LazyLock<Catalog> =
+    LazyLock::new(|| Catalog::parse(TEXT).expect("tests/catalog.rs parses the catalog that is compiled in"));
+
+/// Every release and branch we know.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Catalog {
+    #[serde(rename = "branch", default)]
+    branches: Vec<Branch>,
+    #[serde(rename = "release", default)]
+    releases: Vec<Release>,
+}
+
+/// A branch of releases, which share a major driver version and an end of life.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Branch {
+    /// 17 of release 17.6.
+    #[serde(rename = "branch")]
+    pub number: BranchNumber,
+    /// Major version of the branch's Linux drivers: 550 of R550.
+    #[serde(rename(serialize = "driver_branch"))]
+    pub driver: u32,
+    /// Whether NVIDIA supports it for three years instead of one.
+    pub long_term: bool,
+    /// The last month of NVIDIA's support. `None`: not announced, or not known to us.
+    pub end_of_life: Option<Month>,
+}
+
+/// A release: the drivers NVIDIA published together, and their hashes as far as we know them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    pub release: ReleaseNumber,
+    pub host: DriverVersion,
+    pub guest: DriverVersion,
+    pub windows: DriverVersion,
+    /// File name of the GRID archive, where it is known; see [`Release::zip_name`].
+    pub zip: Option<String>,
+    /// Of the GRID archive.
+    pub zip_sha256: Option<Sri>,
+    /// Of NVIDIA-Linux-x86_64-<guest>-grid.run.
+    pub guest_sha256: Option<Sri>,
+    /// The closest consumer driver: nvidia-settings and nvidia-persistenced are built from its tag.
+    pub general: Option<DriverVersion>,
+    pub settings_sha256: Option<Sri>,
+    pub persistenced_sha256: Option<Sri>,
+    pub patcher: Option<Patcher>,
+}
+
+/// A revision of vGPU-Unlock-patcher made for a release, and the drivers that it patches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Patcher {
+    /// The patcher's branch; for display.
+    pub version: String,
+    /// Git revision.
+    pub rev: String,
+    /// Of its source with submodules.
+    pub sha256: Sri,
+    pub general: DriverVersion,
+    pub general_sha256: Sri,
+    pub linux_guest: DriverVersion,
+    pub linux_sha256: Sri,
+    pub windows_guest_filename: String,
+    pub windows_sha256: Sri,
+}
+
+/// A catalog that can't be read.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("the catalog of releases is damaged")]
+#[diagnostic(help("docs/adding-releases.md explains its format"))]
+pub struct CatalogError(#[from] pub toml::de::Error);
+
+impl Catalog {
+    /// The catalog that this program was built with.
+    pub fn builtin() -> &'static Catalog {
+        &BUILTIN
+    }
+
+    /// Reads a catalog in the format of catalog/releases.toml.
+    pub fn parse(text: &str) -> Result<Catalog, CatalogError> {
+        Ok(toml::from_str(text)?)
+    }
+
+    /// Every release, newest first.
+    pub fn releases(&self) -> &[Release] {
+        &self.releases
+    }
+
+    /// Every branch, newest first.
+    pub fn branches(&self) -> &[Branch] {
+        &self.branches
+    }
+
+    /// The release of that number.
+    pub fn find(&self, number: &ReleaseNumber) -> Option<&Release> {
+        self.releases.iter().find(|release| release.release == *number)
+    }
+
+    /// The branch of that number.
+    pub fn branch(&self, number: BranchNumber) -> Option<&Branch> {
+        self.branches.iter().find(|branch| branch.number == number)
+    }
+
+    /// The releases that hold these drivers, newest first; `None` stands for any. None at all if both are `None`.
+    pub fn by_versions(&self, host: Option<&DriverVersion>, guest: Option<&DriverVersion>) -> Vec<&Release> {
+        if host.is_none() && guest.is_none() {
+            return Vec::new();
+        }
+        let holds = |release: &&Release| {
+            host.is_none_or(|version| *version == release.host) && guest.is_none_or(|version| *version == release.guest)
+        };
+        self.releases.iter().filter(holds).collect()
+    }
+}
+
+impl Branch {
+    /// Whether NVIDIA's support was over in `month`. `None` if the catalog doesn't know the end.
+    pub fn ended(&self, month: Month) -> Option<bool> {
+        self.end_of_life.map(|last| month > last)
+    }
+}
+
+impl Release {
+    /// Whether the catalog has the hash of the GRID archive, so that a package can name it in full.
+    pub fn is_pinned(&self) -> bool {
+        self.zip_sha256.is_some()
+    }
+
+    /// File name of the GRID archive: the catalog's, or the one that NVIDIA's rule makes of the versions.
+    pub fn zip_name(&self) -> String {
+        self.zip.clone().unwrap_or_else(|| zip_name(&self.host, &self.guest, &self.windows))
+    }
+
+    /// The Linux driver for that role.
+    pub fn version(&self, role: Role) -> &DriverVersion {
+        match role {
+            Role::Host => &self.host,
+            Role::Guest => &self.guest,
+        }
+    }
+
+    /// Where NVIDIA publishes the Linux guest driver. There is no such place for host drivers.
+    pub fn guest_url(&self) -> String {
+        let (release, file) = (&self.release, run_name(&self.guest, Role::Guest));
+        format!("https://storage.googleapis.com/nvidia-drivers-us-public/GRID/vGPU{release}/{file}")
+    }
+}
+
+/// NVIDIA's file name for the GRID archive of three drivers: the guest's version is left out when it is the host's.
+pub fn zip_name(host: &DriverVersion, guest: &DriverVersion, windows: &DriverVersion) -> String {
+    if host == guest {
+        format!("NVIDIA-GRID-Linux-KVM-{host}-{windows}.zip")
+    } else {
+        format!("NVIDIA-GRID-Linux-KVM-{host}-{guest}-{windows}.zip")
+    }
+}
+
+/// NVIDIA's file name for a Linux driver.
+pub fn run_name(version: &DriverVersion, role: Role) -> String {
+    format!("NVIDIA-Linux-x86_64-{version}{}.run", role.suffix())
+}

@@ -1,0 +1,163 @@
+//! `vgpu build`: from an archive to an installed driver, on any Linux.
+
+use std::path::{Path, PathBuf};
+
+use miette::{Result, WrapErr, miette};
+use tempfile::TempDir;
+
+use super::output;
+use vgpu_driver::install::{self, Options, Outputs, Report};
+use vgpu_driver::source::Source;
+use vgpu_driver::{Error, Role};
+use vgpu_profiles::{Config, file};
+
+/// Install a driver into a directory
+///
+/// Takes the driver out of NVIDIA's archive and writes it the way NixOS wants it: libraries and programs that find each
+/// other, every symlink, ICD files with absolute paths, firmware, and the sources of the kernel modules.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  vgpu build --role host --out driver \\
+    NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip
+  vgpu build --role guest --out /opt/nvidia \\
+    NVIDIA-Linux-x86_64-550.163.01-grid.run
+  driver/bin/bin/nvidia-smi")]
+pub struct Args {
+    /// GRID .zip, .run file, or a directory with an unpacked driver
+    #[arg(value_name = "FILE|DIR")]
+    source: PathBuf,
+
+    /// Which driver: for the hypervisor or for a virtual machine
+    #[arg(long, value_parser = super::role())]
+    role: Role,
+
+    /// Where to write out, bin, lib32, firmware and modsrc; must not exist yet
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// Library directories for the run path, after the driver's own
+    /// [default: the system's]
+    #[arg(long, value_name = "DIR:DIR", value_delimiter = ':', value_parser = absolute)]
+    lib_path: Option<Vec<PathBuf>>,
+
+    /// The same for 32-bit libraries [default: the system's]
+    #[arg(long, value_name = "DIR:DIR", value_delimiter = ':', value_parser = absolute)]
+    lib_path_32: Option<Vec<PathBuf>>,
+
+    /// Dynamic loader of the programs [default: as NVIDIA set it]
+    #[arg(long, value_name = "FILE", value_parser = absolute)]
+    interpreter: Option<PathBuf>,
+
+    /// Install this vgpuConfig.xml in place of the driver's (hosts)
+    #[arg(long, value_name = "FILE")]
+    vgpu_config: Option<PathBuf>,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is written into programs has to hold wherever they are started.
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    if text.starts_with('/') { Ok(text.into()) } else { Err("it has to be an absolute path".to_owned()) }
+}
+
+impl Args {
+    /// All defaults.
+    pub fn new(source: PathBuf, role: Role, out: PathBuf) -> Args {
+        Args { source, role, out, lib_path: None, lib_path_32: None, interpreter: None, vgpu_config: None, json: false }
+    }
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let doing = || format!("cannot build the {} driver from {}", args.role, args.source.display());
+    if let Some(config) = &args.vgpu_config {
+        check_config(config, args.role).wrap_err_with(doing)?;
+    }
+    let report = build(&args).map_err(miette::Report::from).wrap_err_with(doing)?;
+    if args.json { output::json(&report) } else { output::print(summary(&report)) }
+}
+
+/// Makes sure that a file can take the place of the driver's vgpuConfig.xml.
+fn check_config(config: &Path, role: Role) -> Result<()> {
+    if role == Role::Guest {
+        return Err(miette!(
+            help = "leave --vgpu-config out, or build with --role host",
+            "{} cannot replace vgpuConfig.xml: only host drivers have one",
+            config.display()
+        ));
+    }
+    let doing = || format!("{} cannot replace the driver's vgpuConfig.xml", config.display());
+    let text = file::read(config).wrap_err_with(doing)?;
+    Config::parse(&text).wrap_err_with(doing)?;
+    Ok(())
+}
+
+/// Builds into a directory beside `--out`, which takes its name when all is well and goes when not.
+fn build(args: &Args) -> Result<Report, Error> {
+    let out = std::path::absolute(&args.out).map_err(|e| Error::Write { path: args.out.clone(), source: e })?;
+    if out.symlink_metadata().is_ok() {
+        return Err(Error::OutputExists { path: out });
+    }
+    let source = Source::open(&args.source, args.role)?;
+    let parent = out.parent().unwrap_or(Path::new("/"));
+    let staging = tempfile::Builder::new()
+        .prefix(".vgpu-build-")
+        .tempdir_in(parent)
+        .map_err(|source| Error::Write { path: parent.into(), source })?;
+    output::remove_when_interrupted(staging.path());
+    let options = Options {
+        role: args.role,
+        outputs: Outputs::below(&out),
+        destination: Outputs::below(staging.path()),
+        lib_path: args.lib_path.clone().unwrap_or_else(|| existing(&SYSTEM_LIBRARIES)),
+        lib_path_32: args.lib_path_32.clone().unwrap_or_else(|| existing(&SYSTEM_LIBRARIES_32)),
+        interpreter: args.interpreter.clone(),
+        vgpu_config: args.vgpu_config.clone(),
+        shell: None,
+        tools: Vec::new(),
+        egl_platforms: true,
+    };
+    let bar = output::progress(source.size);
+    let report = install::install(&source, &options, &|bytes| bar.inc(bytes))?;
+    bar.finish_and_clear();
+    publish(staging, &out).map_err(|source| Error::Write { path: out, source })?;
+    Ok(report)
+}
+
+fn publish(staging: TempDir, out: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(staging.path(), std::fs::Permissions::from_mode(0o755))?;
+    std::fs::rename(staging.path(), out)?;
+    let _ = staging.keep(); // It has another name now.
+    Ok(())
+}
+
+/// Where systems keep their libraries. NixOS first, then Debian's and Fedora's ways.
+const SYSTEM_LIBRARIES: [&str; 4] =
+    ["/run/opengl-driver/lib", "/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64"];
+const SYSTEM_LIBRARIES_32: [&str; 4] =
+    ["/run/opengl-driver-32/lib", "/usr/lib/i386-linux-gnu", "/lib/i386-linux-gnu", "/usr/lib32"];
+
+fn existing(dirs: &[&str]) -> Vec<PathBuf> {
+    dirs.iter().map(PathBuf::from).filter(|dir| dir.is_dir()).collect()
+}
+
+fn summary(report: &Report) -> String {
+    let mut text = format!(
+        "Installed the {} driver {}: {} files, {}\n",
+        report.role,
+        report.version,
+        report.files,
+        indicatif::DecimalBytes(report.bytes)
+    );
+    for (name, path) in &report.outputs {
+        text += &format!("  {name:<9} {}\n", path.display());
+    }
+    text +=
+        &format!("Left out: {} files that NixOS has itself or doesn't need (--json lists them)", report.skipped.len());
+    if !report.unknown.is_empty() {
+        text += &format!("\nOf unknown types, also left out: {}", report.unknown.join(", "));
+    }
+    text
+}

@@ -1,0 +1,289 @@
+//! `vgpu profiles`: vgpuConfig.xml in words, and changed.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use miette::{Result, WrapErr};
+use serde::Serialize;
+use similar::TextDiff;
+
+use super::output;
+use vgpu_profiles::model::{Display, PhysicalGpu, Profile};
+use vgpu_profiles::{Config, file};
+
+/// Where a host driver looks for the file on NixOS.
+const CONFIG: &str = "/etc/nvidia/vgpu/vgpuConfig.xml";
+
+/// See, clone and change vGPU profiles (vgpuConfig.xml of a host driver).
+#[derive(Parser)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    List(List),
+    Show(Show),
+    Apply(Apply),
+}
+
+/// List what each physical GPU may be cut into.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  vgpu profiles list
+  vgpu profiles list --gpu 1B38
+  vgpu profiles list --config ./vgpuConfig.xml --gpu 1EB8:12A2 --json")]
+struct List {
+    /// The vgpuConfig.xml to read
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
+    config: PathBuf,
+    /// Only physical GPUs with these PCI ids, in hexadecimal as `lspci -nn` prints them
+    #[arg(long, value_name = "DEVICE[:SUBSYSTEM]")]
+    gpu: Option<String>,
+    /// Print JSON: an array of profiles, each with the physical GPUs that offer it
+    #[arg(long)]
+    json: bool,
+}
+
+/// Show one profile in full, with everything NVIDIA wrote about it.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  vgpu profiles show 333
+  vgpu profiles show nvidia-333 --config ./vgpuConfig.xml
+  vgpu profiles show 'GRID T4-2Q'")]
+struct Show {
+    /// The number of the profile (333 or nvidia-333), or its name
+    id: String,
+    /// The vgpuConfig.xml to read
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
+    config: PathBuf,
+}
+
+/// Clone physical GPUs and override profiles.
+///
+/// CHANGES is JSON in the shape of the NixOS options copyVGPUProfiles (clones) and profileOverrides (overrides). All of it is
+/// applied, or nothing is written. What it doesn't name stays byte for byte. Only a driver patched by vGPU-Unlock-patcher
+/// accepts changed profiles.
+#[derive(clap::Args)]
+#[command(after_help = r#"Changes:
+  clones              {"AAAA:BBBB": "CCCC:DDDD"}: AAAA:BBBB gets the profiles of
+                      CCCC:DDDD (PCI device and subsystem of physical GPUs). One
+                      that is listed already is replaced
+  overrides           {"333": {...}}: what of this is set changes nvidia-333:
+    vramAllocation      memory in MiB, from 384 on
+    heads               virtual monitors
+    enableCuda          true or false
+    display             {"width": ..., "height": ...} in pixels; maxPixels is
+                        their product
+    framerateLimit      frames a second; 0 for no limit
+    xmlConfig           {"element": "text"}, {"element": {"attribute": "value"}}
+                        for anything else; made where absent; wins over the rest
+
+Examples:
+  echo '{"clones": {"1E07:12A4": "1E30:12BA"}}' > changes.json
+  vgpu profiles apply --changes changes.json --diff
+  vgpu profiles apply --changes changes.json --out vgpuConfig.xml
+  echo '{"overrides": {"333": {"vramAllocation": 3584, "heads": 1}}}' |
+    vgpu profiles apply --changes /dev/stdin --config old.xml --out new.xml"#)]
+struct Apply {
+    /// The changes, as JSON
+    #[arg(long, value_name = "CHANGES.json")]
+    changes: PathBuf,
+    /// The vgpuConfig.xml to change
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
+    config: PathBuf,
+    /// The file to write; may be the one that is read
+    #[arg(long, value_name = "FILE", required_unless_present = "diff")]
+    out: Option<PathBuf>,
+    /// Print what changes as a unified diff; without --out nothing is written
+    #[arg(long)]
+    diff: bool,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    match args.command {
+        Command::List(args) => list(&args),
+        Command::Show(args) => show(&args),
+        Command::Apply(args) => apply(&args),
+    }
+}
+
+/// A profile as `list --json` gives it. Numbers the file doesn't give are null.
+#[derive(Serialize)]
+struct Listed<'a> {
+    id: u32,
+    name: &'a str,
+    class: &'a str,
+    framebuffer_mib: Option<u64>,
+    heads: Option<u64>,
+    display: Option<Display>,
+    frame_rate_limit: Option<u64>,
+    cuda: Option<bool>,
+    gpus: Vec<Offer>,
+}
+
+#[derive(Serialize)]
+struct Offer {
+    device: String,
+    subsystem: String,
+    max_instances: Option<u64>,
+}
+
+fn list(args: &List) -> Result<()> {
+    let doing = || format!("cannot list the profiles in {}", args.config.display());
+    let text = file::read(&args.config).wrap_err_with(doing)?;
+    let config = Config::parse(&text).wrap_err_with(doing)?;
+    let gpus = match &args.gpu {
+        Some(gpu) => config.find_gpus(gpu).wrap_err_with(doing)?,
+        None => config.gpus.iter().collect(),
+    };
+    if args.json {
+        let listed = config.profiles.iter().map(|profile| listed(profile, &gpus));
+        // A filter leaves only what the wanted boards offer.
+        return output::json(
+            &listed.filter(|profile| args.gpu.is_none() || !profile.gpus.is_empty()).collect::<Vec<_>>(),
+        );
+    }
+    let mut sections: Vec<_> = gpus.iter().map(|gpu| section(&config, gpu)).collect();
+    let offered = |profile: &&Profile| config.gpus.iter().any(|gpu| max_instances(gpu, profile).is_some());
+    let rest: Vec<_> = config.profiles.iter().filter(|profile| !offered(profile)).collect();
+    if args.gpu.is_none() && !rest.is_empty() {
+        let table = table(rest.into_iter().map(|profile| row(profile, None)));
+        sections.push(format!("Offered by no physical GPU\n{table}"));
+    }
+    if sections.is_empty() {
+        sections.push(format!("{} lists no physical GPUs and no profiles.", args.config.display()));
+    }
+    output::print(sections.join("\n\n"))
+}
+
+fn listed<'a>(profile: &'a Profile, gpus: &[&PhysicalGpu]) -> Listed<'a> {
+    let offers = gpus.iter().filter_map(|gpu| {
+        let max_instances = max_instances(gpu, profile)?;
+        let (device, subsystem) = (format!("{:04X}", gpu.id.device), format!("{:04X}", gpu.id.subsystem));
+        Some(Offer { device, subsystem, max_instances })
+    });
+    Listed {
+        id: profile.id,
+        name: &profile.name,
+        class: &profile.class,
+        framebuffer_mib: profile.profile_size.map(|bytes| bytes >> 20),
+        heads: profile.heads,
+        display: profile.display,
+        frame_rate_limit: profile.frame_rate_limit,
+        cuda: profile.cuda,
+        gpus: offers.collect(),
+    }
+}
+
+/// How many vGPUs of a profile fit on a board: `None` if it doesn't offer them, `Some(None)` if it doesn't say.
+fn max_instances(gpu: &PhysicalGpu, profile: &Profile) -> Option<Option<u64>> {
+    gpu.supported.iter().find(|supported| supported.profile == profile.id).map(|supported| supported.max_instances)
+}
+
+/// A physical GPU and its profiles, in its order.
+fn section(config: &Config, gpu: &PhysicalGpu) -> String {
+    let profiles = gpu.supported.iter().map(|supported| {
+        match config.profiles.iter().find(|profile| profile.id == supported.profile) {
+            Some(profile) => row(profile, supported.max_instances),
+            // Listed for the board, but described nowhere.
+            None => [supported.profile.to_string(), "(not described)".to_owned()].into_iter().collect(),
+        }
+    });
+    format!("Physical GPU {}\n{}", heading(config, gpu), table(profiles))
+}
+
+/// "1B38:0000, GRID P40, any subsystem, SR-IOV"
+fn heading(config: &Config, gpu: &PhysicalGpu) -> String {
+    let mut heading = gpu.id.to_string();
+    let any = (gpu.id.subsystem == 0).then_some("any subsystem");
+    let mode = gpu.mode.as_deref().map(|mode| if mode == "sriov" { "SR-IOV" } else { mode });
+    for part in [config.board_name(gpu), any, mode].into_iter().flatten() {
+        heading.push_str(", ");
+        heading.push_str(part);
+    }
+    heading
+}
+
+fn table(rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["ID", "NAME", "CLASS", "MIB", "HEADS", "DISPLAY", "FPS", "CUDA", "FIT"]);
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if matches!(at, 0 | 3 | 4 | 6 | 8) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.add_rows(rows);
+    table.trim_fmt()
+}
+
+fn row(profile: &Profile, max_instances: Option<u64>) -> Vec<String> {
+    vec![
+        profile.id.to_string(),
+        profile.name.clone(),
+        profile.class.clone(),
+        or_dash(profile.profile_size.map(|bytes| bytes >> 20)),
+        or_dash(profile.heads),
+        or_dash(profile.display.map(|display| format!("{}x{}", display.width, display.height))),
+        or_dash(profile.frame_rate_limit.map(|limit| if limit == 0 { "none".to_owned() } else { limit.to_string() })),
+        or_dash(profile.cuda.map(|cuda| if cuda { "yes" } else { "no" })),
+        or_dash(max_instances),
+    ]
+}
+
+fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+fn show(args: &Show) -> Result<()> {
+    let doing = || format!("cannot show a profile of {}", args.config.display());
+    let text = file::read(&args.config).wrap_err_with(doing)?;
+    let config = Config::parse(&text).wrap_err_with(doing)?;
+    let profile = config.find_profile(&args.id).wrap_err_with(doing)?;
+    let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
+    let limit = |limit| if limit == 0 { "none".to_owned() } else { format!("{limit} frames a second") };
+    let mut facts = vec![
+        ("Profile", format!("nvidia-{}", profile.id)),
+        ("Name", profile.name.clone()),
+        ("Class", profile.class.clone()),
+        ("Framebuffer", or_dash(profile.profile_size.map(mib))),
+        ("Heads", or_dash(profile.heads)),
+        ("Display", or_dash(profile.display.map(|display| format!("{}x{}", display.width, display.height)))),
+        ("Frame rate limit", or_dash(profile.frame_rate_limit.map(limit))),
+        ("CUDA", or_dash(profile.cuda.map(|cuda| if cuda { "yes" } else { "no" }))),
+    ];
+    for gpu in &config.gpus {
+        if let Some(max) = max_instances(gpu, profile) {
+            facts.push(("Fits", format!("{} times on {}", or_dash(max), heading(&config, gpu))));
+        }
+    }
+    let facts: String = facts.iter().map(|(name, value)| format!("{name:<18}{value}\n")).collect();
+    let (line, source) = config.source(profile);
+    output::print(format!("{facts}\nAs the file has it, from line {line}:\n{source}"))
+}
+
+fn apply(args: &Apply) -> Result<()> {
+    let doing = || format!("cannot apply {} to {}", args.changes.display(), args.config.display());
+    let (text, applied) = vgpu_profiles::apply_file(&args.changes, &args.config).wrap_err_with(doing)?;
+    applied.notes.iter().for_each(output::note);
+    if applied.text == text {
+        output::note(format!("nothing to change: {} has all of it", args.config.display()));
+    }
+    if let Some(out) = &args.out {
+        file::write(out, &applied.text).wrap_err_with(doing)?;
+    }
+    match diff(args, &text, &applied.text).strip_suffix('\n') {
+        Some(diff) if args.diff => output::print(diff),
+        _ => Ok(()),
+    }
+}
+
+fn diff(args: &Apply, old: &str, new: &str) -> String {
+    let name = |path: &Path| path.display().to_string();
+    let out = args.out.as_ref().unwrap_or(&args.config);
+    TextDiff::from_lines(old, new).unified_diff().header(&name(&args.config), &name(out)).to_string()
+}

@@ -1,0 +1,174 @@
+//! What an archive is, whatever it is called: kind, drivers inside, hash, and whether the catalog has it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::catalog::{Catalog, DriverVersion, Release, ReleaseNumber};
+use crate::nix::sri::Sri;
+use vgpu_driver::archive::grid::{self, Grid};
+use vgpu_driver::archive::kind::Kind;
+use vgpu_driver::archive::makeself::{Header, LONGEST_SCRIPT};
+use vgpu_driver::archive::{Error, Progress, read_up_to};
+use vgpu_driver::{Role, source::role_of};
+
+/// The kinds of archives that hold drivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArchiveKind {
+    /// The .zip for one release.
+    GridArchive,
+    /// One driver.
+    Run,
+}
+
+/// What the catalog says about a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CatalogState {
+    /// It is the one in the catalog.
+    Match,
+    /// The catalog has another one for these drivers.
+    Mismatch,
+    /// The catalog has these drivers, but no hash to compare with.
+    Unpinned,
+    /// The catalog doesn't have these drivers.
+    Unknown,
+}
+
+/// A driver inside, or the one that a .run file is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Driver {
+    pub version: DriverVersion,
+    /// Name of the member, or of the .run file itself.
+    pub file: String,
+}
+
+/// What an archive is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Identity {
+    /// The path it was given by.
+    pub file: String,
+    pub kind: ArchiveKind,
+    /// In bytes.
+    pub size: u64,
+    pub sha256: Sri,
+    pub release: Option<ReleaseNumber>,
+    pub catalog: CatalogState,
+    pub host: Option<Driver>,
+    pub guest: Option<Driver>,
+    /// Version of the Windows guest driver.
+    pub windows: Option<DriverVersion>,
+}
+
+/// Looks at the archive `path`, and reads it to its end for the hash.
+pub fn identify(path: &Path, progress: Progress) -> Result<Identity, Error> {
+    let (kind, drivers) = match Kind::of_file(path)? {
+        Kind::Zip => (ArchiveKind::GridArchive, Drivers::of_grid(path)?),
+        Kind::Script => (ArchiveKind::Run, Drivers::of_run(path)?),
+        kind => return Err(Error::NotADriver { path: path.into(), kind }),
+    };
+    let mut file = File::open(path).map_err(|e| Error::io(path, "cannot be opened", e))?;
+    let meta = file.metadata().map_err(|e| Error::io(path, "cannot be read", e))?;
+    let sha256 = hash(&mut file, progress).map_err(|e| Error::io(path, "cannot be read", e))?;
+    let (release, catalog) = drivers.look_up(Catalog::builtin(), kind, &sha256);
+    let Drivers { host, guest, windows } = drivers;
+    Ok(Identity {
+        file: path.display().to_string(),
+        kind,
+        size: meta.len(),
+        sha256,
+        release,
+        catalog,
+        host,
+        guest,
+        windows,
+    })
+}
+
+/// The SHA-256 of the file `path`, whatever it is.
+pub fn hash_of(path: &Path) -> Result<Sri, Error> {
+    let mut file = File::open(path).map_err(|e| Error::io(path, "cannot be opened", e))?;
+    hash(&mut file, &|_| {}).map_err(|e| Error::io(path, "cannot be read", e))
+}
+
+/// SHA-256 of all that is left to read.
+fn hash(file: &mut File, progress: Progress) -> std::io::Result<Sri> {
+    let mut sha256 = Sha256::new();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(Sri::of_digest(sha256.finalize().into())),
+            count => {
+                sha256.update(&buffer[..count]);
+                progress(count as u64);
+            }
+        }
+    }
+}
+
+/// The drivers in an archive.
+#[derive(Debug, Default)]
+struct Drivers {
+    host: Option<Driver>,
+    guest: Option<Driver>,
+    windows: Option<DriverVersion>,
+}
+
+impl Drivers {
+    fn of_grid(path: &Path) -> Result<Drivers, Error> {
+        let grid = Grid::open(path)?;
+        let linux = |role| Ok(grid.driver(role)?.and_then(member));
+        let windows = grid.windows().and_then(member).map(|driver| driver.version);
+        let drivers = Drivers { host: linux(Role::Host)?, guest: linux(Role::Guest)?, windows };
+        if drivers.host.is_none() && drivers.guest.is_none() {
+            let found = "NVIDIA calls its archives NVIDIA-GRID-Linux-KVM-….zip; give one of those".to_owned();
+            return Err(Error::NoDriver { path: path.into(), wanted: "Linux".into(), found });
+        }
+        Ok(drivers)
+    }
+
+    fn of_run(path: &Path) -> Result<Drivers, Error> {
+        let mut file = File::open(path).map_err(|e| Error::io(path, "cannot be opened", e))?;
+        let start = read_up_to(&mut file, LONGEST_SCRIPT).map_err(|e| Error::io(path, "cannot be read", e))?;
+        let header = Header::parse(&start).map_err(|problem| Error::Header { path: path.into(), problem })?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let version = header.version.as_deref().and_then(|version| version.parse().ok());
+        let driver = version.map(|version| Driver { version, file: name });
+        Ok(match header.target.as_deref().and_then(role_of) {
+            Some(Role::Host) => Drivers { host: driver, ..Drivers::default() },
+            Some(Role::Guest) => Drivers { guest: driver, ..Drivers::default() },
+            None => Drivers::default(),
+        })
+    }
+
+    /// The release these drivers are of, and how the hash compares with the catalog's.
+    fn look_up(&self, catalog: &Catalog, kind: ArchiveKind, sha256: &Sri) -> (Option<ReleaseNumber>, CatalogState) {
+        let version = |driver: &Option<Driver>| driver.as_ref().map(|driver| driver.version.clone());
+        let (host, guest) = (version(&self.host), version(&self.guest));
+        let mut candidates = catalog.by_versions(host.as_ref(), guest.as_ref());
+        candidates.retain(|release| self.windows.as_ref().is_none_or(|windows| *windows == release.windows));
+        let known = |release: &Release| match (kind, &self.guest) {
+            (ArchiveKind::GridArchive, _) => release.zip_sha256,
+            (ArchiveKind::Run, Some(_)) => release.guest_sha256,
+            (ArchiveKind::Run, None) => None,
+        };
+        let state = |release: &Release| match known(release) {
+            Some(hash) if hash == *sha256 => CatalogState::Match,
+            Some(_) => CatalogState::Mismatch,
+            None => CatalogState::Unpinned,
+        };
+        // Releases can share a driver: the one with this hash first, then one with a hash at all.
+        let found = [CatalogState::Match, CatalogState::Mismatch, CatalogState::Unpinned]
+            .into_iter()
+            .find_map(|wanted| candidates.iter().find(|release| state(release) == wanted).map(|r| (r, wanted)));
+        found.map_or((None, CatalogState::Unknown), |(release, state)| (Some(release.release), state))
+    }
+}
+
+fn member(driver: grid::Driver) -> Option<Driver> {
+    Some(Driver { version: driver.version.parse().ok()?, file: driver.name })
+}

@@ -1,0 +1,166 @@
+//! The NixOS configuration that uses a driver file in the Nix store.
+//!
+//! Which lines it takes depends on what the catalog has, see [`Known`]. Whatever could not be found out is marked `not known`
+//! in a comment and given a value that Nix reads all the same.
+
+use super::expression::{Expression, Line, module};
+use super::sri::Sri;
+use crate::catalog::{self, DriverVersion, Release, ReleaseNumber};
+use vgpu_driver::Role;
+
+/// A file that holds drivers, and what was found in it.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// What the driver is for.
+    pub role: Role,
+    /// Whether the file is a GRID archive and not a .run file.
+    pub archive: bool,
+    /// Its name in the store.
+    pub name: String,
+    /// Its hash.
+    pub sha256: Sri,
+    pub host: Option<DriverVersion>,
+    pub guest: Option<DriverVersion>,
+    /// Hash of the guest's .run file: this file, or one inside the archive.
+    pub guest_sha256: Option<Sri>,
+}
+
+/// What the catalog has of a file's release.
+#[derive(Clone, Copy, Debug)]
+pub enum Known<'a> {
+    /// The release with the hash of this very file.
+    Pinned(&'a Release),
+    /// The release, but no hash of this file.
+    Unpinned(&'a Release),
+    /// Nothing. The number is the user's word, if any.
+    Unknown(Option<ReleaseNumber>),
+}
+
+impl Known<'_> {
+    /// The number of the release, if anybody knows.
+    pub fn number(&self) -> Option<ReleaseNumber> {
+        match self {
+            Known::Pinned(release) | Known::Unpinned(release) => Some(release.release),
+            Known::Unknown(number) => *number,
+        }
+    }
+
+    fn release(&self) -> Option<&Release> {
+        match self {
+            Known::Pinned(release) | Known::Unpinned(release) => Some(release),
+            Known::Unknown(_) => None,
+        }
+    }
+}
+
+const PACKAGE: &str = "hardware.nvidia.package";
+const MAKE: &str = "config.boot.kernelPackages.nvidiaPackages.mkVgpuDriver";
+const RELEASE: &str = "hardware.nvidia.vgpu.release";
+const SOURCE: &str = "hardware.nvidia.vgpu.driverSource";
+
+/// A NixOS module that uses the file.
+pub fn render(source: &Source, known: Known) -> String {
+    // mkVgpuDriver wants the hash of an archive for hosts and of a .run file for guests. A .run file of a release that
+    // the catalog has takes less: the release, and the file's hash as driverSource.
+    let complete = match known {
+        Known::Pinned(_) => false,
+        Known::Unpinned(_) => source.archive,
+        Known::Unknown(_) => true,
+    };
+    let mut lines = Vec::new();
+    if complete {
+        let set = Expression::Set(attributes(source, known));
+        lines.push(Line::binding(PACKAGE, Expression::Call(MAKE.to_owned(), Box::new(set))));
+    } else if let Some(number) = known.number() {
+        lines.push(Line::binding(RELEASE, Expression::text(number)));
+    }
+    lines.extend(driver_source(source, known));
+    if source.role == Role::Guest {
+        lines.push(Line::Blank);
+        lines.push(Line::Comment("A guest's screens and programs need the driver, too.".to_owned()));
+        let drivers = Expression::Code("[ \"nvidia\" ]".to_owned());
+        lines.push(Line::binding("services.xserver.videoDrivers", drivers));
+    }
+    module(&header(source, known), if complete { &["config", "lib"] } else { &[] }, lines)
+}
+
+fn header(source: &Source, known: Known) -> Vec<String> {
+    let release = known.number().map_or("a release that is not in the catalog".to_owned(), |n| format!("vGPU {n}"));
+    vec![
+        format!("The {} driver of {release}, from {}", source.role, source.name),
+        "in the Nix store. Import this file in configuration.nix, or paste the lines into it.".to_owned(),
+    ]
+}
+
+/// hardware.nvidia.vgpu.driverSource, where the role's default would look for another file.
+fn driver_source(source: &Source, known: Known) -> Option<Line> {
+    let name = Line::binding("name", Expression::text(&source.name));
+    let hash = Line::binding("sha256", Expression::text(source.sha256));
+    let no_url = Line::noted("url", Expression::Null, "from the Nix store, not from NVIDIA's server");
+    let lines = match (source.role, source.archive, known) {
+        // Hosts expect the archive, guests the .run file, and both know its hash: from the catalog or mkVgpuDriver.
+        (Role::Host, true, _) => return None,
+        (Role::Guest, false, Known::Pinned(_)) => return None,
+        (Role::Guest, false, Known::Unknown(_)) => vec![no_url],
+        (Role::Guest, true, _) => vec![name, no_url],
+        (_, false, _) => vec![name, hash],
+    };
+    Some(Line::binding(SOURCE, Expression::Set(lines)))
+}
+
+/// The attributes of mkVgpuDriver.
+fn attributes(source: &Source, known: Known) -> Vec<Line> {
+    let release = known.release();
+    let host = source.host.as_ref().or(release.map(|release| &release.host));
+    let guest = source.guest.as_ref().or(release.map(|release| &release.guest));
+    let general = release.and_then(|release| release.general.as_ref());
+    // The other role's driver plays no part in this one's; its version still has to be one.
+    let version = |name, version: Option<&DriverVersion>, other: Option<&DriverVersion>| match (version, other) {
+        (Some(version), _) => Line::binding(name, Expression::text(version)),
+        (None, Some(other)) => Line::noted(name, Expression::text(other), "not known; unused here"),
+        (None, None) => Line::noted(name, Expression::text("0"), "not known; unused here"),
+    };
+    let hash = |name, hash: Option<Sri>, note: &str| match hash {
+        Some(hash) => Line::binding(name, Expression::text(hash)),
+        None => Line::noted(name, Expression::Code("lib.fakeHash".to_owned()), note),
+    };
+    let unused = "not known; unused here";
+    vec![
+        match known.number() {
+            Some(number) => Line::binding("gridVersion", Expression::text(number)),
+            None => {
+                Line::noted("gridVersion", Expression::text(branch(host.or(guest))), "not known: put the release here")
+            }
+        },
+        version("version", host, guest),
+        hash("sha256", source.archive.then_some(source.sha256), &format!("of the archive: {unused}")),
+        Line::binding("zipFilename", Expression::text(zip_name(source, release))),
+        version("guestVersion", guest, host),
+        hash("guestSha256", source.guest_sha256.or(release.and_then(|release| release.guest_sha256)), unused),
+        match general.or(guest).or(host) {
+            Some(version) if general.is_some() => Line::binding("generalVersion", Expression::text(version)),
+            Some(version) => {
+                Line::noted("generalVersion", Expression::text(version), "not known: the closest consumer driver")
+            }
+            None => Line::noted("generalVersion", Expression::text("0"), "not known: the closest consumer driver"),
+        },
+        Line::noted("useSettings", Expression::Bool(false), "true needs generalVersion and settingsSha256"),
+        Line::noted("usePersistenced", Expression::Bool(false), "true needs generalVersion and persistencedSha256"),
+        Line::noted("vgpuPatcher", Expression::Null, "or mkVgpuPatcher { … } to patch the driver"),
+    ]
+}
+
+/// The branch of a driver with its minor number left open: `19.x`.
+fn branch(version: Option<&DriverVersion>) -> String {
+    let branches = catalog::Catalog::builtin().branches();
+    let branch = branches.iter().find(|branch| version.is_some_and(|version| version.major() == branch.driver));
+    branch.map_or("unknown".to_owned(), |branch| format!("{}.x", branch.number))
+}
+
+fn zip_name(source: &Source, release: Option<&Release>) -> String {
+    match release {
+        _ if source.archive => source.name.clone(),
+        Some(release) => release.zip_name(),
+        None => "unknown.zip".to_owned(),
+    }
+}

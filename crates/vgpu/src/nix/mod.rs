@@ -1,0 +1,6 @@
+//! What Nix and we say to each other.
+
+pub mod configuration;
+pub mod expression;
+pub mod sri;
+pub mod store;

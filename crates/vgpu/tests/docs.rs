@@ -1,0 +1,382 @@
+//! The documentation: generated pages are up to date, links lead somewhere, examples are valid, and the guides' commands
+//! work as far as a machine without a GPU can follow them.
+//!
+//! `UPDATE_DOCS=1 cargo test --test docs` writes the generated pages anew.
+
+mod nix_store;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix_store::{NixStore, nixpkgs_lib};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use vgpu::nix::sri::Sri;
+
+fn docs() -> PathBuf {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("docs")
+}
+
+fn page(name: &str) -> String {
+    fs::read_to_string(docs().join(name)).unwrap_or_else(|error| panic!("docs/{name}: {error}"))
+}
+
+/// Every page, by file name.
+fn pages() -> Vec<String> {
+    let entries = fs::read_dir(docs()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut pages: Vec<String> = entries.filter(|name| name.ends_with(".md")).collect();
+    pages.sort();
+    pages
+}
+
+/// Compares a generated page with what it should be, or writes it.
+fn up_to_date(name: &str, expected: &str) {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(docs().join(name), expected).unwrap();
+    } else if page(name) != expected {
+        panic!("docs/{name} is out of date: run `UPDATE_DOCS=1 cargo test --test docs`");
+    }
+}
+
+/// The fenced blocks of a page in one language, without the fences.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}");
+    let mut blocks = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.trim() == fence {
+            let inside = lines.by_ref().take_while(|line| line.trim() != "```");
+            blocks.push(inside.map(|line| format!("{line}\n")).collect());
+        }
+    }
+    blocks
+}
+
+#[test]
+fn every_command_is_documented() {
+    let mut text = String::from("# Commands\n\nWhat `--help` prints. Exit codes: 0 done, 1 failed, 2 wrong usage.\n");
+    let mut root = vgpu::cli::command().term_width(100).disable_help_subcommand(true);
+    root.build();
+    document(&root, &mut text);
+    up_to_date("commands.md", &text);
+}
+
+fn document(command: &clap::Command, text: &mut String) {
+    let name = command.get_display_name().unwrap_or(command.get_name()).replace('-', " ");
+    let help = command.clone().render_long_help().to_string();
+    let help: Vec<&str> = help.lines().map(str::trim_end).collect();
+    text.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", help.join("\n").trim_end()));
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        document(sub, text);
+    }
+}
+
+#[test]
+fn every_option_is_documented() {
+    let Some(options) = options() else { return };
+    let mut text = String::from(
+        "# Options\n\nWhat the modules add to NixOS. They are written here from the modules themselves; options of NixOS \
+         that a vGPU\ndriver needs as well are in the [guides](host.md).\n",
+    );
+    let of = |role: &str| options[role].as_array().unwrap().clone();
+    let (host, guest) = (of("host"), of("guest"));
+    let names: BTreeSet<&str> = host.iter().chain(&guest).map(|option| option["name"].as_str().unwrap()).collect();
+    assert!(names.contains("hardware.nvidia.vgpu.release"), "the modules' options were not found: {names:?}");
+    for name in names {
+        let find = |options: &[Value]| options.iter().find(|option| option["name"] == name).cloned();
+        text.push_str(&format!("\n## `{name}`\n"));
+        match (find(&host), find(&guest)) {
+            (Some(host), Some(guest)) if host == guest => describe(&host, "", &mut text),
+            (host, guest) => {
+                host.iter().for_each(|option| describe(option, "**Hosts.** ", &mut text));
+                guest.iter().for_each(|option| describe(option, "**Guests.** ", &mut text));
+            }
+        }
+    }
+    up_to_date("options.md", &text);
+}
+
+/// The modules' options by role, from docs/options.nix. `None`, after saying so, where nixpkgs' library is missing.
+fn options() -> Option<Value> {
+    let expression = format!("import {} {{ }}", docs().join("options.nix").display());
+    let output = Command::new("nix-instantiate").args(["--eval", "--strict", "--json", "-E", &expression]).output();
+    let problem = match &output {
+        Ok(output) if output.status.success() => return Some(serde_json::from_slice(&output.stdout).unwrap()),
+        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+        Err(error) => error.to_string(),
+    };
+    let no_nix =
+        output.is_err() || problem.contains("'nixpkgs/lib' was not found") || problem.contains("'nixpkgs/lib' in");
+    assert!(no_nix && std::env::var_os("VGPU_REQUIRE_NIX").is_none(), "{problem}");
+    eprintln!("skipped: needs nix-instantiate and <nixpkgs/lib>: {problem}");
+    None
+}
+
+fn describe(option: &Value, prefix: &str, text: &mut String) {
+    let description = option["description"].as_str().unwrap().trim().replace("{option}`", "`");
+    let kind = option["type"].as_str().unwrap().replace('<', "\\<");
+    let short: String = kind.chars().take(120).collect();
+    let dots = if short.len() < kind.len() { "…" } else { "" };
+    text.push_str(&format!("\n{prefix}{description}\n\n- Type: {short}{dots}\n"));
+    if option["readOnly"] == true {
+        text.push_str("- Read only\n");
+    }
+    for (label, key) in [("Default", "default"), ("Example", "example")] {
+        match option[key].as_str().map(|value| (value, value.trim_matches('`'))) {
+            Some((_, code)) if code.contains('\n') => {
+                let indented = code.replace('\n', "\n  ");
+                text.push_str(&format!("- {label}:\n\n  ```nix\n  {indented}\n  ```\n"));
+            }
+            Some((value, _)) => text.push_str(&format!("- {label}: {}\n", value.replace("{option}`", "`"))),
+            None => {}
+        }
+    }
+}
+
+#[test]
+fn every_page_is_in_the_summary_and_every_link_leads_somewhere() {
+    let all: BTreeSet<String> = pages().into_iter().filter(|name| name != "SUMMARY.md").collect();
+    let linked: BTreeSet<String> = links(&page("SUMMARY.md")).into_iter().collect();
+    assert_eq!(linked, all);
+    for name in &all {
+        for link in links(&page(name)).iter().filter(|link| !link.contains("://")) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link.as_str(), ""));
+            let target = if file.is_empty() { name } else { file };
+            assert!(all.contains(target), "{name} links to {link}");
+            let anchors: Vec<String> =
+                page(target).lines().filter(|line| line.starts_with('#')).map(anchor_of).collect();
+            assert!(anchor.is_empty() || anchors.iter().any(|a| a == anchor), "{name} links to {link}: {anchors:?}");
+        }
+    }
+}
+
+/// The targets of a page's links: `[text](target)`.
+fn links(text: &str) -> Vec<String> {
+    text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())).collect()
+}
+
+/// The anchor that mdBook gives a heading.
+fn anchor_of(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_')).collect::<String>().replace(' ', "-")
+}
+
+#[test]
+fn examples_of_nix_are_valid() {
+    let Some(store) = NixStore::new() else { return };
+    for name in pages() {
+        for block in blocks(&page(&name), "nix") {
+            let output =
+                store.prepare(Command::new("nix-instantiate").args(["--parse", "-E", &block])).output().unwrap();
+            assert!(output.status.success(), "{name}:\n{block}\n{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}
+
+#[test]
+fn examples_of_the_catalog_are_valid() {
+    // The pages show an entry in pieces: a new one, hashes to add to it, a patcher.
+    let text: String =
+        ["adding-releases.md", "adding-patchers.md"].iter().flat_map(|name| blocks(&page(name), "toml")).collect();
+    let catalog = vgpu::catalog::Catalog::parse(&text.replace("sha256-…", &Sri::of_digest([1; 32]).to_string()));
+    let catalog = catalog.unwrap_or_else(|error| panic!("{}", error.0));
+    let release = &catalog.releases()[0];
+    assert!(release.is_pinned() && release.patcher.is_some());
+    assert_eq!(release.zip_name(), vgpu::catalog::zip_name(&release.host, &release.guest, &release.windows));
+}
+
+#[test]
+fn completions_and_man_pages_come_with_the_program() {
+    let vgpu = || Command::new(assert_cmd::cargo::cargo_bin!("vgpu"));
+    let script = vgpu().args(["completions", "bash"]).output().unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), &script.stdout).unwrap();
+    let complete = format!(
+        "source {}; COMP_WORDS=(vgpu releases --for); COMP_CWORD=2; _vgpu vgpu --for releases; echo ${{COMPREPLY[@]}}",
+        file.path().display()
+    );
+    let completed = Command::new("bash").args(["-c", &complete]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&completed.stdout).trim(), "--for-guest --for-host");
+
+    let directory = tempfile::tempdir().unwrap();
+    let status = vgpu().arg("man").arg("--out").arg(directory.path().join("man1")).status().unwrap();
+    assert!(status.success());
+    let page = fs::read_to_string(directory.path().join("man1/vgpu-releases.1")).unwrap();
+    assert!(page.contains(r"\fB\-\-for\-guest\fR"), "{page}");
+    for command in vgpu::cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+        let page = format!("man1/vgpu-{}.1", command.get_name());
+        assert!(directory.path().join(&page).exists(), "{page} is missing");
+    }
+}
+
+#[test]
+fn the_guides_can_be_followed() {
+    for guide in ["host.md", "guest.md"] {
+        let Some(store) = NixStore::new() else { return };
+        let machine = Machine::new(store);
+        let commands: Vec<String> = blocks(&page(guide), "console")
+            .iter()
+            .flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>())
+            .filter_map(|line| line.strip_prefix("$ ").map(str::to_owned))
+            .collect();
+        assert!(commands.len() >= 3, "{guide} has hardly anything to type: {commands:?}");
+        for command in &commands {
+            machine.type_in(guide, command);
+        }
+        // What the guide made is Nix that chooses a driver.
+        for file in ["vgpu/vgpu.nix", "vgpu-driver.nix"] {
+            let expression =
+                format!("(import {}/{file} {{ }}).hardware.nvidia.vgpu.release", machine.home.path().display());
+            assert!(machine.store.evaluate(&expression).is_string(), "{guide}: {file}");
+        }
+        assert_eq!(machine.store.names(), [ARCHIVE], "{guide}");
+    }
+}
+
+#[test]
+fn the_modules_accept_the_guides_configurations() {
+    let (Some(store), Some(lib)) = (NixStore::new(), nixpkgs_lib()) else { return };
+    for (guide, guest) in [("host.md", false), ("guest.md", true), ("custom-drivers.md", false)] {
+        for block in blocks(&page(guide), "nix") {
+            assert_eq!(failed_assertions(&store, &lib, guest, &without_imports(&block)), "[]", "{guide}:\n{block}");
+        }
+    }
+}
+
+#[test]
+fn the_modules_accept_the_readmes_configurations() {
+    let (Some(store), Some(lib)) = (NixStore::new(), nixpkgs_lib()) else { return };
+    let [flake, plain]: [String; 2] = blocks(&readme(), "nix").try_into().unwrap();
+    // `nixosSystem` gives back the user's own modules: the sets among them.
+    let module = format!(
+        r#"{{
+          imports = builtins.filter builtins.isAttrs
+            (({flake}).outputs {{
+              nixpkgs.lib.nixosSystem = system: system.modules;
+              vgpu4nixos.nixosModules.host = "our module";
+            }}).nixosConfigurations.myhost;
+        }}"#
+    );
+    assert_eq!(failed_assertions(&store, &lib, false, &module), "[]", "{flake}");
+    let plain = without_imports(&plain);
+    assert_eq!(failed_assertions(&store, &lib, false, &plain), "[]", "{plain}");
+    let guest = plain.replace("vgpu_17_6", "grid_17_6");
+    let guest = format!("{{ imports = [ ({guest}) ]; services.xserver.videoDrivers = [ \"nvidia\" ]; }}");
+    assert_eq!(failed_assertions(&store, &lib, true, &guest), "[]", "{guest}");
+}
+
+/// A configuration without its imports: our modules come from here instead of the network.
+fn without_imports(configuration: &str) -> String {
+    let (before, rest) = configuration.split_once("  imports = [").unwrap_or((configuration, ""));
+    format!("{before}{}", rest.split_once("];").map_or("", |(_, after)| after))
+}
+
+/// The assertions of a machine that don't hold, as JSON. The machine's driver is evaluated as well.
+fn failed_assertions(store: &NixStore, lib: &Path, guest: bool, module: &str) -> String {
+    // mdevctl is an option of NixOS that our modules don't set.
+    let failed = store.evaluate(&format!(
+        r#"
+        let
+          lib = import {};
+          mdevctl.options.programs.mdevctl.enable = lib.mkEnableOption "mdevctl";
+          evaluate = import {}/nix/tests/eval.nix {{ inherit lib; }};
+          machine = evaluate {{ guest = {guest}; modules = [ mdevctl ({module}) ]; }};
+        in
+        assert machine.config.hardware.nvidia.package.version != "";
+        machine.failed
+        "#,
+        lib.display(),
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../.."),
+    ));
+    failed.to_string()
+}
+
+fn readme() -> String {
+    fs::read_to_string(docs().join("../README.md")).unwrap()
+}
+
+#[test]
+fn the_readme_lists_the_pinned_releases() {
+    let text = readme();
+    let listed: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("- ")?.split_once(".x: "))
+        .flat_map(|(_, releases)| releases.split(", ").map(str::to_owned))
+        .collect();
+    let catalog = vgpu::catalog::Catalog::builtin();
+    let pinned = catalog.releases().iter().filter(|release| release.is_pinned());
+    assert_eq!(listed, pinned.map(|release| release.release.to_string()).collect());
+    let branches: Vec<u16> =
+        catalog.branches().iter().map(|branch| branch.number.to_string().parse().unwrap()).collect();
+    let range = format!("Releases {}.x to {}.x", branches.iter().min().unwrap(), branches.iter().max().unwrap());
+    assert!(text.contains(&range), "the README does not say: {range}");
+}
+
+#[test]
+fn links_of_the_readme_lead_somewhere() {
+    for link in links(&readme()).iter().filter(|link| !link.contains("://")) {
+        assert!(docs().join("..").join(link).exists(), "README.md links to {link}");
+    }
+}
+
+#[test]
+fn every_attribute_of_custom_drivers_is_documented() {
+    let page = page("custom-drivers.md");
+    for (file, function) in [("packages.nix", "mkVgpuDriver"), ("mk-vgpu-patcher.nix", "mkVgpuPatcher")] {
+        let source = fs::read_to_string(docs().join("../nix/lib").join(file)).unwrap();
+        let (_, rest) = source.split_once(&format!("function = \"{function}\";")).unwrap();
+        let (lists, _) = rest.split_once("attrs;").or_else(|| rest.split_once("attrs\n")).unwrap();
+        let names: Vec<&str> = lists.split('"').skip(1).step_by(2).collect();
+        assert!(names.len() > 8, "{function}: {names:?}");
+        for name in names {
+            assert!(page.contains(&format!("`{name}`")), "{function}: {name}");
+        }
+    }
+}
+
+/// The archive that the guides download.
+const ARCHIVE: &str = "NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip";
+
+/// A reader's machine: a home with the archive in Downloads, and `vgpu` on PATH.
+struct Machine {
+    store: NixStore,
+    home: tempfile::TempDir,
+}
+
+impl Machine {
+    /// NVIDIA's archive is a sample here, and the catalog has the sample's hash.
+    fn new(store: NixStore) -> Machine {
+        let home = tempfile::tempdir().unwrap();
+        let (name, content) = vgpu_sample::grid_archive().unwrap();
+        assert_eq!(name, ARCHIVE);
+        let hash = Sri::of_digest(Sha256::digest(&content).into());
+        let published = vgpu::catalog::Catalog::builtin().find(&"17.6".parse().unwrap()).unwrap().zip_sha256.unwrap();
+        let catalog = vgpu::catalog::TEXT.replace(&published.to_string(), &hash.to_string());
+        let wrapper = format!(
+            "#!/bin/sh\n[ \"$1\" = import ] && set -- \"$@\" --catalog \"$HOME/catalog.toml\"\nexec {} \"$@\"\n",
+            assert_cmd::cargo::cargo_bin!("vgpu").display()
+        );
+        for (path, content) in [
+            (format!("Downloads/{ARCHIVE}"), content),
+            ("catalog.toml".to_owned(), catalog.into_bytes()),
+            ("bin/vgpu".to_owned(), wrapper.into_bytes()),
+        ] {
+            let path = home.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(home.path().join("bin/vgpu"), executable).unwrap();
+        Machine { store, home }
+    }
+
+    fn type_in(&self, guide: &str, line: &str) {
+        let path = format!("{}:{}", self.home.path().join("bin").display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new("bash");
+        self.store.prepare(command.args(["-e", "-c", line]).current_dir(self.home.path()));
+        let output = command.env("HOME", self.home.path()).env("PATH", path).output().unwrap();
+        assert!(output.status.success(), "{guide}: $ {line}\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+}

@@ -1,0 +1,374 @@
+//! The NixOS modules and packages, evaluated: what the README promises, every option, every assertion, every example.
+//!
+//! nix/tests has the Nix side. These tests need nix-instantiate and `<nixpkgs/lib>`; some need `<nixpkgs>`. Where there
+//! is none they say so and pass, unless VGPU_REQUIRE_NIX is set.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// Whether `path` (`<nixpkgs>`, `<nixpkgs/lib>`) is there to evaluate with.
+fn have(path: &str) -> bool {
+    let found = Command::new("nix-instantiate").args(["--eval", "-E", &format!("builtins.pathExists {path}")]).output();
+    let found = found.is_ok_and(|output| output.status.success() && output.stdout.starts_with(b"true"));
+    assert!(found || env::var_os("VGPU_REQUIRE_NIX").is_none(), "nix-instantiate or {path} is missing");
+    if !found {
+        eprintln!("skipped: nix-instantiate or {path} is missing");
+    }
+    found
+}
+
+/// Without the options that would let evaluation build something.
+fn instantiate(args: &[&str]) -> Output {
+    Command::new("nix-instantiate")
+        .args(["--option", "allow-import-from-derivation", "false"])
+        .args(args)
+        .current_dir(ROOT)
+        .output()
+        .unwrap()
+}
+
+/// Evaluates an expression, strictly, to JSON.
+fn evaluate(expression: &str) -> Value {
+    let output = instantiate(&["--eval", "--strict", "--json", "-E", expression]);
+    assert!(output.status.success(), "{expression}:\n{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn strings(value: &Value) -> Vec<&str> {
+    value.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
+}
+
+/// Every promise of the README, on each shape that nixpkgs has had since 24.05.
+#[test]
+fn promises_are_kept() {
+    if !have("<nixpkgs/lib>") {
+        return;
+    }
+    for release in ["24.05", "25.11", "26.05"] {
+        let table = evaluate(&format!("import ./nix/tests/promises.nix {{ release = \"{release}\"; }}"));
+        let table = table.as_array().unwrap();
+        assert!(table.len() > 40);
+        let broken: Vec<_> = table
+            .iter()
+            .filter(|row| row["got"] != row["want"])
+            .map(|row| format!("{}\n  got  {}\n  want {}", row["name"], row["got"], row["want"]))
+            .collect();
+        assert!(broken.is_empty(), "on {release}:\n{}", broken.join("\n"));
+    }
+}
+
+/// Every wrong combination of options is refused with one message: the option, the reason, the way out.
+#[test]
+fn wrong_combinations_are_explained() {
+    if !have("<nixpkgs/lib>") {
+        return;
+    }
+    for case in evaluate("import ./nix/tests/assertions.nix { }").as_array().unwrap() {
+        let messages = strings(&case["messages"]);
+        let [message] = messages[..] else { panic!("{}: {messages:#?}", case["name"]) };
+        for mentioned in strings(&case["mentions"]) {
+            assert!(message.contains(mentioned), "{}: no {mentioned:?} in:\n{message}", case["name"]);
+        }
+    }
+}
+
+/// No assertion is without a case that provokes it.
+#[test]
+fn every_assertion_is_provoked() {
+    if !have("<nixpkgs/lib>") {
+        return;
+    }
+    let written: usize = ["common", "host", "guest"]
+        .iter()
+        .map(|name| {
+            fs::read_to_string(format!("{ROOT}/nix/modules/{name}.nix")).unwrap().matches("assertion =").count()
+        })
+        .sum();
+    let provoked = evaluate("map (case: case.messages) (import ./nix/tests/assertions.nix { })");
+    // A message may be for several cases; the first words tell messages apart.
+    let distinct: BTreeSet<_> = provoked
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(strings)
+        .map(|message| message.split_whitespace().take(12).collect::<Vec<_>>().join(" "))
+        .collect();
+    // Copied and overridden profiles share one assertion.
+    assert_eq!(distinct.len(), written + 1, "{distinct:#?}");
+}
+
+/// Every option says what it is for, of what type, and gives an example.
+#[test]
+fn options_describe_themselves() {
+    if !have("<nixpkgs/lib>") {
+        return;
+    }
+    let names = |guest: bool| {
+        let options = evaluate(&format!("import ./nix/tests/options.nix {{ guest = {guest}; }}"));
+        let options = options.as_array().unwrap().clone();
+        for option in &options {
+            assert_eq!(option["missing"], Value::Array(vec![]), "{}", option["name"]);
+        }
+        options
+            .iter()
+            .map(|option| option["name"].as_str().unwrap().trim_start_matches("hardware.nvidia.vgpu.").to_owned())
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    insta::assert_snapshot!(names(false), @"
+    driverSource.curlOptsList
+    driverSource.name
+    driverSource.sha256
+    driverSource.url
+    patcher.copyVGPUProfiles
+    patcher.enable
+    patcher.enablePatcherCmd
+    patcher.options.doNotForceGPLLicense
+    patcher.options.extra
+    patcher.options.remapP40ProfilesToV100D
+    patcher.profileOverrides
+    patcher.profileOverrides.<name>.display.height
+    patcher.profileOverrides.<name>.display.width
+    patcher.profileOverrides.<name>.enableCuda
+    patcher.profileOverrides.<name>.framerateLimit
+    patcher.profileOverrides.<name>.heads
+    patcher.profileOverrides.<name>.vramAllocation
+    patcher.profileOverrides.<name>.xmlConfig
+    release
+    vgpuConfig
+    ");
+    insta::assert_snapshot!(names(true), @"
+    driverSource.curlOptsList
+    driverSource.name
+    driverSource.sha256
+    driverSource.url
+    griddUnlock.enable
+    griddUnlock.rootCaFile
+    patcher.enable
+    patcher.options.doNotForceGPLLicense
+    patcher.options.extra
+    release
+    ");
+}
+
+/// The configurations under examples/ evaluate as they stand, and none is left out.
+#[test]
+fn examples_evaluate() {
+    if !have("<nixpkgs/lib>") {
+        return;
+    }
+    let examples = evaluate("import ./nix/tests/examples.nix { }");
+    let examples: BTreeMap<String, Value> = serde_json::from_value(examples).unwrap();
+    let mut folders: Vec<_> = fs::read_dir(format!("{ROOT}/examples"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    folders.sort();
+    assert_eq!(folders, examples.keys().cloned().collect::<Vec<_>>());
+    for (name, example) in &examples {
+        assert_eq!(strings(&example["failed"]), [""; 0], "{name}");
+        assert_eq!(strings(&example["warnings"]), [""; 0], "{name}");
+        let (service, file) = if name.contains("guest") {
+            ("nvidia-gridd", "nvidia/gridd.conf.template")
+        } else {
+            ("nvidia-vgpu-mgr", "nvidia/vgpu/vgpuConfig.xml")
+        };
+        assert!(strings(&example["services"]).contains(&service), "{name}");
+        assert!(strings(&example["etc"]).contains(&file), "{name}");
+    }
+    let drivers: Vec<_> = examples.values().map(|example| example["driver"].as_str().unwrap()).collect();
+    insta::assert_snapshot!(drivers.join("\n"), @"
+    nvidia-vgpu-guest-550.163.01
+    nvidia-vgpu-guest-570.133.20
+    nvidia-vgpu-host-550.163.02
+    nvidia-vgpu-host-550.163.02
+    nvidia-vgpu-host-merged-550.90.07
+    ");
+}
+
+/// The error of a call of mkVgpuDriver or mkVgpuPatcher, its first two lines.
+fn attribute_error(call: &str) -> String {
+    let expression = format!(
+        "((import ./nix/tests/eval.nix {{ }} {{ modules = [ ]; }}).config.boot.kernelPackages.nvidiaPackages.{call}).version"
+    );
+    let output = instantiate(&["--eval", "--strict", "-E", &expression]);
+    assert!(!output.status.success(), "{call}");
+    String::from_utf8(output.stderr).unwrap().lines().take(2).collect::<Vec<_>>().join("\n")
+}
+
+/// What mkVgpuDriver and mkVgpuPatcher say of attributes they miss or don't know.
+#[test]
+fn wrong_attributes_are_named() {
+    if !have("<nixpkgs/lib>") {
+        return;
+    }
+    insta::assert_snapshot!(attribute_error("mkVgpuDriver { version = \"1\"; sha265 = \"\"; vgpuPatcher = null; }"), @"
+    error: mkVgpuDriver: `sha256`, `guestVersion`, `guestSha256`, `generalVersion`, `gridVersion`, `zipFilename` missing; `sha265` not known
+           It needs `version`, `sha256`, `guestVersion`, `guestSha256`, `generalVersion`, `gridVersion`, `zipFilename`, `vgpuPatcher` and may be given `useSettings`, `settingVersion`, `settingsVersion`, `settingsSha256`, `usePersistenced`, `persistencedVersion`, `persistencedSha256`, `broken`, `prePatch`, `postPatch`, `patchFlags`, `patches`, `preInstall`, `postInstall`.
+    ");
+    insta::assert_snapshot!(attribute_error("mkVgpuPatcher { rev = \"main\"; }"), @"
+    error: mkVgpuPatcher: `sha256`, `generalVersion`, `generalSha256`, `linuxGuest`, `linuxSha256`, `windowsGuestFilename`, `windowsSha256`, `gridVersion` missing
+           It needs `rev`, `sha256`, `generalVersion`, `generalSha256`, `linuxGuest`, `linuxSha256`, `windowsGuestFilename`, `windowsSha256`, `gridVersion` and may be given `version`, `gridVersion`, `generalUrl`, `vgpuUrl`.
+    ");
+}
+
+/// The attributes in docs/custom-drivers.md are those that mkVgpuDriver and mkVgpuPatcher know.
+#[test]
+fn attributes_are_documented() {
+    if !have("<nixpkgs/lib>") {
+        return;
+    }
+    let quoted = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>();
+    let page = fs::read_to_string(format!("{ROOT}/docs/custom-drivers.md")).unwrap();
+    for function in ["mkVgpuDriver", "mkVgpuPatcher"] {
+        let section = page.split("\n## ").find(|section| section.starts_with(function)).unwrap();
+        let first_columns = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
+        let documented = first_columns.flat_map(|column| quoted(&format!("`{column}"))).collect::<BTreeSet<_>>();
+        let error = attribute_error(&format!("{function} {{ }}"));
+        assert_eq!(documented, quoted(error.split("It needs").nth(1).unwrap()), "{function}");
+    }
+}
+
+/// All packages in a real package set: they instantiate, and each change builds again only what it must.
+#[test]
+fn a_change_builds_only_what_depends_on_it() {
+    if !have("<nixpkgs>") {
+        return;
+    }
+    let paths = evaluate("import ./nix/tests/package-paths.nix { }");
+    let is_derivation = |path: &Value| path.as_str().is_some_and(|path| path.ends_with(".drv"));
+    assert!(is_derivation(&paths["vgpu"]));
+    assert!(is_derivation(&paths["custom"]["driver"]));
+    assert!(is_derivation(&paths["custom"]["settings"]) && is_derivation(&paths["custom"]["persistenced"]));
+
+    let releases = paths["releases"].as_object().unwrap();
+    assert!(releases.len() > 60);
+    for (name, parts) in releases {
+        assert!(is_derivation(&parts["driver"]) && is_derivation(&parts["modules"]), "{name}");
+    }
+    assert!(is_derivation(&releases["vgpu_17_3"]["settings"]) && is_derivation(&releases["grid_17_3"]["persistenced"]));
+
+    let libraries = |name: &str| paths["libraries"][name].as_array().unwrap().clone();
+    let (native, compat32) = (libraries("libPath"), libraries("libPath32"));
+    assert!(native.iter().all(|path| !compat32.contains(path)), "32-bit libraries look among the others");
+    for name in
+        ["libdrm", "libxext", "libx11", "libxcb", "zlib", "gcc", "wayland", "gbm", "libglvnd", "openssl", "dbus"]
+    {
+        for paths in [&native, &compat32] {
+            assert!(
+                paths.iter().any(|path| path.as_str().unwrap().to_lowercase().contains(name)),
+                "no {name}: {paths:?}"
+            );
+        }
+    }
+
+    let changes = &paths["changes"];
+    let (before, kernel, profile) = (&changes["before"], &changes["kernel"], &changes["profile"]);
+    for same in ["driver", "outputs", "settings", "persistenced", "vgpuConfig"] {
+        assert_eq!(before[same], kernel[same], "another kernel changes {same}");
+    }
+    assert_ne!(before["modules"], kernel["modules"]);
+    for same in ["driver", "outputs", "modules", "bin", "settings", "persistenced"] {
+        assert_eq!(before[same], profile[same], "another profile changes {same}");
+    }
+    assert_ne!(before["vgpuConfig"], profile["vgpuConfig"]);
+    assert_ne!(changes["otherProfile"]["vgpuConfig"], profile["vgpuConfig"]);
+}
+
+/// A host costs less than a tenth of a second more with our module than without. Counted in function calls, which are
+/// the same on every machine: Nix makes about four million a second.
+#[test]
+fn evaluation_is_cheap() {
+    if !have("<nixpkgs>") {
+        return;
+    }
+    let calls = |module: &str| {
+        let output = Command::new("nix-instantiate")
+            .args(["nix/tests/cost.nix", "--arg", "module", module])
+            .env("NIX_SHOW_STATS", "1")
+            .current_dir(ROOT)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stderr).unwrap();
+        let stats: Value = serde_json::from_str(&text[text.find("\n{").map_or(0, |at| at + 1)..]).unwrap();
+        stats["nrFunctionCalls"].as_u64().unwrap()
+    };
+    let (without, with) = (calls("false"), calls("true"));
+    assert!(with - without < 120_000, "{without} function calls without the module, {with} with it");
+}
+
+/// The flake's outputs, with an input of our own in place of nixpkgs: no network.
+#[test]
+fn the_flake_evaluates() {
+    if !have("<nixpkgs/lib>") {
+        return;
+    }
+    let nixpkgs = tempfile::tempdir().unwrap();
+    let lib = instantiate(&["--eval", "-E", "toString <nixpkgs/lib>"]).stdout;
+    let lib = String::from_utf8(lib).unwrap().trim().trim_matches('"').to_owned();
+    copy(&fs::canonicalize(lib).unwrap(), &nixpkgs.path().join("lib"));
+    copy(&Path::new(ROOT).join("nix/tests"), &nixpkgs.path().join("tests"));
+    fs::write(nixpkgs.path().join("flake.nix"), "{ outputs = _: { lib = import ./lib; }; }").unwrap();
+    fs::write(
+        nixpkgs.path().join("default.nix"),
+        "{ system }: (import ./tests/host-tools.nix { lib = import ./lib; }).extend (_: prev: { nixfmt-tree = prev.gcc; cargo = prev.gcc; clippy = prev.gcc; rustfmt = prev.gcc; rustc = prev.rustc // prev.gcc; mkShell = prev.stdenv.mkDerivation; })",
+    )
+    .unwrap();
+    let flake = tempfile::tempdir().unwrap();
+    for part in ["nix", "catalog", "examples", "crates"] {
+        copy(&Path::new(ROOT).join(part), &flake.path().join(part));
+    }
+    for part in ["flake.nix", "Cargo.toml", "Cargo.lock"] {
+        fs::copy(Path::new(ROOT).join(part), flake.path().join(part)).unwrap();
+    }
+    // Somebody's flake that has ours as an input.
+    let user = tempfile::tempdir().unwrap();
+    fs::write(
+        user.path().join("flake.nix"),
+        r#"{
+          inputs = { nixpkgs.url = "github:NixOS/nixpkgs"; vgpu4nixos.url = "github:mrzenc/vgpu4nixos"; };
+          outputs = { nixpkgs, vgpu4nixos, ... }: {
+            report = import ./report.nix { outputs = vgpu4nixos; pkgs = import nixpkgs { system = "x86_64-linux"; }; };
+          };
+        }"#,
+    )
+    .unwrap();
+    fs::copy(format!("{ROOT}/nix/tests/flake-outputs.nix"), user.path().join("report.nix")).unwrap();
+    let at = |dir: &tempfile::TempDir| format!("path:{}", dir.path().display());
+    let output = Command::new("nix")
+        .args(["--extra-experimental-features", "nix-command flakes", "eval", "--json", "--no-write-lock-file"])
+        .args(["--override-input", "nixpkgs", &at(&nixpkgs)])
+        .args(["--override-input", "vgpu4nixos", &at(&flake)])
+        .args(["--override-input", "vgpu4nixos/nixpkgs", &at(&nixpkgs)])
+        .arg(format!("{}#report", at(&user)))
+        .env("HOME", nixpkgs.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let outputs: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        outputs,
+        json!({
+            "nixosModules": { "host": true, "guest": true },
+            "packages": { "default": "vgpu-0.1.0", "vgpu": "vgpu-0.1.0", "gridd-unlock-patcher": "gridd-unlock-patcher-1.1" },
+            "devShells": ["default"],
+            "checks": ["guest", "host", "tests", "vgpu"],
+            "formatter": "gcc",
+            "overlay": ["grid_17_6", "mkVgpuDriver", "vgpu_17_6"],
+            "templates": { "default": true, "host": true, "guest": true },
+        })
+    );
+}
+
+fn copy(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-rL").args([from, to]).status().unwrap();
+    assert!(status.success());
+}

@@ -1,7 +1,0 @@
-//! What Nix and we say to each other.
-
-pub mod builder;
-pub mod configuration;
-pub mod expression;
-pub mod sri;
-pub mod store;
