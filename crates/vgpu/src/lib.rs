@@ -5,15 +5,15 @@
 //! - [`catalog`]: the releases of vGPU software: versions, hashes, patchers, what fits together.
 //! - [`identity`]: what an archive is, and whether the catalog has it.
 //! - [`verify`]: checks a driver without unpacking it.
-//! - [`certificate`]: is a file the root certificate of a licence server?
+//! - [`license`]: licences of guests: tokens, certificates, the licence client.
 //! - [`nix`]: what Nix and we say to each other: SRI hashes, store, Nix syntax.
 //! - [`machine`]: what a machine has: GPUs, kernel, NixOS, IOMMU.
 //! - [`cli`]: a file a command: parse, call, render. Nothing else parses arguments or prints.
 
 pub mod catalog;
-pub mod certificate;
 pub mod cli;
 pub mod identity;
+pub mod license;
 pub mod machine;
 pub mod nix;
 pub mod verify;

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use miette::{Result, WrapErr};
 
 use super::output;
-use crate::certificate;
+use crate::license::certificate;
 
 /// Check the root certificate of a licence server
 ///
