@@ -1,0 +1,87 @@
+# What every scene may use. A scene is plain shell (busybox) and runs under `set -eu`: a command that fails ends it.
+
+# load_driver [boards=KIND@BUS,...] [interface=mdev|vfio] [plugin_exit_ms=N]
+load_driver() {
+    modprobe nvidia "$@"
+}
+
+# start_vgpud: what nvidia-vgpud does at boot. Before it no vGPU can be made.
+start_vgpud() {
+    nvidia-vgpud
+}
+
+# unload_driver: all vGPUs and virtual functions are lost, as on a driver update.
+unload_driver() {
+    modprobe -r nvidia
+}
+
+# testbed COMMAND: see module/proc.c.
+testbed() {
+    echo "$*" >/proc/driver/nvidia/testbed
+}
+
+# end the scene, and run it again after a restart of the machine, with BOOT one higher.
+reboot_machine() {
+    exit 100
+}
+
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+# is WANTED FOUND [WHAT]
+is() {
+    [ "$1" = "$2" ] || fail "${3:-value}: wanted '$1', found '$2'"
+}
+
+# file_is FILE TEXT
+file_is() {
+    is "$2" "$(cat "$1")" "$1"
+}
+
+# put VALUE FILE: write it, and fail the scene if the kernel refuses.
+put() {
+    echo "$1" >"$2" || fail "writing $1 to $2 was refused"
+}
+
+# refused ERROR VALUE FILE: the write must fail, with this text of errno.
+refused() {
+    if told=$( (echo "$2" >"$3") 2>&1); then
+        fail "writing $2 to $3 should be refused with: $1"
+    fi
+    case $told in
+        *"$1"*) ;;
+        *) fail "writing $2 to $3: wanted '$1', found '$told'" ;;
+    esac
+}
+
+# kernel_said TEXT
+kernel_said() {
+    dmesg | grep -qF -e "$1" || fail "not in the kernel's log: $1"
+}
+
+# eventually SECONDS COMMAND...
+eventually() {
+    left=$(($1 * 10))
+    shift
+    until "$@"; do
+        [ "$left" -gt 0 ] || fail "never came true: $*"
+        left=$((left - 1))
+        usleep 100000
+    done
+}
+
+# start_vm NAME SYSFSDEV: a process that has the vGPU open as QEMU has; sets $vm. It ends with stop_vm.
+start_vm() {
+    rm -f /tmp/vm-ready
+    qemu-system-x86_64 -name "$1" -uuid 11111111-2222-3333-4444-555555555555 \
+        -device "vfio-pci,sysfsdev=$2" >/tmp/vm-ready &
+    vm=$!
+    eventually 10 test -s /tmp/vm-ready
+}
+
+stop_vm() {
+    kill "$vm"
+    wait "$vm" || true
+}
