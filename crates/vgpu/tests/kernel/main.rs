@@ -1,0 +1,56 @@
+//! Scenes on a real kernel, in QEMU, with a test module that offers NVIDIA's vGPU interfaces; see README.md here.
+//!
+//! Where the kernel was not downloaded yet, or QEMU is missing, they say so and pass, unless VGPU_REQUIRE_KERNEL is set.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kernel");
+/// What `run` exits with where a scene cannot be run at all.
+const SKIPPED: i32 = 77;
+
+fn play(scene: &str) {
+    let required = std::env::var_os("VGPU_REQUIRE_KERNEL").is_some();
+    let mut run = Command::new(Path::new(HERE).join("run"));
+    run.args(["--vgpu", env!("CARGO_BIN_EXE_vgpu")]);
+    if !required {
+        run.arg("--offline");
+    }
+    let output = run.arg(Path::new(HERE).join("scenes").join(scene)).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(SKIPPED) && !required {
+        eprintln!("{told}");
+        return;
+    }
+    assert!(output.status.success(), "{scene}: {}\n{told}", output.status);
+}
+
+macro_rules! scenes {
+    ($($name:ident $file:literal)*) => {
+        $(#[test] fn $name() { play($file) })*
+        const SCENES: &[&str] = &[$($file),*];
+    };
+}
+
+scenes! {
+    bed_vendor "bed/vendor.sh"
+    bed_mdev "bed/mdev.sh"
+    bed_functions "bed/functions.sh"
+    bed_restart "bed/restart.sh"
+}
+
+#[test]
+fn every_scene_is_played() {
+    let mut found = BTreeSet::new();
+    for directory in ["", "bed/"] {
+        for entry in fs::read_dir(Path::new(HERE).join("scenes").join(directory)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".sh") {
+                found.insert(format!("{directory}{name}"));
+            }
+        }
+    }
+    assert_eq!(found, SCENES.iter().map(|scene| scene.to_string()).collect());
+}
