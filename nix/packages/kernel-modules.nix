@@ -15,7 +15,8 @@ stdenv.mkDerivation {
   pname = "nvidia-vgpu-modules";
   version = "${driver.version}-${kernel.version}";
 
-  src = driver.modsrc;
+  # kernel-open lies beside it.
+  src = "${driver.modsrc}/kernel";
 
   nativeBuildInputs = [ nukeReferences ] ++ kernel.moduleBuildDependencies;
   hardeningDisable = [

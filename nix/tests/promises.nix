@@ -1012,7 +1012,7 @@ let
             "format"
             "pic"
           ]
-          (packageOf plainHost).modsrc
+          "${(packageOf plainHost).modsrc}/kernel"
         ];
     };
     "vgpu is compiled by a compiler that is new enough" = {

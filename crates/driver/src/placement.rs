@@ -15,7 +15,7 @@ pub enum Output {
     Lib32,
     /// GSP firmware.
     Firmware,
-    /// Sources of the kernel modules.
+    /// Sources of the kernel modules: `kernel/` and `kernel-open/`.
     Modsrc,
 }
 
@@ -222,10 +222,7 @@ impl Row {
                 vec![Place { output: Bin, path, treatment: Copy }]
             }
             Row::Firmware => vec![at(Firmware, &format!("lib/firmware/nvidia/{version}"), Copy)],
-            Row::KernelSource => match entry.file.strip_prefix("kernel/") {
-                Some(path) => vec![Place { output: Modsrc, path: path.to_owned(), treatment: Copy }],
-                None => return Placement::Nowhere("nixpkgs builds the open kernel modules from their own source"),
-            },
+            Row::KernelSource => vec![Place { output: Modsrc, path: entry.file.clone(), treatment: Copy }],
         };
         Placement::Places(places)
     }
@@ -319,9 +316,12 @@ mod tests {
             ),
             ("nvidia-smi.1.gz 0644 MANPAGE man1/", "Bin/share/man/man1/nvidia-smi.1.gz Copy"),
             ("firmware/gsp_ga10x.bin 0444 FIRMWARE", "Firmware/lib/firmware/nvidia/550/gsp_ga10x.bin Copy"),
-            ("kernel/nvidia/nv.c 0644 KERNEL_MODULE_SRC INHERIT_PATH_DEPTH:1", "Modsrc/nvidia/nv.c Copy"),
-            ("kernel/dkms.conf 0644 DKMS_CONF INHERIT_PATH_DEPTH:1", "Modsrc/dkms.conf Copy"),
-            ("kernel-open/nvidia/nv.c 0644 KERNEL_MODULE_SRC INHERIT_PATH_DEPTH:1", "-"),
+            ("kernel/nvidia/nv.c 0644 KERNEL_MODULE_SRC INHERIT_PATH_DEPTH:1", "Modsrc/kernel/nvidia/nv.c Copy"),
+            ("kernel/dkms.conf 0644 DKMS_CONF INHERIT_PATH_DEPTH:1", "Modsrc/kernel/dkms.conf Copy"),
+            (
+                "kernel-open/nvidia/nv.c 0644 KERNEL_MODULE_SRC INHERIT_PATH_DEPTH:1",
+                "Modsrc/kernel-open/nvidia/nv.c Copy",
+            ),
             ("systemd/system-sleep/nvidia 0755 SYSTEMD_SLEEP_SCRIPT", "Out/lib/systemd/system-sleep/nvidia Script"),
             ("libglvnd_install_checker/glvnd_check 0755 INTERNAL_UTILITY_BINARY NATIVE", "-"),
             ("32/libglvnd_install_checker/libGLX_installcheck.so.0 0755 INTERNAL_UTILITY_LIB COMPAT32", "-"),

@@ -51,7 +51,8 @@ fn a_host_driver_is_complete_and_works() {
     let original = fs::read(sandbox.path("d/bin/origBin/nvidia-vgpud")).unwrap();
     assert!(memchr::memmem::find(&original, b"/usr/share/nvidia/vgpu").is_some(), "the original is untouched");
     assert!(sandbox.path("d/out/vgpuConfig.xml").is_file());
-    assert!(sandbox.path("d/modsrc/Makefile").is_file());
+    assert!(sandbox.path("d/modsrc/kernel/Makefile").is_file());
+    assert!(sandbox.path("d/modsrc/kernel-open/nvidia/nv.c").is_file());
     assert!(sandbox.path("d/firmware/lib/firmware/nvidia/550.163.02/gsp_ga10x.bin").is_file());
     assert!(!sandbox.path("d/bin/bin/nvidia-modprobe").exists());
 }

@@ -48,7 +48,9 @@ fn builds_into_the_outputs() {
     let dir = TempDir::new().unwrap();
     let file = attributes(dir.path(), json!({}));
     builder().env("NIX_ATTRS_JSON_FILE", file).assert().success().stdout("");
-    for output in ["out/lib", "bin/bin/nvidia-smi", "lib32/lib", "firmware", "modsrc/nvidia"] {
+    for output in
+        ["out/lib", "bin/bin/nvidia-smi", "lib32/lib", "firmware", "modsrc/kernel/nvidia", "modsrc/kernel-open/nvidia"]
+    {
         assert!(dir.path().join(output).exists(), "{output}");
     }
     assert!(dir.path().join("out/share/egl/egl_external_platform.d").is_dir());

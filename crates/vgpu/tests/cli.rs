@@ -106,7 +106,7 @@ fn an_interrupted_build_leaves_nothing() {
         let mut child = command.stdout(Stdio::null()).spawn().unwrap();
         let at_work = || {
             let staging = sandbox.names().into_iter().find(|name| name.starts_with(".vgpu-build-"));
-            staging.is_some_and(|name| sandbox.path(&name).join("modsrc/20").exists())
+            staging.is_some_and(|name| sandbox.path(&name).join("modsrc/kernel/20").exists())
         };
         while !at_work() {
             assert!(child.try_wait().unwrap().is_none(), "it ended by itself");

@@ -132,7 +132,7 @@ fn a_host_driver() {
 
     assert!(out.join("vgpuConfig.xml").is_file());
     assert!(out.join("lib/libnvidia-vgpu.so").exists());
-    assert!(machine.build("host.modsrc").join("nvidia").is_dir());
+    assert!(machine.build("host.modsrc").join("kernel/nvidia").is_dir());
 
     // The program reads the file that the module puts under /etc.
     let vgpud = fs::read(bin.join("bin/nvidia-vgpud")).unwrap();

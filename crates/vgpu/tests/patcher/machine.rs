@@ -38,7 +38,7 @@ fn options_end_in_the_right_command_line_and_the_right_installed_driver() {
         assert_eq!(read(store.build(&format!("{package}.src")).join("command-line")), format!("{command_line}\n"));
         let installed = store.build(&format!("{package}.{output}"));
         assert!(installed.join(file).is_file(), "{command_line}: no {file}");
-        let sources = store.build(&format!("{package}.modsrc"));
+        let sources = store.build(&format!("{package}.modsrc")).join("kernel");
         let kbuild = read(sources.join("nvidia/nvidia.Kbuild"));
         assert!(kbuild.contains("unlock/hooks.c") && sources.join("unlock/hooks.c").is_file());
     }

@@ -359,7 +359,7 @@ fn patched_drivers_install_like_any_other() {
         let mut build = assert_cmd::Command::cargo_bin("vgpu").unwrap();
         build.current_dir(scene.path("here")).args(["build", target, "--role", role, "--out", "installed"]);
         build.assert().success();
-        for file in [&["modsrc/unlock/hooks.c"], files].concat() {
+        for file in [&["modsrc/kernel/unlock/hooks.c"], files].concat() {
             assert!(scene.path(&format!("here/installed/{file}")).exists(), "{target} lacks {file}");
         }
         fs::remove_dir_all(scene.path("here/installed")).unwrap();
