@@ -7,7 +7,7 @@
 //! - [`verify`]: checks a driver without unpacking it.
 //! - [`license`]: licences of guests: tokens, certificates, the licence client.
 //! - [`nix`]: what Nix and we say to each other: SRI hashes, store, Nix syntax.
-//! - [`machine`]: what a machine has: GPUs, kernel, NixOS, IOMMU.
+//! - [`machine`]: what a machine has, read below a root directory: GPUs, vGPUs, drivers, processes.
 //! - [`cli`]: a file a command: parse, call, render. Nothing else parses arguments or prints.
 
 pub mod catalog;

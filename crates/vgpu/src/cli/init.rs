@@ -8,7 +8,7 @@ use miette::{Diagnostic, Result, WrapErr};
 
 use super::output;
 use crate::catalog::{Catalog, Month, Release};
-use crate::machine::{Cpu, Gpu, Machine};
+use crate::machine::overview::{Cpu, Gpu, Machine};
 use crate::nix::expression::{Expression, Line, module, quoted};
 use vgpu_driver::Role;
 
@@ -214,9 +214,10 @@ fn header(machine: &Machine, role: Role) -> Vec<String> {
 
 fn describe(gpu: &Gpu) -> String {
     let name = gpu.name.as_deref().unwrap_or("NVIDIA GPU");
-    let sriov = if gpu.sriov { ", SR-IOV" } else { "" };
-    let driver = gpu.driver.as_ref().map_or(String::new(), |driver| format!(", driver {driver}"));
-    format!("{} {name} [10de:{:04x}]{sriov}{driver}", gpu.address, gpu.device)
+    let function = &gpu.function;
+    let sriov = if function.sriov.is_some() { ", SR-IOV" } else { "" };
+    let driver = function.driver.as_ref().map_or(String::new(), |driver| format!(", driver {driver}"));
+    format!("{} {name} [10de:{:04x}]{sriov}{driver}", function.address, function.device)
 }
 
 fn import(role: Role) -> Vec<Line> {
@@ -275,7 +276,7 @@ fn host(machine: &Machine) -> Vec<Line> {
     ));
     lines.push(comment("Only releases with a patcher (`vgpu releases`) can be patched."));
     lines.push(comment("hardware.nvidia.vgpu.patcher.enable = true;"));
-    let device = machine.gpus.first().map_or("AAAA".to_owned(), |gpu| format!("{:04X}", gpu.device));
+    let device = machine.gpus.first().map_or("AAAA".to_owned(), |gpu| format!("{:04X}", gpu.function.device));
     lines.push(comment(&format!(
         "hardware.nvidia.vgpu.patcher.copyVGPUProfiles = {{ \"{device}:0000\" = \"CCCC:DDDD\"; }};"
     )));

@@ -1,0 +1,40 @@
+//! Small files, directories and links of sysfs and procfs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The entries of a directory, in no order; none if it can't be read.
+pub fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
+}
+
+/// A small text file, trimmed. Bytes that are not UTF-8 are replaced.
+pub fn read(path: &Path) -> Option<String> {
+    fs::read(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
+}
+
+/// A number that a file holds: decimal.
+pub fn number<T: std::str::FromStr>(path: &Path) -> Option<T> {
+    read(path)?.parse().ok()
+}
+
+/// A number that a file holds: hexadecimal, with 0x or without.
+pub fn hexadecimal(path: &Path) -> Option<u32> {
+    u32::from_str_radix(read(path)?.trim_start_matches("0x"), 16).ok()
+}
+
+/// The last part of where a link leads: `nvidia` for `driver -> ../../bus/pci/drivers/nvidia`.
+pub fn link_name(link: &Path) -> Option<String> {
+    name(&fs::read_link(link).ok()?)
+}
+
+/// The last part of a path.
+pub fn name(path: &Path) -> Option<String> {
+    Some(path.file_name()?.to_string_lossy().into_owned())
+}
+
+/// What is in a store directory, by name: paths are `<32 digits>-<name>`.
+pub fn store_names(store: &Path) -> Vec<(String, PathBuf)> {
+    let store_name = |path: &PathBuf| Some(name(path)?.split_once('-')?.1.to_owned());
+    entries(store).filter_map(|path| Some((store_name(&path)?, path))).collect()
+}

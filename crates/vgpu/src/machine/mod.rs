@@ -1,0 +1,19 @@
+//! Looks at a machine: its GPUs, what the kernel offers on them, what runs. Nothing here changes anything.
+//!
+//! Everything is read below a root directory, so that a directory tree can stand for /sys, /proc and /etc in tests. What
+//! can't be read is left out: readers tell what they see, and decide nothing.
+//!
+//! - [`pci`]: devices on the PCI bus, their drivers and virtual functions.
+//! - [`vgpu`]: the kernel's three ways to make vGPUs, the types it offers, and the vGPUs there are.
+//! - [`driver`]: NVIDIA's kernel modules.
+//! - [`processes`]: who has a vGPU open.
+//! - [`overview`]: the machine as a whole, for `vgpu init`.
+//! - [`names`]: what boards are called.
+
+pub mod driver;
+mod files;
+pub mod names;
+pub mod overview;
+pub mod pci;
+pub mod processes;
+pub mod vgpu;
