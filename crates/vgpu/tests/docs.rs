@@ -109,8 +109,8 @@ fn options() -> Option<Value> {
     };
     let no_nix =
         output.is_err() || problem.contains("'nixpkgs/lib' was not found") || problem.contains("'nixpkgs/lib' in");
-    assert!(no_nix && std::env::var_os("VGPU_REQUIRE_NIX").is_none(), "{problem}");
-    eprintln!("skipped: needs nix-instantiate and <nixpkgs/lib>: {problem}");
+    assert!(no_nix, "{problem}");
+    nix_store::skip("nix-instantiate or <nixpkgs/lib> is missing", nix_store::REQUIRED);
     None
 }
 

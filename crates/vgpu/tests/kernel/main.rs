@@ -7,6 +7,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+#[path = "../support/skip.rs"]
+mod skip;
+
+use skip::skip;
+
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kernel");
 /// What `run` exits with where a scene cannot be run at all.
 const SKIPPED: i32 = 77;
@@ -21,7 +26,7 @@ fn play(scene: &str) {
     let output = run.arg(Path::new(HERE).join("scenes").join(scene)).output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     if output.status.code() == Some(SKIPPED) && !required {
-        eprintln!("{told}");
+        skip(told.trim(), "VGPU_REQUIRE_KERNEL");
         return;
     }
     assert!(output.status.success(), "{scene}: {}\n{told}", output.status);

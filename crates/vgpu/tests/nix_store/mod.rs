@@ -7,6 +7,14 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+#[path = "../support/skip.rs"]
+mod skip;
+
+pub use skip::skip;
+
+/// Where this is set in the environment, tests of Nix must run.
+pub const REQUIRED: &str = "VGPU_REQUIRE_NIX";
+
 /// A store with nothing in it.
 pub struct NixStore {
     directory: TempDir,
@@ -16,8 +24,7 @@ impl NixStore {
     /// A new store. `None`, after saying so, on a machine without Nix; with VGPU_REQUIRE_NIX set that is a failure.
     pub fn new() -> Option<NixStore> {
         if Command::new("nix-store").arg("--version").output().is_err() {
-            assert!(std::env::var_os("VGPU_REQUIRE_NIX").is_none(), "nix-store is not on PATH");
-            eprintln!("skipped: nix-store is not on PATH");
+            skip("nix-store is not on PATH", REQUIRED);
             return None;
         }
         let directory = tempfile::Builder::new().prefix("vgpu-store-").tempdir().unwrap();
@@ -84,8 +91,7 @@ pub fn nixpkgs_lib() -> Option<PathBuf> {
     if let Some(output) = output.ok().filter(|output| output.status.success()) {
         return Some(PathBuf::from(String::from_utf8(output.stdout).unwrap().trim()));
     }
-    assert!(std::env::var_os("VGPU_REQUIRE_NIX").is_none(), "<nixpkgs/lib> was not found");
-    eprintln!("skipped: <nixpkgs/lib> was not found");
+    skip("<nixpkgs/lib> was not found in NIX_PATH or nix.conf", REQUIRED);
     None
 }
 

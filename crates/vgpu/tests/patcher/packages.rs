@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::nix_store::{NixStore, programs, quoted};
+use crate::nix_store::{NixStore, nixpkgs_lib, programs, quoted};
 use crate::scene::Scene;
 
 const GOOD: &str = include_str!("../certificates/good.pem");
@@ -23,13 +23,7 @@ impl Store {
     /// Nothing, and a word about it, on a machine without Nix or nixpkgs' library.
     pub fn new() -> Option<Self> {
         let store = NixStore::new()?;
-        let found = Command::new("nix-instantiate").args(["--eval", "-E", "toString <nixpkgs/lib>"]).output().unwrap();
-        if !found.status.success() {
-            assert!(std::env::var_os("VGPU_REQUIRE_NIX").is_none(), "<nixpkgs/lib> is not in NIX_PATH or nix.conf");
-            eprintln!("skipped: <nixpkgs/lib> is not in NIX_PATH or nix.conf");
-            return None;
-        }
-        let lib = String::from_utf8(found.stdout).unwrap().trim().trim_matches('"').to_owned();
+        let lib = nixpkgs_lib()?.display().to_string();
         let scene = Scene::new();
         scene.archive();
         fs::write(scene.path("windows.exe"), "MZ, a Windows installer").unwrap();

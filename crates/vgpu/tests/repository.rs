@@ -1,0 +1,52 @@
+//! The repository as a whole: what one file says of others is true.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+fn read(name: &str) -> String {
+    fs::read_to_string(Path::new(ROOT).join(name)).unwrap()
+}
+
+/// A version of Rust as numbers: "1.89" is "1.89.0".
+fn rust_version(text: &str) -> Vec<u64> {
+    let mut numbers: Vec<u64> = text.split('.').map(|number| number.parse().unwrap()).collect();
+    numbers.resize(3, 0);
+    numbers
+}
+
+/// Cargo.toml states the oldest Rust that will do, once. It is what the dependencies in Cargo.lock ask for; that our own
+/// code asks for no more is the matter of clippy (incompatible_msrv) and of CI with that very version.
+#[test]
+fn the_oldest_rust_is_what_the_dependencies_need() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--locked", "--offline", "--format-version", "1"]);
+    cargo.args(["--filter-platform", "x86_64-unknown-linux-gnu"]).current_dir(ROOT);
+    let output = cargo.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let needed = packages.iter().filter(|package| !package["source"].is_null());
+    let needed = needed.filter_map(|package| package["rust_version"].as_str()).map(rust_version).max().unwrap();
+    let promised: toml::Table = read("Cargo.toml").parse().unwrap();
+    let promised = promised["workspace"]["package"]["rust-version"].as_str().unwrap();
+    assert_eq!(rust_version(promised), needed, "rust-version in Cargo.toml");
+    assert!(read("README.md").contains(&format!("Rust ({promised} or later)")), "README.md");
+}
+
+/// Every crate gets its edition, licence and lints from the workspace.
+#[test]
+fn crates_share_what_the_workspace_says() {
+    for entry in fs::read_dir(Path::new(ROOT).join("crates")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let manifest: toml::Table = read(&format!("crates/{name}/Cargo.toml")).parse().unwrap();
+        assert_eq!(manifest["lints"]["workspace"].as_bool(), Some(true), "{name}");
+        for key in ["edition", "rust-version", "license"] {
+            assert_eq!(manifest["package"][key]["workspace"].as_bool(), Some(true), "{name}: {key}");
+        }
+    }
+}
