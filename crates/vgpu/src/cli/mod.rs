@@ -10,6 +10,7 @@ mod demo;
 mod identify;
 mod import;
 mod init;
+mod license;
 mod man;
 mod output;
 mod profiles;
@@ -38,6 +39,7 @@ enum Command {
     Build(build::Args),
     Profiles(profiles::Args),
     Releases(releases::Args),
+    License(license::Args),
     CheckCertificate(check_certificate::Args),
     #[command(hide = true)]
     Builder(builder::Args),
@@ -64,6 +66,7 @@ fn run(command: Command) -> miette::Result<()> {
         Command::Builder(args) => builder::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
+        Command::License(args) => license::run(args),
         Command::CheckCertificate(args) => check_certificate::run(args),
     }
 }

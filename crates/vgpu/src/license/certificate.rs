@@ -12,6 +12,8 @@ use std::time::SystemTime;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
+use super::wrong_file::what_it_is;
+
 /// Far more than a certificate: nvidia-gridd has room for some 4 KB. Bounds what is read of a wrong file.
 const MAX_BYTES: u64 = 1024 * 1024;
 
@@ -120,19 +122,7 @@ fn no_pem(path: PathBuf, text: &[u8]) -> CertificateError {
     if Certificate::from_der(text).is_ok() {
         return CertificateError::Der { path };
     }
-    let start: Vec<u8> = text.trim_ascii_start().iter().take(16).map(u8::to_ascii_lowercase).collect();
-    let what = if start.starts_with(b"<!doctype html") || start.starts_with(b"<html") {
-        "a web page"
-    } else if start.starts_with(b"{") || start.starts_with(b"[") {
-        "a JSON document"
-    } else if text.trim_ascii().is_empty() {
-        "nothing but blanks"
-    } else if std::str::from_utf8(text).is_ok_and(|text| !text.contains('\0')) {
-        "other text"
-    } else {
-        "binary data"
-    };
-    CertificateError::NoPem { path, what }
+    CertificateError::NoPem { path, what: what_it_is(text) }
 }
 
 fn outside(certificate: &Certificate, now: SystemTime) -> Option<String> {

@@ -1,0 +1,260 @@
+//! Client configuration tokens: the file a licence server hands out, which tells nvidia-gridd where to ask for licences.
+//!
+//! A token is a JSON Web Token (RFC 7519) in compact form: header, payload and signature in base64url, joined by dots,
+//! on one line. It is read without a key: this explains a token, and vouches for nothing. The payload's names are
+//! NVIDIA's, as fastapi-dls writes them; what else is in it is left alone.
+
+use std::io::{self, Read};
+use std::time::{Duration, SystemTime};
+
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{DecodeError, Engine};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use x509_cert::der::DateTime;
+
+use super::wrong_file::what_it_is;
+
+/// Far more than any token, which have some 4 KB. Bounds what is read of a wrong file.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// Of the domain all of NVIDIA's own licence servers are in.
+const CLOUD: &str = ".licensing.nvidia.com";
+
+const NEW_TOKEN: &str = "get a new token from the licence server; save it as a file, without pasting it";
+
+/// Why a token can't be read at all.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum TokenError {
+    #[error("it cannot be read")]
+    #[diagnostic(help("name a file that exists and that you may read; tokens are readable by root alone"))]
+    Read(#[source] io::Error),
+
+    #[error("it is empty")]
+    #[diagnostic(help("{NEW_TOKEN}"))]
+    Empty,
+
+    #[error("it is larger than {} KiB, and tokens have some 4 KiB", MAX_BYTES / 1024)]
+    #[diagnostic(help("look at what was saved there; {NEW_TOKEN}"))]
+    TooLarge,
+
+    #[error("it holds {0} in place of a token")]
+    #[diagnostic(help("{NEW_TOKEN}"))]
+    NoToken(&'static str),
+
+    #[error("{part} of the token is damaged: {reason}")]
+    #[diagnostic(help("the file may have been cut or changed by an editor; {NEW_TOKEN}"))]
+    Damaged { part: &'static str, reason: String },
+
+    #[error("it is a JSON Web Token of another kind: it names no licence server")]
+    #[diagnostic(help("the file wanted is called client_configuration_token_….tok; {NEW_TOKEN}"))]
+    OtherKind,
+}
+
+/// Whose licence server it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// NVIDIA's own, in the cloud.
+    Cls,
+    /// One that runs at the user's.
+    Dls,
+}
+
+/// Where licences are asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Server {
+    /// As in the token: a name or an address, seldom a URL.
+    pub url: String,
+    /// TCP ports, without repetition, in order.
+    pub ports: Vec<u16>,
+}
+
+/// What a token says, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Token {
+    pub kind: Kind,
+    pub servers: Vec<Server>,
+    /// When it begins to count: RFC 3339 in UTC, as 2026-11-24T12:00:00Z.
+    pub valid_from: Option<String>,
+    /// When it ends to count, in the same form.
+    pub valid_until: Option<String>,
+    /// Why it will not work, a sentence each with what to do. None in a good token.
+    pub problems: Vec<String>,
+}
+
+/// Reads a token, and no more than a token's size of what is no token.
+pub fn read(source: impl Read, now: SystemTime) -> Result<Token, TokenError> {
+    let mut bytes = Vec::new();
+    source.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(TokenError::Read)?;
+    parse(&bytes, now)
+}
+
+/// Explains the content of a token file. Its dates are compared with `now`.
+pub fn parse(bytes: &[u8], now: SystemTime) -> Result<Token, TokenError> {
+    match bytes.len() as u64 {
+        0 => return Err(TokenError::Empty),
+        length if length > MAX_BYTES => return Err(TokenError::TooLarge),
+        _ => {}
+    }
+    let line: Vec<u8> = bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let mut parts = line.split(|byte| *byte == b'.');
+    let [Some(header), Some(payload)] = [parts.next(), parts.next()] else {
+        return Err(TokenError::NoToken(what_it_is(bytes)));
+    };
+    // Base64 of `{"`: how every header begins.
+    if !header.starts_with(b"eyJ") {
+        return Err(TokenError::NoToken(what_it_is(bytes)));
+    }
+    let signature = parts.next();
+    let header: Value = json("the header", header)?;
+    let payload: Value = json("the payload", payload)?;
+    let configuration = payload.get("service_instance_configuration").ok_or(TokenError::OtherKind)?;
+
+    let servers = servers(configuration);
+    let [from, until] = ["nbf", "exp"].map(|claim| payload.get(claim).and_then(seconds));
+    let mut problems = Vec::new();
+    if line.len() < bytes.trim_ascii().len() {
+        problems.push("blanks or line breaks are inside: copy the file, don't paste its text".to_owned());
+    }
+    problems.extend(of_signature(&header, signature));
+    if parts.next().is_some() {
+        problems.push(format!("it has more than three parts: {NEW_TOKEN}"));
+    }
+    problems.extend(of_dates(from, until, now));
+    problems.extend(of_servers(&servers));
+    Ok(Token {
+        kind: kind(configuration, &servers),
+        servers,
+        valid_from: from.and_then(date),
+        valid_until: until.and_then(date),
+        problems,
+    })
+}
+
+/// A part of the token: JSON in base64url. Padding is no harm.
+fn json<T: DeserializeOwned>(part: &'static str, text: &[u8]) -> Result<T, TokenError> {
+    let damaged = |reason: String| TokenError::Damaged { part, reason };
+    let bytes = decode(text).map_err(damaged)?;
+    serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))
+}
+
+fn decode(text: &[u8]) -> Result<Vec<u8>, String> {
+    let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
+    URL_SAFE_NO_PAD.decode(&text[..text.len() - padding]).map_err(|error| match error {
+        // What is left when characters at the end are missing.
+        DecodeError::InvalidLength(_) | DecodeError::InvalidLastSymbol { .. } => "it is cut".to_owned(),
+        other => other.to_string(),
+    })
+}
+
+/// Licence servers sign with RSA and SHA-256, and nvidia-gridd takes nothing else.
+fn of_signature(header: &Value, signature: Option<&[u8]>) -> Vec<String> {
+    let mut problems = Vec::new();
+    match header.get("alg").and_then(Value::as_str) {
+        Some("RS256") => {}
+        Some(other) => {
+            let other: String = other.chars().take(20).collect();
+            problems.push(format!("it is signed with {other:?}, and licence servers sign with RS256: {NEW_TOKEN}"));
+        }
+        None => problems.push(format!("it does not say how it is signed: {NEW_TOKEN}")),
+    }
+    match signature.map(decode) {
+        // The keys that RSA is used with have 1024, 2048, 3072 or 4096 bits.
+        Some(Ok(bytes)) if matches!(bytes.len(), 128 | 256 | 384 | 512) => {}
+        Some(Ok(bytes)) if !bytes.is_empty() => {
+            problems.push(format!("its signature is cut, {} bytes are left: {NEW_TOKEN}", bytes.len()));
+        }
+        Some(Err(error)) => problems.push(format!("its signature is damaged ({error}): {NEW_TOKEN}")),
+        _ => problems.push(format!("its signature is missing: {NEW_TOKEN}")),
+    }
+    problems
+}
+
+fn of_dates(from: Option<i64>, until: Option<i64>, now: SystemTime) -> Vec<String> {
+    let now =
+        i64::try_from(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()).unwrap_or(i64::MAX);
+    let written = |seconds: i64| date(seconds).unwrap_or_else(|| format!("second {seconds} of Unix time"));
+    let mut problems = Vec::new();
+    match until {
+        Some(until) if until <= now => problems.push(format!("it expired at {}: {NEW_TOKEN}", written(until))),
+        Some(_) => {}
+        None => problems.push(format!("it does not say until when it is valid: {NEW_TOKEN}")),
+    }
+    if let Some(from) = from.filter(|from| *from > now) {
+        let (from, now) = (written(from), written(now));
+        problems.push(format!("it is valid from {from} on, and here it is {now}: set the clock of this machine"));
+    }
+    problems
+}
+
+fn of_servers(servers: &[Server]) -> Vec<String> {
+    if servers.is_empty() {
+        return vec![format!("it names no licence server: {NEW_TOKEN}")];
+    }
+    let of_one = |server: &Server| match host(&server.url) {
+        "localhost" | "127.0.0.1" | "::1" => Some(format!(
+            "its server is {}, the guest itself: give the server its address (DLS_URL of fastapi-dls), then {NEW_TOKEN}",
+            server.url
+        )),
+        "" => Some(format!("a licence server in it has no name: {NEW_TOKEN}")),
+        _ if server.ports.is_empty() => Some(format!("it has no port for its server {}: {NEW_TOKEN}", server.url)),
+        _ => None,
+    };
+    servers.iter().filter_map(of_one).collect()
+}
+
+/// The servers, each with the ports of the set that it refers to.
+fn servers(configuration: &Value) -> Vec<Server> {
+    let ports = |set: &Value| -> Vec<u16> {
+        let services = list(set, "svc_port_map");
+        services.filter_map(|service| u16::try_from(service.get("port")?.as_u64()?).ok()).collect()
+    };
+    let server = |node: &Value| {
+        let sets = list(configuration, "svc_port_set_list");
+        let mut ports: Vec<u16> =
+            sets.filter(|set| set.get("idx") == node.get("svc_port_set_idx")).flat_map(ports).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        Some(Server { url: node.get("url")?.as_str()?.to_owned(), ports })
+    };
+    list(configuration, "node_url_list").filter_map(server).collect()
+}
+
+/// The set of ports is named after the kind of server; where it is not, the server's address tells.
+fn kind(configuration: &Value, servers: &[Server]) -> Kind {
+    let named =
+        |name: &str| list(configuration, "svc_port_set_list").any(|set| set.get("d_name") == Some(&name.into()));
+    let cloud = servers.iter().any(|server| host(&server.url).ends_with(CLOUD));
+    if named("CLS") || (!named("DLS") && cloud) { Kind::Cls } else { Kind::Dls }
+}
+
+fn list<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+    value.get(name).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// The host in what may be a host or a URL: `licences.example.org` of `https://licences.example.org:443/`.
+pub fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if let Some((address, _)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return address;
+    }
+    match rest.split_once(':') {
+        // More than one colon: an IPv6 address without brackets.
+        Some((host, port)) if !port.contains(':') => host,
+        _ => rest,
+    }
+}
+
+/// Unix time, which RFC 7519 lets have a fraction.
+fn seconds(claim: &Value) -> Option<i64> {
+    claim.as_i64().or_else(|| claim.as_f64().map(|seconds| seconds as i64))
+}
+
+/// `None` before 1970 and after 9999.
+fn date(seconds: i64) -> Option<String> {
+    let seconds = Duration::from_secs(u64::try_from(seconds).ok()?);
+    Some(DateTime::from_unix_duration(seconds).ok()?.to_string())
+}
