@@ -96,7 +96,16 @@ echo "kernel/unlock/hooks.c 0644 KERNEL_MODULE_SRC INHERIT_PATH_DEPTH:1 MODULE:v
 if [ -e patches/blob.diff ]; then
     cp patches/blob.diff "$TARGET/kernel/unlock/blob.diff"
 fi
-patch -d "$TARGET" -p1 --no-backup-if-mismatch -f <"$BASEDIR/patches/kbuild.patch"
+change="$BASEDIR/patches/kbuild.patch"
+kbuild="$TARGET/kernel/nvidia/nvidia.Kbuild"
+if command -v patch >/dev/null; then
+    patch -d "$TARGET" -p1 --no-backup-if-mismatch -f <"$change"
+elif grep -qxF "$(sed -n 's/^ //p' "$change")" "$kbuild"; then
+    # What patch(1) does with this one change, for machines that only run `cargo test` and have no patch(1).
+    sed -n 's/^+\([^+]\)/\1/p' "$change" >>"$kbuild"
+else
+    sed -n '/^@@/,$p' "$change" >"$kbuild.rej"
+fi
 echo "$COMMAND_LINE" >"$TARGET/command-line"
 
 case "$MODE" in
