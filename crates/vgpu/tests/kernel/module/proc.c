@@ -5,8 +5,11 @@
  *
  *     type DEVICE ID SIZE_MIB MAX_INSTANCE HEADS FRL WIDTH HEIGHT NAME    a type of the boards with this device id (hex)
  *     ready                        that was the last type: offer vGPUs
- *     mixed BUS 0|1                mixed-size mode of the GPU on this bus (hex); EBUSY while it has vGPUs
+ *     mixed BUS 0|1                mixed-size mode of the GPU on this bus (hex); EBUSY while it has vGPUs, EOPNOTSUPP
+ *                                  without SR-IOV
  *     refuse STATUS COUNT          refuse the next COUNT requests with this status (hex) of the resource manager
+ *
+ * It reads as a line "BUS mixed 0|1" for each GPU that has the mode.
  *
  * Copyright (c) 2026 the vgpu4nixos authors
  */
@@ -170,6 +173,8 @@ static int set_mixed(const char *line)
 	for (i = 0; i < gpu_count; i++) {
 		if (gpus[i].bus != bus || !gpus[i].bound)
 			continue;
+		if (!gpus[i].kind->functions)
+			return -EOPNOTSUPP;
 		mutex_lock(&gpus[i].lock);
 		ret = list_empty(&gpus[i].vgpus) ? 0 : -EBUSY;
 		if (!ret)
@@ -210,14 +215,35 @@ static ssize_t testbed_write(struct file *file, const char __user *buf, size_t c
 	return ret ? ret : count;
 }
 
-static const struct proc_ops testbed_ops = { .proc_write = testbed_write };
+static int testbed_show(struct seq_file *file, void *unused)
+{
+	unsigned int i;
+
+	for (i = 0; i < gpu_count; i++)
+		if (gpus[i].kind->functions && gpus[i].bound)
+			seq_printf(file, "%x mixed %d\n", gpus[i].bus, gpus[i].mixed_sizes);
+	return 0;
+}
+
+static int testbed_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, testbed_show, NULL);
+}
+
+static const struct proc_ops testbed_ops = {
+	.proc_open = testbed_open,
+	.proc_read = seq_read,
+	.proc_lseek = seq_lseek,
+	.proc_release = single_release,
+	.proc_write = testbed_write,
+};
 
 int proc_add(void)
 {
 	root = proc_mkdir("driver/nvidia", NULL);
 	gpus_dir = proc_mkdir("gpus", root);
 	if (!root || !gpus_dir || !proc_create_single("version", 0444, root, version_show) ||
-	    !proc_create("testbed", 0200, root, &testbed_ops)) {
+	    !proc_create("testbed", 0600, root, &testbed_ops)) {
 		proc_remove_all();
 		return -ENOMEM;
 	}
