@@ -10,7 +10,8 @@ use crate::archive::grid::{Driver, Grid};
 use crate::archive::kind::Kind;
 use crate::archive::makeself::Header;
 use crate::archive::payload::{Member, for_each_member};
-use crate::archive::{self, Progress, stream};
+use crate::archive::stream::{self, Use};
+use crate::archive::{self, Progress};
 use crate::manifest::{self, Manifest};
 use crate::{Error, Role};
 
@@ -87,7 +88,7 @@ impl Source {
         progress: Progress,
         visit: impl FnMut(Member) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        stream::with_payload(name, run, progress, |header, payload| {
+        stream::with_payload(name, run, Use::Unpacked, progress, |header, payload| {
             self.check_role(header)?;
             for_each_member(name, payload, self.size, visit)
         })

@@ -12,7 +12,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use vgpu_driver::Role;
-use vgpu_driver::archive::makeself::{CheckSums, md5_text};
+use vgpu_driver::archive::makeself::{CheckSums, Sums, md5_text};
 
 pub use files::{File, files};
 
@@ -84,7 +84,12 @@ pub fn tar(files: &[File]) -> io::Result<Vec<u8>> {
 /// Compresses a tar stream.
 pub fn compress(tar: &[u8], compression: Compression) -> io::Result<Vec<u8>> {
     match compression {
-        Compression::Zstd => zstd::encode_all(tar, 1),
+        Compression::Zstd => {
+            let mut writer = zstd::Encoder::new(Vec::new(), 1)?;
+            writer.include_checksum(true)?; // As NVIDIA does.
+            writer.write_all(tar)?;
+            writer.finish()
+        }
         Compression::Xz => {
             let encoder = liblzma::stream::Stream::new_easy_encoder(1, liblzma::stream::Check::None)?;
             let mut writer = liblzma::write::XzEncoder::new_stream(Vec::new(), encoder);
@@ -127,10 +132,10 @@ pub fn makeself(target: &str, version: &str, payload: &[u8], decompressor: &[u8]
 
 /// The first three lines of a .run file, and the rest: everything from line 4 on.
 pub fn with_check_sums(rest: &[u8]) -> Vec<u8> {
-    let mut sums = CheckSums::default();
+    let mut sums = CheckSums::new(Sums::All);
     sums.update(rest);
     let (crc, md5) = sums.finish();
-    let md5 = md5_text(md5);
+    let md5 = md5_text(md5.expect("Sums::All gives one"));
     [format!("#! /bin/sh\nCRCsum={crc:010}\nMD5={md5}\n").as_bytes(), rest].concat()
 }
 

@@ -10,7 +10,8 @@ use crate::nix::sri::Sri;
 use vgpu_driver::Role;
 use vgpu_driver::archive::grid::Grid;
 use vgpu_driver::archive::kind::Kind;
-use vgpu_driver::archive::{Error, Progress, stream};
+use vgpu_driver::archive::stream::{self, Use};
+use vgpu_driver::archive::{Error, Progress};
 
 /// Reads the driver of `role` in the archive or .run file `path` to its end, and returns the hash of the .run file if it
 /// is whole. `None` if an archive has no such driver.
@@ -28,7 +29,7 @@ pub fn verify(path: &Path, role: Role, progress: Progress) -> Result<Option<Sri>
 
 fn verify_run(path: &Path, run: impl Read + Send, progress: Progress) -> Result<Sri, Error> {
     let mut hashing = Hashing { inner: run, sha256: Sha256::new() };
-    stream::with_payload(path, &mut hashing, progress, |_, _| Ok::<(), Error>(()))?;
+    stream::with_payload(path, &mut hashing, Use::Read, progress, |_, _| Ok::<(), Error>(()))?;
     Ok(Sri::of_digest(hashing.sha256.finalize().into()))
 }
 

@@ -87,34 +87,52 @@ impl Header {
     }
 }
 
+/// Which check sums of a .run file are computed. The CRC always is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sums {
+    /// The CRC and the MD5.
+    All,
+    /// The CRC, and the MD5 of small files: the payload carries a check of its own content, and whoever unpacks it looks
+    /// at that. The MD5 would find no damage of the content that these two miss, and costs a quarter of the whole
+    /// installation. It never was a protection against somebody who means harm.
+    Crc,
+}
+
+/// In files up to this many bytes the MD5 costs nothing that anybody notices. It also finds damage of the MD5 itself.
+const SMALL: u64 = 16 << 20;
+
 /// Computes the check sums of a .run file as its bytes come.
 pub struct CheckSums {
     crc: Crc,
-    md5: Md5,
+    md5: Option<Md5>,
+    /// Files with more bytes than this get no MD5.
+    md5_up_to: u64,
     length: u64,
 }
 
-impl Default for CheckSums {
-    fn default() -> Self {
-        CheckSums { crc: Crc::new(CrcAlgorithm::Crc32Cksum), md5: Md5::new(), length: 0 }
-    }
-}
-
 impl CheckSums {
+    pub fn new(sums: Sums) -> CheckSums {
+        let md5_up_to = if sums == Sums::All { u64::MAX } else { SMALL };
+        CheckSums { crc: Crc::new(CrcAlgorithm::Crc32Cksum), md5: Some(Md5::new()), md5_up_to, length: 0 }
+    }
+
     pub fn update(&mut self, bytes: &[u8]) {
         self.crc.update(bytes);
-        self.md5.update(bytes);
         self.length += bytes.len() as u64;
+        self.md5 = self.md5.take().filter(|_| self.length <= self.md5_up_to);
+        if let Some(md5) = &mut self.md5 {
+            md5.update(bytes);
+        }
     }
 
-    /// The CRC as cksum(1) computes it, and the MD5.
-    pub fn finish(mut self) -> (u32, [u8; 16]) {
+    /// The CRC as cksum(1) computes it, and the MD5 unless the file is too large for it.
+    pub fn finish(mut self) -> (u32, Option<[u8; 16]>) {
         // cksum(1) goes on with the length, lowest byte first, without leading zeros.
         while self.length != 0 {
             self.crc.update(&[self.length as u8]);
             self.length >>= 8;
         }
-        (self.crc.finalize() as u32, self.md5.finalize().into())
+        (self.crc.finalize() as u32, self.md5.map(|md5| md5.finalize().into()))
     }
 }
 

@@ -60,7 +60,11 @@ pub fn for_each_member<E: From<Error>>(
     let limit = UNPACKED_ANYWAY.saturating_add(packed.saturating_mul(RATIO));
     let unpacked = decompress(payload).map_err(|source| Error::Payload { path: path.into(), source })?;
     let mut unpacked = unpacked.take(limit);
-    let walked = walk(path, &mut unpacked, limit, visit);
+    let walked = walk(path, &mut unpacked, limit, visit).and_then(|()| {
+        // A decompressor compares its check of the content at the end of the stream, which lies behind that of the tar.
+        io::copy(&mut unpacked, &mut io::sink()).map_err(|source| Error::Payload { path: path.into(), source })?;
+        Ok(())
+    });
     if unpacked.limit() == 0 {
         return Err(Error::TooLarge { path: path.into(), limit }.into());
     }
@@ -83,6 +87,20 @@ fn decompress<'a>(mut packed: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a
         [] => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the payload is missing")),
         _ => return Err(io::Error::other("it is neither zstd, xz, gzip nor bzip2")),
     })
+}
+
+/// Whether a payload that begins so carries a check of its unpacked content, which decompressors compare with what they
+/// made. gzip and bzip2 always do; zstd and xz may.
+///
+/// zstd: the flag Content_Checksum of the frame header (RFC 8878, 3.1.1.1.1). xz: the kind of check in the stream
+/// header (The .xz File Format, 2.1.1.2), 0 for none, which is what NVIDIA used.
+pub fn checks_content(start: &[u8]) -> bool {
+    match start {
+        [0x28, 0xb5, 0x2f, 0xfd, descriptor, ..] => descriptor & 0x04 != 0,
+        [0xfd, b'7', b'z', b'X', b'Z', 0, _, check, ..] => check & 0x0f != 0,
+        [0x1f, 0x8b, ..] | [b'B', b'Z', b'h', ..] => true,
+        _ => false,
+    }
 }
 
 /// What earlier tar headers said about the next member.

@@ -9,16 +9,26 @@ use std::thread;
 
 use memchr::memchr_iter;
 
-use super::makeself::{CheckSums, Header, LONGEST_SCRIPT, md5_text};
+use super::makeself::{CheckSums, Header, LONGEST_SCRIPT, Sums, md5_text};
+use super::payload::checks_content;
 use super::{Error, Progress, kind, read_up_to};
 
 /// How much is read at a time, in bytes, and how many such chunks may wait for the consumer. Files that compress well
 /// take long to unpack, others to check: the threads run ahead of each other by turns.
 const CHUNK: usize = 512 << 10;
-const WAITING: usize = 64;
+const WAITING: usize = 32;
 
-/// No script with its decompressor is longer than this, in bytes.
-const LONGEST_STUB: usize = 64 << 20;
+/// No script with its decompressor is longer than this, in bytes: that of the 550 driver has 2 MB.
+const LONGEST_STUB: usize = 16 << 20;
+
+/// What becomes of a payload, and so what has to be checked besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// It is unpacked, by a decompressor that looks at checks in it.
+    Unpacked,
+    /// It is only read.
+    Read,
+}
 
 /// Hands the payload of the .run file `input` to `consume`, and checks the file's sums meanwhile.
 ///
@@ -27,58 +37,98 @@ const LONGEST_STUB: usize = 64 << 20;
 pub fn with_payload<T, E: From<Error>>(
     path: &Path,
     input: &mut (dyn Read + Send),
+    using: Use,
     progress: Progress,
     consume: impl FnOnce(&Header, Payload) -> Result<T, E>,
 ) -> Result<T, E> {
-    let start = read_up_to(input, LONGEST_SCRIPT).map_err(|e| Error::io(path, "cannot be read", e))?;
-    let kind = kind::Kind::of(&start);
-    if kind != kind::Kind::Script {
-        return Err(Error::NotADriver { path: path.into(), kind }.into());
-    }
-    let header = Header::parse(&start).map_err(|problem| Error::Header { path: path.into(), problem })?;
+    let stub = Stub::read(path, input)?;
+    let sums = match using {
+        Use::Unpacked if checks_content(stub.payload()) => Sums::Crc,
+        _ => Sums::All,
+    };
     thread::scope(|scope| {
         let (sender, receiver) = sync_channel(WAITING);
-        let expected = header.clone();
-        let reader = scope.spawn(move || check(path, input, start, &expected, &sender, progress));
-        let mut payload = Payload { chunks: receiver, chunk: Vec::new(), at: 0 };
-        let consumed = match payload.skip_lines(header.lines) {
-            Ok(()) => consume(&header, payload),
-            Err(problem) => {
-                drop(payload);
-                Err(Error::Header { path: path.into(), problem }.into())
-            }
-        };
+        let payload = Payload { chunks: receiver, chunk: stub.payload().to_vec(), at: 0 };
+        let header = stub.header.clone();
+        let reader = scope.spawn(move || check(path, input, &stub, sums, &sender, progress));
+        let consumed = consume(&header, payload);
         reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         consumed
     })
 }
 
-/// Reads `input` to its end, passes it on, and compares the check sums with those of `header`.
+/// What comes before the payload: the script and its embedded decompressor, with as much of the payload as was read along.
+struct Stub {
+    header: Header,
+    bytes: Vec<u8>,
+    /// Where the payload begins in `bytes`.
+    length: usize,
+}
+
+impl Stub {
+    fn read(path: &Path, input: &mut dyn Read) -> Result<Stub, Error> {
+        let unreadable = |e| Error::io(path, "cannot be read", e);
+        let mut bytes = read_up_to(input, LONGEST_SCRIPT).map_err(unreadable)?;
+        let kind = kind::Kind::of(&bytes);
+        if kind != kind::Kind::Script {
+            return Err(Error::NotADriver { path: path.into(), kind });
+        }
+        let header = Header::parse(&bytes).map_err(|problem| Error::Header { path: path.into(), problem })?;
+        let (mut lines, mut length) = (0, 0);
+        loop {
+            let missing = (header.lines - lines) as usize;
+            if let Some(end) = memchr_iter(b'\n', &bytes[length..]).nth(missing - 1) {
+                length += end + 1;
+                break;
+            }
+            lines += memchr_iter(b'\n', &bytes[length..]).count() as u64;
+            length = bytes.len();
+            let more = read_up_to(input, CHUNK).map_err(unreadable)?;
+            if more.is_empty() || length > LONGEST_STUB {
+                let missing = header.lines - lines;
+                let problem = format!("the payload should start {missing} lines further on than the file goes");
+                return Err(Error::Header { path: path.into(), problem });
+            }
+            bytes.extend(more);
+        }
+        Ok(Stub { header, bytes, length })
+    }
+
+    /// The beginning of the payload.
+    fn payload(&self) -> &[u8] {
+        &self.bytes[self.length..]
+    }
+}
+
+/// Reads `input` to its end, passes it on, and compares the check sums with those in the header.
 fn check(
     path: &Path,
     input: &mut (dyn Read + Send),
-    start: Vec<u8>,
-    header: &Header,
+    stub: &Stub,
+    sums: Sums,
     sender: &SyncSender<Vec<u8>>,
     progress: Progress,
 ) -> Result<(), Error> {
-    let mut sums = CheckSums::default();
-    let mut chunk = start;
-    let mut from = header.checked_from;
+    let header = &stub.header;
+    let mut sums = CheckSums::new(sums);
+    sums.update(stub.bytes.get(header.checked_from..).unwrap_or_default());
+    progress(stub.bytes.len() as u64);
     let mut wanted = true;
-    while !chunk.is_empty() {
-        sums.update(chunk.get(from..).unwrap_or_default());
-        from = 0;
+    loop {
+        let chunk = read_up_to(input, CHUNK).map_err(|e| Error::io(path, "cannot be read to its end", e))?;
+        if chunk.is_empty() {
+            break;
+        }
+        sums.update(&chunk);
         progress(chunk.len() as u64);
         wanted = wanted && sender.send(chunk).is_ok();
-        chunk = read_up_to(input, CHUNK).map_err(|e| Error::io(path, "cannot be read to its end", e))?;
     }
     let wrong = |sum, expected, found| Err(Error::CheckSum { path: path.into(), sum, expected, found });
     let (crc, md5) = sums.finish();
     if crc != header.crc {
         return wrong("CRC", header.crc.to_string(), crc.to_string());
     }
-    if md5 != header.md5 {
+    if let Some(md5) = md5.filter(|md5| *md5 != header.md5) {
         return wrong("MD5", md5_text(header.md5), md5_text(md5));
     }
     Ok(())
@@ -99,31 +149,6 @@ impl Payload {
             self.at = 0;
         }
         &self.chunk[self.at..]
-    }
-
-    /// Skips `count` lines, script and embedded decompressor.
-    fn skip_lines(&mut self, mut count: u64) -> Result<(), String> {
-        let mut skipped = 0;
-        while count > 0 {
-            let rest = self.rest();
-            if rest.is_empty() || skipped > LONGEST_STUB {
-                return Err(format!("the payload should start {count} lines further on than the file goes"));
-            }
-            let mut ends = memchr_iter(b'\n', rest);
-            let taken = match ends.nth(count as usize - 1) {
-                Some(end) => {
-                    count = 0;
-                    end + 1
-                }
-                None => {
-                    count -= memchr_iter(b'\n', rest).count() as u64;
-                    rest.len()
-                }
-            };
-            self.at += taken;
-            skipped += taken;
-        }
-        Ok(())
     }
 }
 

@@ -1,0 +1,81 @@
+//! Damaged .run files: wherever a bit is wrong or the end is missing, reading the driver is an error.
+//!
+//! The MD5 of a large file is not looked at where its payload carries a check of its own, so large files are tried too.
+
+use std::io;
+use std::path::Path;
+
+use vgpu_driver::archive::payload::for_each_member;
+use vgpu_driver::archive::stream::{Use, with_payload};
+use vgpu_driver::{Error, Role};
+use vgpu_sample::{Compression, File, compress, makeself, tar, target, version};
+
+/// Reads a driver to its end, as the installer does.
+fn read(file: &[u8]) -> Result<(), Error> {
+    let path = Path::new("damaged.run");
+    with_payload(path, &mut &*file, Use::Unpacked, &|_| {}, |_, payload| {
+        for_each_member(path, payload, file.len() as u64, |member| {
+            io::copy(member.data, &mut io::sink())
+                .map(drop)
+                .map_err(|source| vgpu_driver::archive::Error::Payload { path: path.into(), source }.into())
+        })
+    })
+}
+
+fn run_file(files: &[File], compression: Compression) -> Vec<u8> {
+    let payload = compress(&tar(files).unwrap(), compression).unwrap();
+    makeself(&target(Role::Guest), version(Role::Guest), &payload, b"")
+}
+
+/// Spreads `count` places over `length` bytes, the same in every run.
+fn places(count: usize, length: usize) -> impl Iterator<Item = usize> {
+    (0..count).map(move |number| (number * length / count + number * 7919 % 13) % length)
+}
+
+/// Bytes that no compression makes fewer.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+fn assert_every_damage_is_found(file: &[u8], count: usize) {
+    read(file).expect("the file itself is whole");
+    for place in places(count, file.len()) {
+        assert!(read(&file[..place]).is_err(), "cut off at byte {place} of {}", file.len());
+        let mut flipped = file.to_vec();
+        flipped[place] ^= 1 << (place % 8);
+        if place < 100 && flipped[place].eq_ignore_ascii_case(&file[place]) {
+            continue; // A digit of the MD5 in capitals is the same digit.
+        }
+        assert!(read(&flipped).is_err(), "bit {} of byte {place} of {} flipped", place % 8, file.len());
+    }
+}
+
+#[test]
+fn damage_of_small_files_is_found() {
+    for compression in [Compression::Zstd, Compression::Xz, Compression::Gzip, Compression::Bzip2] {
+        let file = run_file(&vgpu_sample::files(Role::Guest), compression);
+        assert_every_damage_is_found(&file, 1250);
+    }
+}
+
+#[test]
+fn damage_of_large_files_is_found_without_their_md5() {
+    let mut files = vgpu_sample::files(Role::Guest);
+    files.push(File::new("noise.bin", 0o644, noise(18 << 20)));
+    for compression in [Compression::Zstd, Compression::Gzip] {
+        let file = run_file(&files, compression);
+        // Line 3, the MD5 itself, is the one part of a large file that nothing covers, and nothing needs.
+        let md5 = file.windows(5).position(|window| window == b"\nMD5=").unwrap();
+        let mut other_md5 = file.clone();
+        other_md5[md5 + 8] = if other_md5[md5 + 8] == b'0' { b'1' } else { b'0' };
+        read(&other_md5).unwrap();
+        assert_every_damage_is_found(&file, 60);
+    }
+}
