@@ -1,7 +1,11 @@
 //! What all programs of vgpu4nixos share.
 //!
 //! - [`terminal`]: results, notes and errors.
+//! - [`shown`]: text from outside on its way to a terminal or log.
+//! - [`publish`]: files and directories that are there whole or not at all.
 //! - [`interrupt`]: what is half done goes when the program is interrupted.
 
 pub mod interrupt;
+pub mod publish;
+pub mod shown;
 pub mod terminal;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 use miette::{Diagnostic, Report, Result};
 
-use crate::interrupt;
+use crate::{interrupt, shown};
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 const CYAN: Style = AnsiColor::Cyan.on_default().bold();
@@ -42,7 +42,7 @@ fn say(line: impl Display) {
 
 /// Tells the user something on standard error that is neither a result nor an error.
 pub fn note(text: impl Display) {
-    say(format_args!("{CYAN}note{CYAN:#}: {text}"));
+    say(format_args!("{CYAN}note{CYAN:#}: {}", safe(text)));
 }
 
 /// Passes on, to standard error, a line that a program we run has printed.
@@ -54,13 +54,18 @@ pub fn relay(line: &str) {
 pub fn report(report: &Report) {
     let _not_interrupted = interrupt::hold();
     let mut chain = report.chain();
-    say(format_args!("{RED}error{RED:#}: {}", chain.next().expect("an error has a message")));
+    say(format_args!("{RED}error{RED:#}: {}", safe(chain.next().expect("an error has a message"))));
     for cause in chain {
-        say(format_args!("{CYAN}cause{CYAN:#}: {cause}"));
+        say(format_args!("{CYAN}cause{CYAN:#}: {}", safe(cause)));
     }
     if let Some(help) = help(report.as_ref()) {
-        say(format_args!("{CYAN}help{CYAN:#}: {help}"));
+        say(format_args!("{CYAN}help{CYAN:#}: {}", safe(help)));
     }
+}
+
+/// What an error says, as a terminal may have it: names from outside are in it.
+fn safe(text: impl Display) -> String {
+    shown::message(&text.to_string())
 }
 
 /// The advice of the outermost error that has one.

@@ -105,7 +105,7 @@ fn an_interrupted_build_leaves_nothing() {
         command.current_dir(sandbox.path("")).args(["build", "driver.run", "--role", "guest", "--out", "d"]);
         let mut child = command.stdout(Stdio::null()).spawn().unwrap();
         let at_work = || {
-            let staging = sandbox.names().into_iter().find(|name| name.starts_with(".vgpu-build-"));
+            let staging = sandbox.names().into_iter().find(|name| name.starts_with(".vgpu-new-"));
             staging.is_some_and(|name| sandbox.path(&name).join("modsrc/kernel/20").exists())
         };
         while !at_work() {

@@ -366,8 +366,30 @@ fn an_output_that_exists_is_never_touched() {
     let build = ["build", "a.run", "--role", "guest", "--out", "d"];
     sandbox.vgpu(&build).assert().code(1).stderr(predicate::str::contains("d exists already"));
     assert_eq!(std::fs::read(sandbox.path("d/precious")).unwrap(), b"mine");
-    let nowhere = ["build", "a.run", "--role", "guest", "--out", "no/such/place"];
-    sandbox.vgpu(&nowhere).assert().code(1).stderr(predicate::str::contains("create the directory"));
+}
+
+#[test]
+fn outputs_that_cannot_be_are_refused_before_the_work() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.run", good());
+    let long = "x".repeat(256);
+    for (out, expected) in [
+        ("a.run/d", "a part of this path is a file"),
+        ("a/..", "help: choose another --out"),
+        ("", "it is empty"),
+        (&long, "it is longer than 255 bytes"),
+    ] {
+        // The archive is not there: nobody has looked at it yet.
+        let build = ["build", "absent.run", "--role", "guest", "--out", out];
+        sandbox.vgpu(&build).assert().code(1).stderr(predicate::str::contains(expected));
+        assert_eq!(sandbox.names(), ["a.run"]);
+    }
+    // Directories that are missing above it come with it, and go with it.
+    let build = |source| ["build", source, "--role", "guest", "--out", "no/such/place"];
+    sandbox.vgpu(&build("absent.run")).assert().code(1);
+    assert_eq!(sandbox.names(), ["a.run"]);
+    sandbox.vgpu(&build("a.run")).assert().success();
+    assert!(sandbox.path("no/such/place/out/lib/libcuda.so.1").exists());
 }
 
 #[test]

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use miette::{Result, WrapErr, miette};
-use tempfile::TempDir;
 
 use super::output;
+use vgpu_base::publish::Staged;
+use vgpu_driver::Role;
 use vgpu_driver::install::{self, Options, Outputs, Report};
 use vgpu_driver::source::Source;
-use vgpu_driver::{Error, Role};
 use vgpu_profiles::{Config, file};
 
 /// Install a driver into a directory
@@ -74,8 +74,9 @@ pub fn run(args: Args) -> Result<()> {
     if let Some(config) = &args.vgpu_config {
         check_config(config, args.role).wrap_err_with(doing)?;
     }
-    let report = build(&args).map_err(miette::Report::from).wrap_err_with(doing)?;
-    if args.json { output::json(&report) } else { output::print(summary(&report)) }
+    let report = build(&args).wrap_err_with(doing)?;
+    let printed = if args.json { output::json(&report) } else { output::print(summary(&report)) };
+    printed.wrap_err_with(|| format!("the driver lies complete in {}, but that could not be said", args.out.display()))
 }
 
 /// Makes sure that a file can take the place of the driver's vgpuConfig.xml.
@@ -94,22 +95,21 @@ fn check_config(config: &Path, role: Role) -> Result<()> {
 }
 
 /// Builds into a directory beside `--out`, which takes its name when all is well and goes when not.
-fn build(args: &Args) -> Result<Report, Error> {
-    let out = std::path::absolute(&args.out).map_err(|e| Error::Write { path: args.out.clone(), source: e })?;
-    if out.symlink_metadata().is_ok() {
-        return Err(Error::OutputExists { path: out });
-    }
+fn build(args: &Args) -> Result<Report> {
+    let out = std::path::absolute(&args.out).unwrap_or_else(|_| args.out.clone());
+    let staging = Staged::directory(&args.out)?;
+    let report = install(args, &out, staging.path())?;
+    staging.publish()?;
+    Ok(report)
+}
+
+/// Installs into the directory `staging`, which will be `out` in the end.
+pub fn install(args: &Args, out: &Path, staging: &Path) -> Result<Report> {
     let source = Source::open(&args.source, args.role)?;
-    let parent = out.parent().unwrap_or(Path::new("/"));
-    let staging = tempfile::Builder::new()
-        .prefix(".vgpu-build-")
-        .tempdir_in(parent)
-        .map_err(|source| Error::Write { path: parent.into(), source })?;
-    output::remove_when_interrupted(staging.path());
     let options = Options {
         role: args.role,
-        outputs: Outputs::below(&out),
-        destination: Outputs::below(staging.path()),
+        outputs: Outputs::below(out),
+        destination: Outputs::below(staging),
         lib_path: args.lib_path.clone().unwrap_or_else(|| existing(&SYSTEM_LIBRARIES)),
         lib_path_32: args.lib_path_32.clone().unwrap_or_else(|| existing(&SYSTEM_LIBRARIES_32)),
         interpreter: args.interpreter.clone(),
@@ -121,16 +121,7 @@ fn build(args: &Args) -> Result<Report, Error> {
     let bar = output::progress(source.size);
     let report = install::install(&source, &options, &|bytes| bar.inc(bytes))?;
     bar.finish_and_clear();
-    publish(staging, &out).map_err(|source| Error::Write { path: out, source })?;
     Ok(report)
-}
-
-fn publish(staging: TempDir, out: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(staging.path(), std::fs::Permissions::from_mode(0o755))?;
-    std::fs::rename(staging.path(), out)?;
-    let _ = staging.keep(); // It has another name now.
-    Ok(())
 }
 
 /// Where systems keep their libraries. NixOS first, then Debian's and Fedora's ways.
@@ -143,7 +134,7 @@ fn existing(dirs: &[&str]) -> Vec<PathBuf> {
     dirs.iter().map(PathBuf::from).filter(|dir| dir.is_dir()).collect()
 }
 
-fn summary(report: &Report) -> String {
+pub fn summary(report: &Report) -> String {
     let mut text = format!(
         "Installed the {} driver {}: {} files, {}\n",
         report.role,

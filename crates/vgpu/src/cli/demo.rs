@@ -1,13 +1,14 @@
 //! `vgpu demo`: the whole way on a sample archive that it makes itself.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use miette::{IntoDiagnostic, Result, WrapErr, miette};
+use miette::{IntoDiagnostic, Result, WrapErr};
 
 use super::{build, identify, output};
+use crate::identity;
+use vgpu_base::publish::{self, Staged};
 use vgpu_driver::Role;
 use vgpu_sample as sample;
 
@@ -26,41 +27,41 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let out = std::path::absolute(&args.out).into_diagnostic()?;
-    fs::create_dir(&out)
-        .map_err(|error| {
-            let help = match error.kind() {
-                ErrorKind::AlreadyExists => "remove it, or choose another place with --out",
-                ErrorKind::NotFound => "create the directory it is to lie in first",
-                _ => "choose a place you may write to with --out",
-            };
-            miette!(help = help, "{error}")
-        })
-        .wrap_err_with(|| format!("cannot create {}", out.display()))?;
-    output::remove_when_interrupted(&out);
-    let shown = show(&out);
-    if shown.is_err() {
-        let _ = fs::remove_dir_all(&out);
-    }
-    shown
+    let out = std::path::absolute(&args.out).unwrap_or_else(|_| args.out.clone());
+    let staging = Staged::directory(&args.out).wrap_err_with(|| format!("cannot create {}", out.display()))?;
+    make(&out, staging.path())?;
+    staging.publish().wrap_err_with(|| format!("cannot create {}", out.display()))?;
+    show(&out)
 }
 
-fn show(out: &Path) -> Result<()> {
+/// Makes archive and drivers in `staging`, which will be `out` in the end.
+fn make(out: &Path, staging: &Path) -> Result<()> {
     output::print("1. A sample GRID archive, as NVIDIA's licensing portal offers them")?;
     let (name, content) = sample::grid_archive().into_diagnostic().wrap_err("cannot make the sample archive")?;
-    let archive = out.join(name);
-    fs::write(&archive, content).into_diagnostic().wrap_err_with(|| format!("cannot write {}", archive.display()))?;
-    output::print(format!("   {}\n", archive.display()))?;
+    let archive = staging.join(&name);
+    fs::write(&archive, content).map_err(|source| publish::Error::write(&archive, source))?;
+    output::print(format!("   {}\n", out.join(&name).display()))?;
 
     output::print("2. What it is: vgpu identify\n")?;
-    identify::run(identify::Args { file: archive.clone(), json: false })?;
+    let mut identity = identity::identify(&archive, &|_| {})?;
+    identity.file = out.join(name).display().to_string(); // What it will be called.
+    output::print(identify::describe(&identity))?;
     output::print("\n   (The catalog has NVIDIA's hash, so a sample can't match.)\n")?;
 
-    for (number, role, program) in [(3, Role::Host, "nvidia-vgpud"), (4, Role::Guest, "nvidia-smi")] {
-        let driver = out.join(role.to_string());
+    for (number, role) in [(3, Role::Host), (4, Role::Guest)] {
+        let name = role.to_string();
         output::print(format!("{number}. The {role} driver: vgpu build --role {role}\n"))?;
-        build::run(build::Args::new(archive.clone(), role, driver.clone()))?;
-        output::print(run_program(&driver.join("bin/bin").join(program)))?;
+        let args = build::Args::new(archive.clone(), role, out.join(&name));
+        output::print(build::summary(&build::install(&args, &out.join(&name), &staging.join(&name))?) + "\n")?;
+    }
+    Ok(())
+}
+
+/// Runs a program of each driver.
+fn show(out: &Path) -> Result<()> {
+    output::print("5. Programs of both drivers find their libraries:")?;
+    for (role, program) in [(Role::Host, "nvidia-vgpud"), (Role::Guest, "nvidia-smi")] {
+        output::print(run_program(&out.join(role.to_string()).join("bin/bin").join(program)))?;
     }
     output::print(format!(
         "Done. Everything lies in {}\nNext: vgpu build YOUR-ARCHIVE.zip --role host --out driver",

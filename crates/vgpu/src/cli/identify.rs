@@ -33,7 +33,8 @@ pub fn run(args: Args) -> Result<()> {
     if args.json { output::json(&identity) } else { output::print(describe(&identity)) }
 }
 
-fn describe(identity: &Identity) -> String {
+/// The same in lines.
+pub fn describe(identity: &Identity) -> String {
     let mut lines = vec![identity.file.clone()];
     let mut line = |what: &str, value: String| lines.push(format!("  {what:<9} {value}"));
     let driver = |driver: &Driver| format!("{:<12}{}", driver.version.to_string(), driver.file);

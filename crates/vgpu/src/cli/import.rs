@@ -283,7 +283,9 @@ fn driver(identity: &Identity, role: Role) -> Option<&identity::Driver> {
 fn add(file: &Path, name: &str, path: &Path) -> Result<()> {
     let named = store::Named::new(file, name)?;
     if let Some(directory) = named.directory() {
-        output::remove_when_interrupted(directory);
+        output::remove_when_interrupted(directory)
+            .into_diagnostic()
+            .wrap_err("cannot start a thread that waits for signals")?;
     }
     let spinner = output::spinner(format!("adding {name} to the Nix store"));
     let added = store::add(&named, path);

@@ -4,12 +4,13 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use miette::{Diagnostic, Result, WrapErr};
+use miette::{Result, WrapErr};
 
 use super::output;
 use crate::catalog::{Catalog, Month, Release};
 use crate::machine::overview::{Cpu, Gpu, Machine};
 use crate::nix::expression::{Expression, Line, module, quoted};
+use vgpu_base::publish::{self, Staged};
 use vgpu_driver::Role;
 
 /// Write a commented vgpu.nix for this machine, to start from.
@@ -39,16 +40,6 @@ pub struct Args {
     root: PathBuf,
 }
 
-#[derive(Debug, thiserror::Error, Diagnostic)]
-enum Error {
-    #[error("{} exists already", .0.display())]
-    #[diagnostic(help("move it away, or write to another directory with --out DIR; nothing was changed"))]
-    Exists(PathBuf),
-    #[error("{0}")]
-    #[diagnostic(help("choose a directory that you may write to with --out DIR"))]
-    Write(std::io::Error),
-}
-
 pub fn run(args: Args) -> Result<()> {
     let machine = Machine::look(&args.root);
     let role = args.role.unwrap_or(if machine.virtual_machine { Role::Guest } else { Role::Host });
@@ -57,7 +48,7 @@ pub fn run(args: Args) -> Result<()> {
         files.push((args.out.join("flake.nix"), flake(&machine, role)));
     }
     if let Some((path, _)) = files.iter().find(|(path, _)| path.symlink_metadata().is_ok()) {
-        return Err(Error::Exists(path.clone()).into());
+        return Err(publish::Error::Exists { path: path.clone() }.into());
     }
     write_all(&files)?;
     for (path, _) in &files {
@@ -89,22 +80,9 @@ fn write_all(files: &[(PathBuf, String)]) -> Result<()> {
 
 /// Writes a file in one step that must not exist yet.
 fn write_new(path: &Path, text: &str) -> Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(directory).map_err(Error::Write)?;
-    let mut file = tempfile::Builder::new().permissions(readable()).tempfile_in(directory).map_err(Error::Write)?;
-    file.write_all(text.as_bytes()).map_err(Error::Write)?;
-    match file.persist_noclobber(path) {
-        Ok(_) => Ok(()),
-        Err(failed) if failed.error.kind() == std::io::ErrorKind::AlreadyExists => {
-            Err(Error::Exists(path.to_owned()).into())
-        }
-        Err(failed) => Err(Error::Write(failed.error).into()),
-    }
-}
-
-/// Readable by all, as far as the umask allows: a configuration is no secret.
-fn readable() -> fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o666)
+    let mut file = Staged::file(path)?;
+    file.content().write_all(text.as_bytes()).map_err(|source| publish::Error::write(path, source))?;
+    Ok(file.publish()?)
 }
 
 /// The release to begin with: the newest whose archive is in the store, else the newest that has a package. Hosts of a

@@ -1,0 +1,347 @@
+//! Old or new, always: a file or directory is made beside its target and takes its name in one step.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), vgpu_base::publish::Error> {
+//! # use std::path::Path;
+//! use std::io::Write;
+//! use vgpu_base::publish::{Error, Staged};
+//!
+//! let target = Path::new("vgpu.nix");
+//! let mut staged = Staged::file(target)?;
+//! staged.content().write_all(b"{ }").map_err(|source| Error::write(target, source))?;
+//! staged.publish()?; // Or `replace`, for a file that may be there.
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Whatever happens before `publish`, the target stays as it was: an error drops [`Staged`], which removes what it
+//! made, and so does an interruption ([`crate::interrupt`]). SIGKILL and a power cut leave `.vgpu-new-…` beside the
+//! target. The next run that stages something in that directory removes it: whoever is still at work holds a lock.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, open, renameat_with};
+use rustix::io::Errno;
+
+use crate::interrupt;
+
+/// What the names of unfinished files and directories begin with.
+pub const PREFIX: &str = ".vgpu-new-";
+
+/// The longest name of a file, in bytes, on all of Linux' file systems.
+const LONGEST_NAME: usize = 255;
+
+/// Why nothing was published. Nothing is left then.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    #[error("{} exists already", .path.display())]
+    #[diagnostic(help("remove it, or choose another --out"))]
+    Exists { path: PathBuf },
+
+    #[error("{} cannot be the name of something new: {problem}", .path.display())]
+    #[diagnostic(help("choose another --out"))]
+    Name { path: PathBuf, problem: &'static str },
+
+    #[error("{} cannot be written", .path.display())]
+    #[diagnostic(help("{}", advice(.source)))]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// A failed attempt to write `path`.
+    pub fn write(path: &Path, source: io::Error) -> Error {
+        Error::Write { path: path.to_owned(), source }
+    }
+}
+
+/// What to do when something cannot be written.
+pub fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            "make room there (an installed driver takes up to 1.5 GB), or choose another place"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "choose a place you may write to",
+        io::ErrorKind::NotADirectory => "a part of this path is a file: choose another place",
+        _ => "look at the cause above; nothing was left behind",
+    }
+}
+
+/// A file or directory that is being made beside its target. Dropped before it is published, it is removed.
+#[derive(Debug)]
+pub struct Staged {
+    target: PathBuf,
+    path: PathBuf,
+    /// Keeps other runs from removing this as a leftover.
+    file: File,
+    /// Directories above the target that were made for it, outermost first.
+    parents: Vec<PathBuf>,
+    published: bool,
+}
+
+/// What is staged.
+#[derive(Clone, Copy)]
+enum Kind {
+    File,
+    Directory,
+}
+
+impl Staged {
+    /// Begins a directory. Its parents are created where they are missing; it has the mode 0755 in the end.
+    ///
+    /// # Errors
+    /// When the target is there already, or cannot be made.
+    pub fn directory(target: &Path) -> Result<Staged, Error> {
+        let target = absolute(target)?;
+        if target.symlink_metadata().is_ok() {
+            return Err(Error::Exists { path: target });
+        }
+        Staged::begin(target, Kind::Directory)
+    }
+
+    /// Begins a file, readable by all as far as the umask allows.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn file(target: &Path) -> Result<Staged, Error> {
+        Staged::begin(absolute(target)?, Kind::File)
+    }
+
+    fn begin(target: PathBuf, kind: Kind) -> Result<Staged, Error> {
+        let directory = target.parent().unwrap_or(Path::new("/")).to_owned();
+        let begun = interrupt::begin(|| {
+            let parents = create_parents(&directory)?;
+            remove_leftovers(&directory);
+            let (path, file) = locked(&directory, kind).inspect_err(|_| interrupt::remove_empty(&parents))?;
+            Ok(interrupt::Begun { path: path.clone(), parents: parents.clone(), made: (path, file, parents) })
+        });
+        let (path, file, parents) = begun.map_err(|source| Error::write(&directory, source))?;
+        Ok(Staged { target, path, file, parents, published: false })
+    }
+
+    /// Where it lies until it is published.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The content of a file that is staged, to be written.
+    pub fn content(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Gives it its name, which nothing may have yet.
+    ///
+    /// # Errors
+    /// When something has the name by now, or it cannot be given.
+    pub fn publish(self) -> Result<(), Error> {
+        self.rename(|from, to| match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // A file system without this. The moment between the look and the step cannot be closed there.
+            Err(Errno::INVAL) if to.symlink_metadata().is_err() => fs::rename(from, to),
+            Err(Errno::INVAL) => Err(io::ErrorKind::AlreadyExists.into()),
+            renamed => Ok(renamed?),
+        })
+    }
+
+    /// Gives a file its name, in place of the file that has it. The content reaches the disk first.
+    ///
+    /// # Errors
+    /// When that is not possible: the old file is still there then.
+    pub fn replace(self) -> Result<(), Error> {
+        self.file.sync_all().map_err(|source| Error::write(&self.target, source))?;
+        self.rename(|from, to| fs::rename(from, to))
+    }
+
+    fn rename(mut self, step: impl FnOnce(&Path, &Path) -> io::Result<()>) -> Result<(), Error> {
+        let renamed = interrupt::finish(&self.path, || {
+            if self.file.metadata()?.is_dir() {
+                self.file.set_permissions(Permissions::from_mode(0o755))?;
+            }
+            step(&self.path, &self.target)
+        });
+        match renamed {
+            Ok(()) => {
+                self.published = true;
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(Error::Exists { path: self.target.clone() })
+            }
+            Err(error) => Err(Error::write(&self.target, error)),
+        }
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.published {
+            let _ = interrupt::finish(&self.path, || remove(&self.path));
+            interrupt::remove_empty(&self.parents);
+        }
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    if path.symlink_metadata()?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+}
+
+/// The target as an absolute path that can be a name.
+fn absolute(target: &Path) -> Result<PathBuf, Error> {
+    let refused = |problem| Error::Name { path: target.to_owned(), problem };
+    let absolute = std::path::absolute(target).map_err(|_| refused("it is empty"))?;
+    match absolute.file_name() {
+        None => Err(refused("it ends in `..` or is the root")),
+        Some(name) if name.len() > LONGEST_NAME => Err(refused("it is longer than 255 bytes")),
+        Some(name) if name.as_bytes().starts_with(PREFIX.as_bytes()) => {
+            Err(refused("names that begin so are those of unfinished files"))
+        }
+        Some(_) => Ok(absolute),
+    }
+}
+
+/// Creates what is missing of a directory and those above it; tells which were, outermost first.
+fn create_parents(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let missing = directory.ancestors().take_while(|above| above.symlink_metadata().is_err());
+    let mut missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
+    missing.reverse();
+    fs::create_dir_all(directory).inspect_err(|_| interrupt::remove_empty(&missing))?;
+    Ok(missing)
+}
+
+/// Makes a file or directory under a name of its own, and locks it.
+fn locked(directory: &Path, kind: Kind) -> io::Result<(PathBuf, File)> {
+    loop {
+        let builder = &mut tempfile::Builder::new();
+        builder.prefix(PREFIX);
+        let (path, file) = match kind {
+            Kind::Directory => {
+                let path = builder.tempdir_in(directory)?.keep();
+                let file = File::open(&path);
+                (path, file)
+            }
+            Kind::File => {
+                let new = builder.permissions(Permissions::from_mode(0o666)).tempfile_in(directory)?;
+                let (file, path) = new.keep().map_err(|failed| failed.error)?;
+                (path, Ok(file))
+            }
+        };
+        let locked = file.and_then(|file| {
+            flock(&file, FlockOperation::LockExclusive)?;
+            Ok(file)
+        });
+        let file = locked.inspect_err(|_| drop(remove(&path)))?;
+        // Another run may have taken it for a leftover in the moment before it was locked.
+        if path.symlink_metadata().is_ok_and(|found| file.metadata().is_ok_and(|own| own.ino() == found.ino())) {
+            return Ok((path, file));
+        }
+    }
+}
+
+/// Removes what runs left in a directory that were killed. A run that goes on holds its lock.
+fn remove_leftovers(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if !entry.file_name().as_bytes().starts_with(PREFIX.as_bytes()) || !is_own(&path) {
+            continue;
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match open(&path, flags, Mode::empty()) {
+            Ok(file) if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() => drop(remove(&path)),
+            // What an interruption that was killed itself leaves: see interrupt.rs.
+            Err(Errno::LOOP) if fs::read_link(&path).is_ok_and(|link| link == path) => drop(fs::remove_file(&path)),
+            _ => {}
+        }
+    }
+}
+
+/// Whether a file, directory or link belongs to the user of this process.
+fn is_own(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|meta| meta.uid() == rustix::process::geteuid().as_raw())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_directory_is_there_whole_or_not_at_all() {
+        let place = tempfile::tempdir().unwrap();
+        let target = place.path().join("above/it/driver");
+        let staged = Staged::directory(&target).unwrap();
+        fs::write(staged.path().join("file"), "").unwrap();
+        assert!(!target.exists());
+        drop(staged);
+        assert_eq!(names(place.path()), [""; 0], "the parents go with it");
+        let staged = Staged::directory(&target).unwrap();
+        fs::write(staged.path().join("file"), "").unwrap();
+        staged.publish().unwrap();
+        assert_eq!(names(&target), ["file"]);
+        assert_eq!(names(target.parent().unwrap()), ["driver"]);
+        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o7777, 0o755);
+        assert!(matches!(Staged::directory(&target), Err(Error::Exists { .. })));
+    }
+
+    #[test]
+    fn what_is_there_by_then_is_kept() {
+        let place = tempfile::tempdir().unwrap();
+        let target = place.path().join("driver");
+        let staged = Staged::directory(&target).unwrap();
+        fs::create_dir(&target).unwrap();
+        assert!(matches!(staged.publish(), Err(Error::Exists { .. })));
+        let file = place.path().join("vgpu.nix");
+        fs::write(&file, "mine").unwrap();
+        assert!(matches!(Staged::file(&file).unwrap().publish(), Err(Error::Exists { .. })));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+        let mut staged = Staged::file(&file).unwrap();
+        staged.content().write_all(b"new").unwrap();
+        staged.replace().unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+        assert_eq!(names(place.path()), ["driver", "vgpu.nix"]);
+    }
+
+    #[test]
+    fn leftovers_go_and_work_under_way_stays() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        fs::create_dir_all(at(".vgpu-new-killed/out")).unwrap();
+        fs::write(at(".vgpu-new-file"), "").unwrap();
+        std::os::unix::fs::symlink(at(".vgpu-new-loop"), at(".vgpu-new-loop")).unwrap();
+        std::os::unix::fs::symlink("/etc", at(".vgpu-new-link")).unwrap();
+        fs::write(at("other"), "").unwrap();
+        let first = Staged::directory(&at("first")).unwrap();
+        let second = Staged::directory(&at("second")).unwrap();
+        assert!(first.path().exists() && second.path().exists());
+        first.publish().unwrap();
+        second.publish().unwrap();
+        assert_eq!(names(place.path()), [".vgpu-new-link", "first", "other", "second"]);
+    }
+
+    #[test]
+    fn names_that_cannot_be_are_refused() {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("file"), "").unwrap();
+        for name in ["..", "a/..", &"x".repeat(256), ".vgpu-new-x"] {
+            let refused = Staged::directory(&place.path().join(name));
+            assert!(matches!(refused, Err(Error::Name { .. } | Error::Exists { .. })), "{name}: {refused:?}");
+        }
+        assert!(matches!(Staged::directory(Path::new("")), Err(Error::Name { .. })));
+        let below_file = Staged::directory(&place.path().join("file/deep/driver"));
+        assert!(matches!(below_file, Err(Error::Write { .. })), "{below_file:?}");
+        assert_eq!(names(place.path()), ["file"]);
+    }
+}
