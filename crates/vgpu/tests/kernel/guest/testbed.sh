@@ -85,3 +85,15 @@ stop_vm() {
     kill "$vm"
     wait "$vm" || true
 }
+
+# kill_after MICROSECONDS COMMAND...: start it and kill it without mercy; says whether it was still running.
+kill_after() {
+    delay=$1
+    shift
+    "$@" >/tmp/killed 2>&1 &
+    usleep "$delay"
+    if kill -9 $! 2>/dev/null; then
+        wait $! && return 1 || return 0
+    fi
+    return 1
+}
