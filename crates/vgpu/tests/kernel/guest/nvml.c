@@ -117,12 +117,12 @@ enum status nvmlDeviceGetHandleByPciBusId_v2(const char *address, struct device 
 enum status nvmlDeviceGetVgpuHeterogeneousMode(struct device *device, struct mode *mode)
 {
 	unsigned int bus, on;
-	enum status status = NOT_SUPPORTED;
+	enum status status = UNKNOWN;
 	FILE *file = fopen("/proc/driver/nvidia/testbed", "r");
 
 	if (mode->version != MODE_VERSION)
 		status = ARGUMENT_VERSION_MISMATCH;
-	while (file && status == NOT_SUPPORTED && fscanf(file, "%x mixed %u\n", &bus, &on) == 2) {
+	while (file && status == UNKNOWN && fscanf(file, "%x made %*u mixed %u\n", &bus, &on) == 2) {
 		if (bus == device->bus) {
 			mode->on = on;
 			status = SUCCESS;

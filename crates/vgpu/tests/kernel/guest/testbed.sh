@@ -97,3 +97,44 @@ kill_after() {
     fi
     return 1
 }
+
+# declare JSON: what /etc/nvidia/vgpu/instances.json says.
+declare() {
+    echo "$1" >/etc/nvidia/vgpu/instances.json
+}
+
+# vgpus: a line for each vGPU that there is, whatever the interface: FUNCTION [UUID] TYPE PARAMETERS
+vgpus() {
+    for file in /sys/bus/pci/devices/*/nvidia/current_vgpu_type; do
+        [ -e "$file" ] && [ "$(cat "$file")" != 0 ] || continue
+        nvidia=$(dirname "$file")
+        echo "$(basename "$(dirname "$nvidia")") $(cat "$file") $(head -n 1 "$nvidia/vgpu_params")"
+    done
+    for mdev in /sys/bus/mdev/devices/*; do
+        [ -e "$mdev" ] || continue
+        real=$(readlink -f "$mdev")
+        type=$(basename "$(readlink "$mdev/mdev_type")")
+        echo "$(basename "$(dirname "$real")") $(basename "$real") ${type#nvidia-} $(head -n 1 "$mdev/nvidia/vgpu_params")"
+    done
+}
+
+# at NAME: the function or UUID of an instance's vGPU, as /run/vgpu has it.
+at() {
+    basename "$(readlink "/run/vgpu/$1")"
+}
+
+# made BUS: how many vGPUs were ever made on the GPU there.
+made() {
+    sed -n "s/^$1 made \([0-9]*\).*/\1/p" /proc/driver/nvidia/testbed
+}
+
+# fails_with TEXT COMMAND...: it must exit with 1 and say TEXT on standard error.
+fails_with() {
+    text=$1
+    shift
+    status=0
+    "$@" >/tmp/out 2>/tmp/err || status=$?
+    is 1 "$status" "exit code of $*: $(cat /tmp/err)"
+    # Messages are wrapped: compare words.
+    tr -s ' \n' '  ' </tmp/err | grep -qF -e "$text" || fail "$* does not say '$text': $(cat /tmp/err)"
+}

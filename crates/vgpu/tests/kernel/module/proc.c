@@ -9,7 +9,7 @@
  *                                  without SR-IOV
  *     refuse STATUS COUNT          refuse the next COUNT requests with this status (hex) of the resource manager
  *
- * It reads as a line "BUS mixed 0|1" for each GPU that has the mode.
+ * It reads as a line "BUS made N mixed 0|1" for each GPU: how many vGPUs were ever made on it, and its mode.
  *
  * Copyright (c) 2026 the vgpu4nixos authors
  */
@@ -220,8 +220,7 @@ static int testbed_show(struct seq_file *file, void *unused)
 	unsigned int i;
 
 	for (i = 0; i < gpu_count; i++)
-		if (gpus[i].kind->functions && gpus[i].bound)
-			seq_printf(file, "%x mixed %d\n", gpus[i].bus, gpus[i].mixed_sizes);
+		seq_printf(file, "%x made %u mixed %d\n", gpus[i].bus, gpus[i].made, gpus[i].mixed_sizes);
 	return 0;
 }
 

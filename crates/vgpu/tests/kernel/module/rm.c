@@ -153,6 +153,7 @@ static enum nv_status create(struct gpu *gpu, int function, unsigned int id, str
 	vgpu->placement = free_place(gpu, type);
 	vgpu->plugin_gone = jiffies;
 	list_add_tail(&vgpu->list, &gpu->vgpus);
+	gpu->made++;
 	*slot = vgpu;
 	return NV_OK;
 }

@@ -85,6 +85,7 @@ struct gpu {
 	struct mutex lock;
 	struct pci_dev *bound; /* The GPU, while our driver has it. */
 	struct list_head vgpus;
+	unsigned int made; /* How many vGPUs were ever made on it. */
 	bool mixed_sizes;
 	bool unbind_locked;
 	unsigned int clients; /* Who has /dev/nvidiaN open. */
