@@ -207,6 +207,10 @@ fn absolute(target: &Path) -> Result<PathBuf, Error> {
 
 /// Creates what is missing of a directory and those above it; tells which were, outermost first.
 fn create_parents(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let above = directory.ancestors().find_map(|above| above.metadata().ok());
+    if above.is_some_and(|above| !above.is_dir()) {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
     let missing = directory.ancestors().take_while(|above| above.symlink_metadata().is_err());
     let mut missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
     missing.reverse();
