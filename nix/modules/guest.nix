@@ -1,132 +1,47 @@
-# A virtual machine: NVIDIA's GRID driver and its licensing services.
+# A virtual machine: NVIDIA's GRID driver and its services.
 {
   config,
   lib,
   options,
-  pkgs,
   ...
 }:
 
 let
-  inherit (lib) mkOption types;
-
-  cfg = config.hardware.nvidia.vgpu;
   inherit (config.hardware.nvidia) package;
 
   ours = import ../lib/is-ours.nix { inherit config lib options; };
-
-  gridd =
-    if cfg.griddUnlock.enable then
-      pkgs.callPackage ../packages/unlocked-gridd.nix
-        {
-          vgpu = package.vgpu.program;
-          gridd-unlock-patcher = pkgs.callPackage ../packages/gridd-unlock-patcher.nix { };
-        }
-        {
-          driver = package;
-          inherit (cfg.griddUnlock) rootCaFile;
-        }
-    else
-      package.vgpu.programs;
+  withRole = file: lib.modules.importApply file { role = "guest"; };
 in
 {
-  imports = [ (import ./common.nix "guest") ];
+  imports = [
+    (withRole ./driver.nix)
+    (withRole ./source.nix)
+    (withRole ./patching.nix)
+    ./licensing.nix
+  ];
 
-  options.hardware.nvidia.vgpu.griddUnlock = {
-    enable = mkOption {
-      type = types.bool;
-      default = false;
-      example = true;
-      description = ''
-        Whether to make `nvidia-gridd` accept a licence server with its own certificate authority, such as
-        fastapi-dls, by running gridd-unlock-patcher on it. Only drivers of 18.x need it.
-      '';
+  config = lib.mkIf ours {
+    warnings = lib.optional (!lib.elem "nvidia" config.services.xserver.videoDrivers) ''
+      hardware.nvidia.package is a vGPU guest driver, but nothing loads it: add "nvidia" to services.xserver.videoDrivers
+      (this does not start a desktop).
+    '';
+
+    hardware.nvidia = {
+      modesetting.enable = lib.mkDefault true;
+      # The GPU's own system processor serves the host, not the guest.
+      gsp.enable = lib.mkDefault false;
     };
 
-    rootCaFile = mkOption {
-      type = types.nullOr types.path;
-      default = null;
-      example = lib.literalExpression "./root_certificate.pem";
-      description = ''
-        The licence server's root certificate, in PEM. fastapi-dls serves it at
-        `https://SERVER/-/config/root-certificate`. Needed when
-        {option}`hardware.nvidia.vgpu.griddUnlock.enable` is set; everyone can read it in the Nix store, so it must not
-        have the private key in it.
-      '';
+    environment.etc."nvidia/nvidia-topologyd.conf.template".source =
+      "${package.out}/nvidia-topologyd.conf.template";
+
+    systemd.services.nvidia-topologyd = {
+      description = "NVIDIA Topology Daemon";
+      wantedBy = [ "multi-user.target" ];
+      serviceConfig = {
+        Type = "forking";
+        ExecStart = "${package.vgpu.programs}/bin/nvidia-topologyd";
+      };
     };
   };
-
-  config = lib.mkMerge [
-    {
-      assertions = [
-        {
-          assertion = cfg.griddUnlock.enable -> cfg.griddUnlock.rootCaFile != null;
-          message = ''
-            hardware.nvidia.vgpu.griddUnlock.enable needs the certificate of your licence server.
-            Set hardware.nvidia.vgpu.griddUnlock.rootCaFile to it.
-          '';
-        }
-      ];
-    }
-
-    (lib.mkIf ours {
-      assertions = [
-        {
-          assertion = cfg.griddUnlock.enable -> lib.hasPrefix "18." package.vgpu.gridVersion;
-          message = ''
-            hardware.nvidia.vgpu.griddUnlock.enable is for releases 18.x; this is ${package.vgpu.gridVersion}, whose nvidia-gridd
-            gridd-unlock-patcher does not know. Set it to false: older drivers take any licence server.
-          '';
-        }
-      ];
-
-      warnings = lib.optional (!lib.elem "nvidia" config.services.xserver.videoDrivers) ''
-        hardware.nvidia.package is a vGPU guest driver, but nothing loads it: add "nvidia" to services.xserver.videoDrivers
-        (this does not start a desktop).
-      '';
-
-      hardware.nvidia = {
-        modesetting.enable = lib.mkDefault true;
-        # The GPU's own system processor serves the host, not the guest.
-        gsp.enable = lib.mkDefault false;
-      };
-
-      # Who may talk to the licensing services.
-      services.dbus.packages = [ package.vgpu.programs ];
-
-      environment.etc = {
-        "nvidia/gridd.conf.template".source = "${package.out}/gridd.conf.template";
-        "nvidia/nvidia-topologyd.conf.template".source = "${package.out}/nvidia-topologyd.conf.template";
-      };
-
-      systemd.services = {
-        nvidia-gridd = {
-          description = "NVIDIA Grid Daemon";
-          wantedBy = [ "multi-user.target" ];
-          wants = [ "network-online.target" ];
-          after = [
-            "network-online.target"
-            "nvidia-persistenced.service"
-          ];
-          environment.LD_LIBRARY_PATH = "${package.out}/lib";
-          serviceConfig = {
-            Type = "forking";
-            ExecStart = "${gridd}/bin/nvidia-gridd";
-            ExecStopPost = "${pkgs.coreutils}/bin/rm -rf /var/run/nvidia-gridd";
-            # Where it keeps its licence: /var/lib/nvidia.
-            StateDirectory = "nvidia";
-          };
-        };
-
-        nvidia-topologyd = {
-          description = "NVIDIA Topology Daemon";
-          wantedBy = [ "multi-user.target" ];
-          serviceConfig = {
-            Type = "forking";
-            ExecStart = "${package.vgpu.programs}/bin/nvidia-topologyd";
-          };
-        };
-      };
-    })
-  ];
 }

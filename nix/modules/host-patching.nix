@@ -1,0 +1,83 @@
+# What only hosts have of vGPU-Unlock-patcher: merging, remapping, and the patcher as a command.
+{
+  config,
+  lib,
+  options,
+  pkgs,
+  ...
+}:
+
+let
+  inherit (lib) mkOption types;
+
+  cfg = config.hardware.nvidia.vgpu;
+  inherit (config.hardware.nvidia) package;
+
+  ours = import ../lib/is-ours.nix { inherit config lib options; };
+  merged = lib.elem "nvidia" config.services.xserver.videoDrivers;
+in
+{
+  options.hardware.nvidia.vgpu.patcher = {
+    options.remapP40ProfilesToV100D = mkOption {
+      type = types.bool;
+      default = false;
+      example = true;
+      description = ''
+        Whether to give boards with P40 profiles those of the V100D (`--remap-p2v`). The drivers of 17.x dropped
+        Pascal's profiles; for other releases there is nothing to remap.
+      '';
+    };
+
+    enablePatcherCmd = mkOption {
+      type = types.bool;
+      default = false;
+      example = true;
+      description = ''
+        Whether to put the patcher on the system path, as `nvidia-vup`. Use it to patch drivers for
+        guests that don't run NixOS, Windows for instance.
+      '';
+    };
+  };
+
+  config = lib.mkMerge [
+    {
+      assertions = [
+        {
+          assertion = merged && ours -> cfg.patcher.enable;
+          message = ''
+            services.xserver.videoDrivers has "nvidia", so this host's own screens need the driver too, and NVIDIA's host
+            driver has no graphics. Set hardware.nvidia.vgpu.patcher.enable = true to merge it with the
+            driver for screens, or take "nvidia" out of services.xserver.videoDrivers.
+          '';
+        }
+        {
+          assertion = cfg.patcher.enablePatcherCmd -> ours && package.patcher != null;
+          message = ''
+            hardware.nvidia.vgpu.patcher.enablePatcherCmd: there is no vGPU-Unlock-patcher for the driver in use.
+            Use a driver that has one (nvidiaPackages.vgpu_17_3 for instance), or set the option to false.
+          '';
+        }
+      ];
+    }
+
+    (lib.mkIf ours {
+      assertions = [
+        {
+          assertion =
+            cfg.patcher.options.remapP40ProfilesToV100D -> lib.hasPrefix "17." package.vgpu.gridVersion;
+          message = ''
+            hardware.nvidia.vgpu.patcher.options.remapP40ProfilesToV100D is for releases 17.x; this is ${package.vgpu.gridVersion}.
+            16.x still has the profiles of P40, and later patchers have no such option. Set it to false.
+          '';
+        }
+      ];
+
+      environment.systemPackages = lib.optional cfg.patcher.enablePatcherCmd (
+        pkgs.callPackage ../packages/nvidia-vup.nix { inherit (package.vgpu.tools) vgpu-patcher; } {
+          inherit (package) patcher;
+          inherit (package.vgpu) source;
+        }
+      );
+    })
+  ];
+}

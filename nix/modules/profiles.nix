@@ -1,0 +1,173 @@
+# The profiles of a host: which GPUs have them, and what is changed in them.
+{
+  config,
+  lib,
+  options,
+  pkgs,
+  ...
+}:
+
+let
+  inherit (lib) mkOption types;
+
+  cfg = config.hardware.nvidia.vgpu;
+  inherit (config.hardware.nvidia) package;
+
+  ours = import ../lib/is-ours.nix { inherit config lib options; };
+
+  changes = {
+    clones = cfg.patcher.copyVGPUProfiles;
+    overrides = cfg.patcher.profileOverrides;
+  };
+  changed = changes.clones != { } || changes.overrides != { };
+
+  # An attribute set whose names follow a pattern.
+  namedBy =
+    pattern: what: elemType:
+    let
+      base = types.attrsOf elemType;
+    in
+    types.addCheck base (
+      value:
+      lib.isAttrs value && lib.all (name: builtins.match pattern name != null) (lib.attrNames value)
+    )
+    // {
+      name = "attrsNamedBy";
+      description = "attribute set of ${elemType.description}, named by ${what}";
+      # The module system makes types with submodules anew, and would forget the pattern.
+      substSubModules = modules: namedBy pattern what (elemType.substSubModules modules);
+    };
+
+  pciPair = "[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}";
+  text = types.coercedTo types.int toString types.str;
+
+  # An option of a profile: null leaves what NVIDIA set.
+  optional =
+    type: example: description:
+    mkOption {
+      type = types.nullOr type;
+      default = null;
+      inherit example description;
+    };
+
+  profileOptions = {
+    options = {
+      vramAllocation = optional types.ints.positive 3584 ''
+        Memory of one vGPU, in MiB. Lower it to fit more virtual machines on a board; 384 is the least.
+      '';
+      heads = optional types.ints.positive 1 ''
+        How many virtual monitors one virtual machine may have.
+      '';
+      enableCuda = optional types.bool true ''
+        Whether CUDA works in virtual machines with this profile. NVIDIA turns it off in the smallest ones.
+      '';
+      display.width = optional types.ints.positive 1920 ''
+        Width of the largest display, in pixels. Set it together with the height.
+      '';
+      display.height = optional types.ints.positive 1080 ''
+        Height of the largest display, in pixels. Set it together with the width.
+      '';
+      framerateLimit = optional types.ints.unsigned 144 ''
+        The most frames a second a virtual machine may draw; 0 for as many as it can. Raise it for games, lower it
+        when one virtual machine takes too much of the board.
+      '';
+      xmlConfig = mkOption {
+        type = types.attrsOf (
+          types.oneOf [
+            text
+            (types.attrsOf text)
+          ]
+        );
+        default = { };
+        example = {
+          eccSupported = "1";
+          encoderCapacity = "0x64";
+        };
+        description = ''
+          Anything else of the profile, by the names of the elements in vgpuConfig.xml: text for an element's
+          content, an attribute set for its attributes. `vgpu profiles show ID` prints them all.
+        '';
+      };
+    };
+  };
+in
+{
+  options.hardware.nvidia.vgpu = {
+    patcher = {
+      copyVGPUProfiles = mkOption {
+        type = namedBy pciPair "PCI device and subsystem, like 1E87:0000" (
+          types.strMatching pciPair // { description = "PCI device and subsystem"; }
+        );
+        default = { };
+        example = {
+          "1E87:0000" = "1E30:12BA";
+        };
+        description = ''
+          Gives a GPU that NVIDIA did not list the profiles of one it did: `"AAAA:BBBB" = "CCCC:DDDD"` gives
+          AAAA:BBBB (PCI device and subsystem, 0000 for any) what CCCC:DDDD has. `vgpu profiles list` shows those
+          there are. The patcher has the usual cases built in.
+        '';
+      };
+
+      profileOverrides = mkOption {
+        type = namedBy "[0-9]+" "profile id, like 333" (types.submodule profileOptions);
+        default = { };
+        example = {
+          "333" = {
+            vramAllocation = 3584;
+            heads = 1;
+            display.width = 1920;
+            display.height = 1080;
+            framerateLimit = 144;
+          };
+        };
+        description = ''
+          Changes to vGPU profiles, by the number of the profile: `"333"` for `nvidia-333`. What isn't set stays as NVIDIA
+          has it. Only a patched driver accepts changed profiles. A change takes effect when
+          `nvidia-vgpud` is started the next time.
+        '';
+      };
+    };
+
+    vgpuConfig = mkOption {
+      type = types.path;
+      readOnly = true;
+      default =
+        if !ours then
+          throw "hardware.nvidia.vgpu.vgpuConfig: no vGPU driver is chosen; set hardware.nvidia.vgpu.release"
+        else if changed then
+          "${pkgs.callPackage ../packages/vgpu-config.nix { inherit (package.vgpu.tools) vgpu-profiles; } {
+            driver = package;
+            inherit changes;
+          }}"
+        else
+          "${package.out}/vgpuConfig.xml";
+      defaultText = lib.literalMD "the driver's `vgpuConfig.xml` with all changes";
+      example = lib.literalExpression ''"''${config.hardware.nvidia.package.out}/vgpuConfig.xml"'';
+      description = ''
+        The profiles as the vGPU manager gets to see them. Read it to look at the result without switching to it:
+        `nix-build -A config.hardware.nvidia.vgpu.vgpuConfig`.
+      '';
+    };
+  };
+
+  config = lib.mkMerge [
+    {
+      assertions = [
+        {
+          assertion = changed -> cfg.patcher.enable;
+          message = ''
+            hardware.nvidia.vgpu.patcher.${
+              if changes.overrides != { } then "profileOverrides" else "copyVGPUProfiles"
+            }: profiles are signed, and only a patched driver accepts changed ones.
+            Set hardware.nvidia.vgpu.patcher.enable = true, or leave the profiles as they are.
+          '';
+        }
+      ];
+    }
+
+    (lib.mkIf ours {
+      environment.etc."nvidia/vgpu/vgpuConfig.xml".source = cfg.vgpuConfig;
+    })
+  ];
+}

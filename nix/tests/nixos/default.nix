@@ -1,0 +1,174 @@
+# Tests of the modules in NixOS' own module tree: real assertions, services, /etc and options, no stubs.
+#
+#   nix-instantiate --eval --strict nix/tests/nixos --argstr subject services
+#
+# A subject is a file beside this one, nix/tests/nixos/SUBJECT.nix, and is found by itself: `cargo test --test nixos`
+# runs them all. It is a function of what this file offers (the arguments below `offered`) and returns tests in the
+# form of lib.runTests; names say what is promised and must begin with "test":
+#
+#   { lib, host, ... }:
+#   {
+#     "test a host's vGPU manager is never restarted" = {
+#       expr = (host { }).config.systemd.services.nvidia-vgpu-mgr.restartIfChanged;
+#       expected = false;
+#     };
+#   }
+#
+# `host` and `guest` take a NixOS module and evaluate a machine with ours; they have release 17.3 unless the module
+# chooses another driver. `machine` evaluates without choosing one: machine { role = "host"; module = { … }; }, and can be
+# told the NixOS to resemble: shape = "25.11" or "26.05" (default: what <nixpkgs> is). All return
+#
+#   config options pkgs     as NixOS has them
+#   failed                  the messages of all assertions that do not hold
+#   warnings                only ours and those that our settings cause
+#   toplevel                the path of the whole system's derivation; throws what building it would
+#   extend                  module → the same machine with it added
+#
+# Evaluating a machine costs a second and its toplevel two: bind one with `let` where several tests look at it.
+# Overlays cost another second, since the package set is evaluated again for them.
+{
+  lib ? import <nixpkgs/lib>,
+  nixpkgs ? <nixpkgs>,
+  subject,
+}:
+
+let
+  evalConfig = import (nixpkgs + "/nixos/lib/eval-config.nix");
+
+  # The shape of nixpkgs' nvidia module and driver. Two are supported; a tree has one, the other is put in.
+  treeShape =
+    if builtins.pathExists (nixpkgs + "/pkgs/os-specific/linux/nvidia-x11/kernel-modules.nix") then
+      "26.05"
+    else
+      "25.11";
+
+  # One package set for all machines of a process.
+  treePkgs =
+    system:
+    import nixpkgs {
+      inherit system;
+      config.allowUnfree = true;
+    };
+  own = treePkgs "x86_64-linux";
+  pkgsOf = lib.genAttrs [ "25.11" "26.05" ] (
+    shape: if shape == treeShape then own else own.extend (_: _: { path = ../nixpkgs + "/${shape}"; })
+  );
+
+  # What a machine needs to be one.
+  base =
+    { lib, ... }:
+    {
+      boot.loader.grub.device = lib.mkDefault "/dev/sda";
+      fileSystems."/" = lib.mkDefault {
+        device = "/dev/sda1";
+        fsType = "ext4";
+      };
+      system.stateVersion = "25.11";
+      # The manual wants nixpkgs' doc folder and says nothing about a machine.
+      documentation.nixos.enable = false;
+    };
+
+  # The nvidia module of the NixOS to resemble, where the tree has another.
+  nvidiaModule =
+    shape:
+    lib.optional (shape != treeShape) {
+      disabledModules = [ "hardware/video/nvidia.nix" ];
+      imports = [ (../stubs + "/nvidia-${shape}.nix") ];
+    };
+
+  finish =
+    evaluated:
+    let
+      inherit (evaluated) config;
+    in
+    {
+      inherit config;
+      inherit (evaluated) options pkgs;
+      failed = map (assertion: assertion.message) (
+        lib.filter (assertion: !assertion.assertion) config.assertions
+      );
+      inherit (config) warnings;
+      # Not the whole derivation: that its closure is written to the store is for nix-instantiate to see.
+      toplevel = builtins.unsafeDiscardStringContext config.system.build.toplevel.drvPath;
+      extend = module: finish (evaluated.extendModules { modules = [ module ]; });
+    };
+
+  offered = rec {
+    inherit lib nixpkgs treeShape;
+
+    machine =
+      {
+        # "host", "guest", or null for a machine without our module.
+        role ? "host",
+        shape ? treeShape,
+        module ? { },
+        # The package set that the machine is given; null to let NixOS make one of nixpkgs.* options.
+        pkgs ? pkgsOf.${shape},
+      }:
+      finish (evalConfig {
+        inherit lib;
+        system = null;
+        modules = [
+          base
+          (
+            { lib, ... }:
+            if pkgs != null then
+              { nixpkgs.pkgs = lib.mkDefault pkgs; }
+            else
+              {
+                nixpkgs.hostPlatform = lib.mkDefault "x86_64-linux";
+                nixpkgs.config.allowUnfree = lib.mkDefault true;
+              }
+          )
+          module
+        ]
+        ++ lib.optional (role == "host") ../../modules/host.nix
+        ++ lib.optional (role == "guest") ../../modules/guest.nix
+        ++ nvidiaModule shape;
+      });
+
+    # Chosen unless the module chooses: weaker than our own default for `release`, stronger than nixpkgs'.
+    withRelease = {
+      hardware.nvidia.vgpu.release = lib.mkOverride 1400 "17.3";
+    };
+    screens.services.xserver.videoDrivers = [ "nvidia" ];
+
+    host =
+      module:
+      machine {
+        module.imports = [
+          withRelease
+          module
+        ];
+      };
+    guest =
+      module:
+      machine {
+        role = "guest";
+        module.imports = [
+          withRelease
+          screens
+          module
+        ];
+      };
+
+    packageOf = machine: machine.config.hardware.nvidia.package;
+    nvidiaPackagesOf = machine: machine.config.boot.kernelPackages.nvidiaPackages;
+
+    # Whether evaluating a value (deeply) throws.
+    throws = value: !(builtins.tryEval (builtins.deepSeq value true)).success;
+
+    inherit treePkgs;
+    pkgs = own;
+  };
+
+  tests = import (./. + "/${subject}.nix") offered;
+  misnamed = lib.filter (name: !lib.hasPrefix "test" name) (lib.attrNames tests);
+in
+if misnamed != [ ] then
+  throw "${subject}.nix: lib.runTests leaves out what does not begin with \"test\": ${toString misnamed}"
+else
+  {
+    ran = lib.length (lib.attrNames tests);
+    failed = lib.runTests tests;
+  }
