@@ -10,22 +10,35 @@
 
 attrs:
 let
+  given = name: lib.isAttrs attrs && attrs.${name} or null != null;
   checked = checkAttrs {
     function = "mkVgpuPatcher";
-    required = [
+    required =
+      # Source of your own, or a revision of a repository.
+      lib.optionals (!given "src") [
+        "rev"
+        "sha256"
+      ]
+      ++ [
+        "generalVersion"
+        "generalSha256"
+      ]
+      # Without its hash a guest driver is not downloaded.
+      ++ lib.optional (given "linuxSha256") "linuxGuest"
+      ++ lib.optional (given "windowsSha256") "windowsGuestFilename"
+      # Only part of the address that vgpuUrl would be.
+      ++ lib.optional ((given "linuxSha256" || given "windowsSha256") && !given "vgpuUrl") "gridVersion";
+    optional = [
+      "src"
+      "owner"
+      "repo"
       "rev"
       "sha256"
-      "generalVersion"
-      "generalSha256"
+      "version"
       "linuxGuest"
       "linuxSha256"
       "windowsGuestFilename"
       "windowsSha256"
-    ]
-    # Only part of the address that vgpuUrl would be.
-    ++ lib.optional (!(lib.isAttrs attrs && attrs ? vgpuUrl)) "gridVersion";
-    optional = [
-      "version"
       "gridVersion"
       "generalUrl"
       "vgpuUrl"

@@ -144,9 +144,9 @@ let
         generalVersion = patcher.general;
         generalSha256 = patcher.general_sha256;
         linuxGuest = patcher.linux_guest;
-        linuxSha256 = patcher.linux_sha256;
+        linuxSha256 = patcher.linux_sha256 or null;
         windowsGuestFilename = patcher.windows_guest_filename;
-        windowsSha256 = patcher.windows_sha256;
+        windowsSha256 = patcher.windows_sha256 or null;
         gridVersion = release.release;
       }
     ) (release.patcher or null);

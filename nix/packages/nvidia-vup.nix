@@ -32,10 +32,12 @@ let
     source
     patcher.generalDriver
   ]
-  ++ lib.optionals (!archive) [
-    patcher.linuxGuestDriver
-    patcher.windowsGuestDriver
-  ];
+  ++ lib.optionals (!archive) (
+    lib.filter (driver: driver != null) [
+      patcher.linuxGuestDriver
+      patcher.windowsGuestDriver
+    ]
+  );
 in
 writeShellScriptBin "nvidia-vup" ''
   export PATH=${lib.makeBinPath tools}''${PATH:+:$PATH}

@@ -11,6 +11,7 @@ let
       system ? "x86_64-linux",
       screens ? guest,
       driver ? "17_3",
+      package ? packages: packages."${if guest then "grid" else "vgpu"}_${driver}",
       vgpu ? { },
       nvidia ? { },
     }:
@@ -22,9 +23,7 @@ let
           {
             services.xserver.videoDrivers = lib.mkIf screens [ "nvidia" ];
             hardware.nvidia = {
-              package = lib.mkIf (driver != null) config.boot.kernelPackages.nvidiaPackages."${
-                if guest then "grid" else "vgpu"
-              }_${driver}";
+              package = lib.mkIf (driver != null) (package config.boot.kernelPackages.nvidiaPackages);
               inherit vgpu;
             }
             // nvidia;
@@ -50,7 +49,7 @@ let
       mentions = [
         "hardware.nvidia.vgpu.patcher.enable"
         "no branch for vGPU 17.6"
-        "16.2, 16.5, 17.3"
+        "16.0, 16.1, 16.2, 16.5, 17.0, 17.2, 17.3"
         "mkVgpuPatcher"
       ];
     };
@@ -69,7 +68,8 @@ let
       machine = {
         driver = null;
         nvidia.package =
-          ((import ./host-tools.nix { inherit lib; }).extend (import ../overlay.nix)).linuxPackages.nvidiaPackages.grid_17_6;
+          ((import ./host-tools.nix { inherit lib; }).extend (import ../overlay.nix))
+          .linuxPackages.nvidiaPackages.grid_17_6;
       };
       mentions = [
         "hardware.nvidia.package"
@@ -179,7 +179,20 @@ let
     };
     "nvidia-persistenced of a release that has no sources for it" = {
       machine = {
-        driver = "18_1";
+        package =
+          packages:
+          packages.mkVgpuDriver {
+            version = "570.133.10";
+            sha256 = lib.fakeHash;
+            guestVersion = "570.133.20";
+            guestSha256 = lib.fakeHash;
+            generalVersion = "570.133.07";
+            gridVersion = "18.1";
+            zipFilename = "NVIDIA-GRID-Linux-KVM-570.133.10-570.133.20-572.83.zip";
+            vgpuPatcher = null;
+            useSettings = false;
+            usePersistenced = false;
+          };
         nvidia.nvidiaPersistenced = true;
       };
       mentions = [

@@ -102,7 +102,10 @@ in
   );
 
   # The same by overrideAttrs.
-  overridden = lib.head (host.hardware.nvidia.package.overrideAttrs { postInstall = "echo installed > $out/installed"; }).all;
+  overridden =
+    lib.head
+      (host.hardware.nvidia.package.overrideAttrs { postInstall = "echo installed > $out/installed"; })
+      .all;
 
   # Programs and kernel modules together, as NixOS up to 25.11 wants them. The modules stand for real ones.
   withModules =
@@ -128,7 +131,8 @@ in
         hardware
         ;
     in
-    (import ./host-tools.nix { inherit lib; }).runCommand "profiles" { } "cp ${hardware.nvidia.vgpu.vgpuConfig} $out";
+    (import ./host-tools.nix { inherit lib; }).runCommand "profiles" { }
+      "cp ${hardware.nvidia.vgpu.vgpuConfig} $out";
 
   # Fails unless every file is there that the modules' services start and /etc points to.
   referred =
@@ -153,5 +157,5 @@ in
 
   # Archives that nobody has put into the store.
   missing = (evaluate false { hardware.nvidia.vgpu.release = "16.2"; }).hardware.nvidia.package.src;
-  unpinned = (evaluate false { hardware.nvidia.vgpu.release = "19.2"; }).hardware.nvidia.package.src;
+  unpinned = (evaluate true { hardware.nvidia.vgpu.release = "19.2"; }).hardware.nvidia.package.src;
 }

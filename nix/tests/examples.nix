@@ -9,7 +9,10 @@ let
   # An example without flakes fetches our module from the network: here it gets this tree.
   withoutFetching = scopedImport {
     builtins = builtins // {
-      fetchGit = { url, ... }: assert url == "https://github.com/mrzenc/vgpu4nixos.git"; ../..;
+      fetchGit =
+        { url, ... }:
+        assert url == "https://github.com/mrzenc/vgpu4nixos.git";
+        ../..;
     };
   };
 
@@ -18,7 +21,10 @@ let
     path:
     let
       outputs = (import path).outputs {
-        nixpkgs.lib.nixosSystem = { system, modules }: assert system == "x86_64-linux"; modules;
+        nixpkgs.lib.nixosSystem =
+          { system, modules }:
+          assert system == "x86_64-linux";
+          modules;
         vgpu4nixos.nixosModules = {
           host = ../modules/host.nix;
           guest = ../modules/guest.nix;
@@ -36,12 +42,20 @@ let
     services = lib.attrNames config.systemd.services;
     paths = map toString (config.environment.systemPackages ++ config.boot.extraModulePackages);
   };
-  bare = guest: modules: summary (evaluate { inherit guest modules; });
+  bare =
+    guest: modules:
+    summary (evaluate {
+      inherit guest modules;
+    });
 in
 {
   host = bare false (modulesOfFlake ../../examples/host/flake.nix);
   guest = bare true (modulesOfFlake ../../examples/guest/flake.nix);
-  host-without-flakes = bare false [ (withoutFetching ../../examples/host-without-flakes/configuration.nix) ];
-  guest-without-flakes = bare true [ (withoutFetching ../../examples/guest-without-flakes/configuration.nix) ];
+  host-without-flakes = bare false [
+    (withoutFetching ../../examples/host-without-flakes/configuration.nix)
+  ];
+  guest-without-flakes = bare true [
+    (withoutFetching ../../examples/guest-without-flakes/configuration.nix)
+  ];
   merged-host = bare false [ ../../examples/merged-host/configuration.nix ];
 }

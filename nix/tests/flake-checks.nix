@@ -20,7 +20,9 @@ let
         ];
       };
     in
-    pkgs.writeText name (builtins.unsafeDiscardStringContext nixos.config.system.build.toplevel.drvPath);
+    pkgs.writeText name (
+      builtins.unsafeDiscardStringContext nixos.config.system.build.toplevel.drvPath
+    );
 in
 {
   inherit (self.packages.${system}) vgpu;

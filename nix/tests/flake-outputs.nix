@@ -3,7 +3,8 @@
 let
   system = "x86_64-linux";
   names = builtins.attrNames;
-  derivation = value: if value.type == "derivation" && builtins.isString value.drvPath then value.name else null;
+  derivation =
+    value: if value.type == "derivation" && builtins.isString value.drvPath then value.name else null;
 in
 {
   nixosModules = builtins.mapAttrs (

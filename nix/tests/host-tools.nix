@@ -145,16 +145,19 @@ let
 
   packagesFor =
     kernel:
-    lib.makeExtensible (self: {
-      inherit kernel;
-      nvidiaPackages = lib.makeExtensible (_: {
-        stable = mkDerivation {
-          pname = "nvidia-x11";
-          version = "580.119.02";
-        };
-      });
-    }
-    // lib.optionalAttrs (!oldest) { kernelModuleMakeFlags = self.kernel.makeFlags; });
+    lib.makeExtensible (
+      self:
+      {
+        inherit kernel;
+        nvidiaPackages = lib.makeExtensible (_: {
+          stable = mkDerivation {
+            pname = "nvidia-x11";
+            version = "580.119.02";
+          };
+        });
+      }
+      // lib.optionalAttrs (!oldest) { kernelModuleMakeFlags = self.kernel.makeFlags; }
+    );
 
   libraries =
     lib.genAttrs [
@@ -289,14 +292,23 @@ let
               buildCommand = ''
                 install -Dm755 ${dirOf vgpu}/${pname} $out/bin/${pname}
               '';
-              passthru = passthru // { inherit rustc; };
+              passthru = passthru // {
+                inherit rustc;
+              };
             };
         };
 
       fetchurl = fixed;
       fetchzip = args: fixed (args // { name = args.name or "source"; });
       fetchFromGitHub =
-        { owner, repo, rev, sha256 ? hash, hash ? null, ... }:
+        {
+          owner,
+          repo,
+          rev,
+          sha256 ? hash,
+          hash ? null,
+          ...
+        }:
         fixed {
           inherit sha256;
           url = "https://github.com/${owner}/${repo}/archive/${rev}.tar.gz";

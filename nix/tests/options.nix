@@ -6,16 +6,28 @@
 }:
 
 let
-  inherit (import ./eval.nix { inherit lib; } { inherit guest; modules = [ ]; }) options;
+  inherit
+    (import ./eval.nix { inherit lib; } {
+      inherit guest;
+      modules = [ ];
+    })
+    options
+    ;
 in
-map (option: {
-  inherit (option) name;
-  missing = lib.filter (what: !(option ? ${what}) || option.${what} == "" || option.${what} == null) (
-    [
-      "description"
-      "example"
-      "type"
-    ]
-    ++ lib.optional (!lib.hasInfix "*" option.name && !(option.readOnly or false)) "default"
-  );
-}) (lib.filter (option: option.visible && !option.internal) (lib.optionAttrSetToDocList { inherit (options.hardware.nvidia) vgpu; }))
+map
+  (option: {
+    inherit (option) name;
+    missing = lib.filter (what: !(option ? ${what}) || option.${what} == "" || option.${what} == null) (
+      [
+        "description"
+        "example"
+        "type"
+      ]
+      ++ lib.optional (!lib.hasInfix "*" option.name && !(option.readOnly or false)) "default"
+    );
+  })
+  (
+    lib.filter (option: option.visible && !option.internal) (
+      lib.optionAttrSetToDocList { inherit (options.hardware.nvidia) vgpu; }
+    )
+  )

@@ -38,7 +38,9 @@ let
   releasesOf =
     guest:
     lib.mapAttrs (_: parts) (
-      lib.filterAttrs (name: _: lib.hasPrefix (if guest then "grid_" else "vgpu_") name) (nvidiaPackages guest)
+      lib.filterAttrs (name: _: lib.hasPrefix (if guest then "grid_" else "vgpu_") name) (
+        nvidiaPackages guest
+      )
     );
 
   hash = "sha256-hR0b+ctNdXhDA6J1Zo1tYEgMtCvoBQ4jQpQvg1/Kjg4=";

@@ -37,10 +37,9 @@ import <nixpkgs> {
       // {
         # Where the package set lies: the folder above the one that its kernel package sets come from.
         path =
-          prev.path
-            or (lib.foldr (_: dirOf) (builtins.unsafeGetAttrPos "nvidiabl" final.linuxPackages).file (
-              lib.range 1 3
-            ));
+          prev.path or (lib.foldr (_: dirOf) (builtins.unsafeGetAttrPos "nvidiabl" final.linuxPackages).file (
+            lib.range 1 3
+          ));
       }
     )
   ]

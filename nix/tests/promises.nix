@@ -48,12 +48,16 @@ let
   plainText = builtins.unsafeDiscardStringContext;
 
   # Whether a configuration is refused for its types.
-  refused = module: !(builtins.tryEval (builtins.deepSeq (host module).config.hardware.nvidia.vgpu.patcher true)).success;
+  refused =
+    module:
+    !(builtins.tryEval (builtins.deepSeq (host module).config.hardware.nvidia.vgpu.patcher true))
+    .success;
   refusedSource =
     driverSource:
     !(builtins.tryEval (
       builtins.deepSeq
-        (host { hardware.nvidia.vgpu.driverSource = driverSource; }).config.hardware.nvidia.vgpu.driverSource
+        (host { hardware.nvidia.vgpu.driverSource = driverSource; })
+        .config.hardware.nvidia.vgpu.driverSource
         true
     )).success;
 
@@ -76,12 +80,16 @@ let
   patchFlags =
     options:
     lib.last (
-      lib.splitString "-- " (srcOf (host {
-        hardware.nvidia.vgpu.patcher = {
-          enable = true;
-          options = { doNotForceGPLLicense = true; } // options;
-        };
-      })).buildCommand
+      lib.splitString "-- "
+        (srcOf (host {
+          hardware.nvidia.vgpu.patcher = {
+            enable = true;
+            options = {
+              doNotForceGPLLicense = true;
+            }
+            // options;
+          };
+        })).buildCommand
     );
 
   releases = import ../lib/releases.nix { inherit lib; };
@@ -153,7 +161,8 @@ let
       want = map (name: releases.${name}.guest) supported;
     };
     "no grid_ on hosts, no vgpu_ on guests" = {
-      got = lib.filter (lib.hasPrefix "grid_") (lib.attrNames (nvidiaPackagesOf plainHost))
+      got =
+        lib.filter (lib.hasPrefix "grid_") (lib.attrNames (nvidiaPackagesOf plainHost))
         ++ lib.filter (lib.hasPrefix "vgpu_") (lib.attrNames (nvidiaPackagesOf plainGuest));
       want = [ ];
     };
@@ -209,13 +218,18 @@ let
     };
     "the packages come with whichever kernel is picked" = {
       got =
-        (nvidiaPackagesOf (host ({ pkgs, ... }: { boot.kernelPackages = pkgs.linuxPackages_latest; }))).vgpu_17_3.mod.name;
+        (nvidiaPackagesOf (host ({ pkgs, ... }: { boot.kernelPackages = pkgs.linuxPackages_latest; })))
+        .vgpu_17_3.mod.name;
       want = "nvidia-vgpu-modules-550.90.05-6.18.1-built-again";
     };
     "hardware.nvidia.vgpu.release chooses a driver" = {
       got = [
-        (packageOf (host { hardware.nvidia.vgpu.release = "18.1"; })).version
-        (packageOf (guestWith { hardware.nvidia.vgpu.release = "18.1"; })).version
+        (packageOf (host {
+          hardware.nvidia.vgpu.release = "18.1";
+        })).version
+        (packageOf (guestWith {
+          hardware.nvidia.vgpu.release = "18.1";
+        })).version
       ];
       want = [
         "570.133.10"
@@ -231,13 +245,16 @@ let
       want = "nvidia-vgpu-modules-570.133.10-6.18.1-built-again";
     };
     "hardware.nvidia.package wins over hardware.nvidia.vgpu.release" = {
-      got = (packageOf (host (
-        { config, ... }:
-        {
-          hardware.nvidia.vgpu.release = "18.1";
-          hardware.nvidia.package = config.boot.kernelPackages.nvidiaPackages.vgpu_16_2;
-        }
-      ))).version;
+      got =
+        (packageOf (
+          host (
+            { config, ... }:
+            {
+              hardware.nvidia.vgpu.release = "18.1";
+              hardware.nvidia.package = config.boot.kernelPackages.nvidiaPackages.vgpu_16_2;
+            }
+          )
+        )).version;
       want = "535.129.03";
     };
     "hardware.nvidia.vgpu.release wins over what other modules have for the GPU" = {
@@ -264,15 +281,20 @@ let
       ];
     };
     "hardware.nvidia.vgpu.release knows its releases" = {
-      got = (builtins.tryEval (host { hardware.nvidia.vgpu.release = "17.66"; }).config.hardware.nvidia.vgpu.release).success;
+      got =
+        (builtins.tryEval
+          (host { hardware.nvidia.vgpu.release = "17.66"; }).config.hardware.nvidia.vgpu.release
+        ).success;
       want = false;
     };
 
     "a host's archive comes from the store" = {
       got = [
         (srcOf plainHost).name
-        (lib.hasInfix "nix-store --add-fixed sha256 NVIDIA-GRID-Linux-KVM-550.90.05-550.90.07-552.74.zip" (srcOf plainHost).message)
-        (lib.hasInfix "vgpu import NVIDIA-GRID-Linux-KVM-550.90.05-550.90.07-552.74.zip" (srcOf plainHost).message)
+        (lib.hasInfix "nix-store --add-fixed sha256 NVIDIA-GRID-Linux-KVM-550.90.05-550.90.07-552.74.zip" (srcOf plainHost)
+        .message)
+        (lib.hasInfix "vgpu import NVIDIA-GRID-Linux-KVM-550.90.05-550.90.07-552.74.zip" (srcOf plainHost)
+        .message)
         (srcOf plainHost).outputHash
       ];
       want = [
@@ -295,13 +317,18 @@ let
       ];
     };
     "driverSource.name names the file" = {
-      got = (srcOf (host { hardware.nvidia.vgpu.driverSource.name = "mine.zip"; })).name;
+      got =
+        (srcOf (host {
+          hardware.nvidia.vgpu.driverSource.name = "mine.zip";
+        })).name;
       want = "mine.zip";
     };
     "driverSource.name forces the type on guests" = {
       got =
         let
-          src = srcOf (guestWith { hardware.nvidia.vgpu.driverSource.name = "mine.zip"; });
+          src = srcOf (guestWith {
+            hardware.nvidia.vgpu.driverSource.name = "mine.zip";
+          });
         in
         [
           src.name
@@ -344,7 +371,9 @@ let
     "driverSource.url = null forces the store on guests" = {
       got =
         let
-          src = srcOf (guestWith { hardware.nvidia.vgpu.driverSource.url = null; });
+          src = srcOf (guestWith {
+            hardware.nvidia.vgpu.driverSource.url = null;
+          });
         in
         [
           (src ? url)
@@ -356,19 +385,24 @@ let
       ];
     };
     "driverSource.sha256 means a .run file" = {
-      got = map (
-        machine:
-        let
-          src = srcOf (machine { hardware.nvidia.vgpu.driverSource.sha256 = "hR0b+ctNdXhDA6J1Zo1tYEgMtCvoBQ4jQpQvg1/Kjg4="; });
-        in
-        [
-          src.name
-          src.outputHash
-        ]
-      ) [
-        host
-        guestWith
-      ];
+      got =
+        map
+          (
+            machine:
+            let
+              src = srcOf (machine {
+                hardware.nvidia.vgpu.driverSource.sha256 = "hR0b+ctNdXhDA6J1Zo1tYEgMtCvoBQ4jQpQvg1/Kjg4=";
+              });
+            in
+            [
+              src.name
+              src.outputHash
+            ]
+          )
+          [
+            host
+            guestWith
+          ];
       want = [
         [
           "NVIDIA-Linux-x86_64-550.90.05-vgpu-kvm.run"
@@ -395,11 +429,11 @@ let
     "an unpinned release says which hash to give, and how" = {
       got =
         let
-          inherit ((nvidiaPackagesOf plainHost).vgpu_19_2.src) buildCommand;
+          inherit ((nvidiaPackagesOf plainGuest).grid_19_2.src) buildCommand;
         in
         map (text: lib.hasInfix text buildCommand) [
           "NVIDIA-GRID-Linux-KVM-580.95.02-580.95.05-581.42.zip"
-          "nix-hash --flat --base64 --type sha256 NVIDIA-Linux-x86_64-580.95.02-vgpu-kvm.run"
+          "nix-hash --flat --base64 --type sha256 NVIDIA-Linux-x86_64-580.95.05-grid.run"
           "hardware.nvidia.vgpu.driverSource"
           "mkVgpuDriver"
         ];
@@ -412,11 +446,11 @@ let
     };
     "driverSource pins an unpinned release" = {
       got =
-        (srcOf (host {
+        (srcOf (guestWith {
           hardware.nvidia.vgpu.release = "19.2";
           hardware.nvidia.vgpu.driverSource.sha256 = "hR0b+ctNdXhDA6J1Zo1tYEgMtCvoBQ4jQpQvg1/Kjg4=";
         })).name;
-      want = "NVIDIA-Linux-x86_64-580.95.02-vgpu-kvm.run";
+      want = "NVIDIA-Linux-x86_64-580.95.05-grid.run";
     };
     "driverSource is typed" = {
       got = map refusedSource [
@@ -467,7 +501,11 @@ let
       ];
     };
     "patcher.enable patches: a guest's driver for grid" = {
-      got = lib.hasSuffix " grid\n" (srcOf (guestWith { hardware.nvidia.vgpu.patcher.enable = true; })).buildCommand;
+      got =
+        lib.hasSuffix " grid\n"
+          (srcOf (guestWith {
+            hardware.nvidia.vgpu.patcher.enable = true;
+          })).buildCommand;
       want = true;
     };
     "patcher.options.doNotForceGPLLicense" = {
@@ -510,7 +548,10 @@ let
         in
         [
           (lib.hasSuffix "-vgpuConfig.xml" machine.config.hardware.nvidia.vgpu.vgpuConfig)
-          (machine.config.environment.etc."nvidia/vgpu/vgpuConfig.xml".source == machine.config.hardware.nvidia.vgpu.vgpuConfig)
+          (
+            machine.config.environment.etc."nvidia/vgpu/vgpuConfig.xml".source
+            == machine.config.hardware.nvidia.vgpu.vgpuConfig
+          )
           copyVGPUProfiles
           profileOverrides
         ];
@@ -814,7 +855,9 @@ let
           (lib.isDerivation patcher)
           ((packageOf overridden).patcher.drvPath != patcher.drvPath)
           ((packageOf overridden).drvPath != (packageOf plain).drvPath)
-          (lib.hasInfix (plainText "${(packageOf overridden).patcher}") (plainText (srcOf overridden).buildCommand))
+          (lib.hasInfix (plainText "${(packageOf overridden).patcher}") (
+            plainText (srcOf overridden).buildCommand
+          ))
           plain.failed
         ];
       want = [
@@ -832,7 +875,9 @@ let
           urls =
             changes: removed:
             let
-              patcher = (nvidiaPackagesOf plainHost).mkVgpuPatcher (removeAttrs customPatcher removed // changes) { };
+              patcher = (nvidiaPackagesOf plainHost).mkVgpuPatcher (
+                removeAttrs customPatcher removed // changes
+              ) { };
             in
             map (driver: driver.url) [
               patcher.generalDriver
@@ -870,6 +915,37 @@ let
       got = ((nvidiaPackagesOf plainHost).mkVgpuPatcher customPatcher { }).src.url;
       want = "https://github.com/VGPU-Community-Drivers/vGPU-Unlock-patcher/archive/refs/heads/555.44.tar.gz";
     };
+    "mkVgpuPatcher takes any fork, or a source of the user's own" = {
+      got =
+        let
+          patcher = attrs: (nvidiaPackagesOf plainHost).mkVgpuPatcher attrs { };
+          least = {
+            generalVersion = "555.42";
+            generalSha256 = "sha256-Uaz1edWpiE9XOh0/Ui5/r6XnhB4iqc7AtLvq4xsLlzM=";
+          };
+          fork = patcher (
+            least
+            // {
+              owner = "somebody";
+              repo = "their-patcher";
+              rev = "0123";
+              inherit (customPatcher) sha256;
+            }
+          );
+        in
+        [
+          fork.src.url
+          fork.linuxGuestDriver
+          fork.windowsGuestDriver
+          (patcher (least // { src = ./patcher/source; })).src
+        ];
+      want = [
+        "https://github.com/somebody/their-patcher/archive/0123.tar.gz"
+        null
+        null
+        ./patcher/source
+      ];
+    };
     "overrideAttrs works in all its forms" = {
       got =
         let
@@ -882,7 +958,9 @@ let
           (_: prev: { version = prev.version + ".4"; })
         ]
         ++ [
-          ((driver.overrideAttrs { version = "1"; }).overrideAttrs (_: { role = "x"; })).version
+          ((driver.overrideAttrs { version = "1"; }).overrideAttrs (_: {
+            role = "x";
+          })).version
         ];
       want = [
         "1"
@@ -1022,9 +1100,16 @@ let
     "settings and persistenced are made for our driver, not its kernel" = {
       got =
         let
-          driver = machine: packageOf (machine { hardware.nvidia.package = lib.mkForce (mkOn plainHost { }); });
+          driver =
+            machine:
+            packageOf (machine {
+              hardware.nvidia.package = lib.mkForce (mkOn plainHost { });
+            });
           # The same driver with another kernel.
-          latest = (nvidiaPackagesOf (host ({ pkgs, ... }: { boot.kernelPackages = pkgs.linuxPackages_latest; }))).mkVgpuDriver custom;
+          latest =
+            (nvidiaPackagesOf (host ({ pkgs, ... }: { boot.kernelPackages = pkgs.linuxPackages_latest; })))
+            .mkVgpuDriver
+              custom;
         in
         [
           ((driver host).settings.drvPath == latest.settings.drvPath)
@@ -1121,7 +1206,8 @@ let
       ];
     };
     "files under /etc" = {
-      got = lib.attrNames plainHost.config.environment.etc ++ lib.attrNames plainGuest.config.environment.etc;
+      got =
+        lib.attrNames plainHost.config.environment.etc ++ lib.attrNames plainGuest.config.environment.etc;
       want = [
         "nvidia/vgpu/vgpuConfig.xml"
         "nvidia/gridd.conf.template"

@@ -53,9 +53,16 @@ pub enum Error {
     Changes { mistake: String },
     #[error("{text:?} is not the id of a physical GPU")]
     #[diagnostic(help(
-        "write DEVICE:SUBSYSTEM, each up to four hexadecimal digits, as in 1B38:0000; `lspci -nn -v` shows a board's"
+        "write DEVICE:SUBSYSTEM, each up to four hexadecimal digits, as in 1B38:0000; `lspci -nn` shows a board's device \
+         as [10de:1b38], and subsystem 0000 stands for every subsystem"
     ))]
     NotAGpu { text: String },
+    #[error("{text:?} names NVIDIA's vendor id, 10DE, where the id of a device belongs")]
+    #[diagnostic(help(
+        "write DEVICE:SUBSYSTEM, as in 1B38:0000: of `lspci -nn`'s [10de:1b38] the second half; \
+         subsystem 0000 stands for every subsystem"
+    ))]
+    VendorId { text: String },
     #[error("{text:?} is not the number of a profile")]
     #[diagnostic(help("write 333 for nvidia-333; `vgpu profiles list` shows the numbers"))]
     NotAProfile { text: String },

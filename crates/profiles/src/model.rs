@@ -85,12 +85,44 @@ impl FromStr for GpuId {
         let parsed = text
             .split_once(':')
             .and_then(|(device, subsystem)| Some(GpuId { device: pci_id(device)?, subsystem: pci_id(subsystem)? }));
-        parsed.ok_or_else(|| Error::NotAGpu { text: text.to_owned() })
+        match parsed {
+            Some(id) if id.device == NVIDIA => Err(Error::VendorId { text: text.to_owned() }),
+            Some(id) => Ok(id),
+            None => Err(Error::NotAGpu { text: text.to_owned() }),
+        }
     }
 }
 
+/// A board as people write it, to look it up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GpuQuery {
+    pub device: u16,
+    /// `None` stands for every subsystem.
+    pub subsystem: Option<u16>,
+}
+
+impl GpuQuery {
+    /// Reads `2235`, `10de:2235`, `[10de:2235]` and `2235:145a`, hexadecimal in either case, with or without 0x. NVIDIA's
+    /// vendor id, 10de, is never a device: `lspci -nn` prints it before the device id.
+    pub fn parse(text: &str) -> Option<GpuQuery> {
+        let text = text.trim();
+        let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+        let parts: Option<Vec<u16>> = text.split(':').map(pci_id).collect();
+        match *parts?.as_slice() {
+            [device] if device != NVIDIA => Some(GpuQuery { device, subsystem: None }),
+            [NVIDIA, device] if device != NVIDIA => Some(GpuQuery { device, subsystem: None }),
+            [device, subsystem] if device != NVIDIA => Some(GpuQuery { device, subsystem: Some(subsystem) }),
+            [NVIDIA, device, subsystem] => Some(GpuQuery { device, subsystem: Some(subsystem) }),
+            _ => None,
+        }
+    }
+}
+
+/// NVIDIA, as a vendor on the PCI bus.
+const NVIDIA: u16 = 0x10de;
+
 /// One half of a board's ids: one to four hexadecimal digits, with or without 0x.
-pub fn pci_id(text: &str) -> Option<u16> {
+fn pci_id(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
     // from_str_radix allows a sign.
     let hexadecimal = digits.len() <= 4 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -153,15 +185,22 @@ impl<'t> Config<'t> {
         self.gpus_where(id.to_string(), id, |gpu| gpu == id)
     }
 
-    /// The boards with this device id, or one of them: `1B38` or `1B38:0000`.
+    /// The boards that `text` means, see [`GpuQuery::parse`]. A subsystem that the file does not have by itself is that of a
+    /// board which stands for every subsystem.
     pub fn find_gpus(&self, text: &str) -> Result<Vec<&PhysicalGpu>, Error> {
-        match pci_id(text) {
-            Some(device) => {
-                let id = GpuId { device, subsystem: 0 };
-                self.gpus_where(format!("{device:04X}"), id, |gpu| gpu.device == device)
-            }
-            None => self.gpu(text.parse()?),
-        }
+        let query = GpuQuery::parse(text).ok_or_else(|| Error::NotAGpu { text: text.to_owned() })?;
+        self.query_gpus(query)
+    }
+
+    /// The boards that a query means.
+    pub fn query_gpus(&self, query: GpuQuery) -> Result<Vec<&PhysicalGpu>, Error> {
+        let GpuQuery { device, subsystem } = query;
+        let Some(subsystem) = subsystem else {
+            let near = GpuId { device, subsystem: 0 };
+            return self.gpus_where(format!("{device:04X}"), near, |gpu| gpu.device == device);
+        };
+        let id = GpuId { device, subsystem };
+        self.gpu(id).or_else(|error| self.gpu(GpuId { subsystem: 0, ..id }).map_err(|_| error))
     }
 
     fn gpus_where(

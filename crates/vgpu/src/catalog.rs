@@ -5,6 +5,8 @@
 //! driver: 17.2 and 17.3 differ in the Windows driver alone.
 
 mod compatibility;
+pub mod gpus;
+pub mod question;
 mod version;
 
 use std::sync::LazyLock;
@@ -63,6 +65,9 @@ pub struct Release {
     pub zip_sha256: Option<Sri>,
     /// Of NVIDIA-Linux-x86_64-<guest>-grid.run.
     pub guest_sha256: Option<Sri>,
+    /// Which of these hashes come from one public record alone.
+    #[serde(default)]
+    pub unconfirmed: Vec<FileHash>,
     /// The closest consumer driver: nvidia-settings and nvidia-persistenced are built from its tag.
     pub general: Option<DriverVersion>,
     pub settings_sha256: Option<Sri>,
@@ -83,9 +88,30 @@ pub struct Patcher {
     pub general: DriverVersion,
     pub general_sha256: Sri,
     pub linux_guest: DriverVersion,
-    pub linux_sha256: Sri,
+    pub linux_sha256: Option<Sri>,
+    /// The one that patch.sh looks for.
     pub windows_guest_filename: String,
-    pub windows_sha256: Sri,
+    pub windows_sha256: Option<Sri>,
+}
+
+/// A hash of one of NVIDIA's files, by its name in the catalog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileHash {
+    /// Of the GRID archive.
+    ZipSha256,
+    /// Of the Linux guest's .run file.
+    GuestSha256,
+}
+
+/// Who says that a hash is that of NVIDIA's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Voucher {
+    /// Somebody who had the file from NVIDIA, or several records that agree.
+    Confirmed,
+    /// One public record. Nobody has compared it with a file from NVIDIA yet.
+    OneRecord,
 }
 
 /// A catalog that can't be read.
@@ -125,6 +151,17 @@ impl Catalog {
         self.branches.iter().find(|branch| branch.number == number)
     }
 
+    /// The releases that hold this driver, for hosts or guests, Linux or Windows; newest first.
+    pub fn with_driver(&self, version: &DriverVersion) -> Vec<&Release> {
+        let holds = |release: &&Release| [&release.host, &release.guest, &release.windows].contains(&version);
+        self.releases.iter().filter(holds).collect()
+    }
+
+    /// The releases of a branch, newest first.
+    pub fn of_branch(&self, branch: BranchNumber) -> impl Iterator<Item = &Release> {
+        self.releases.iter().filter(move |release| release.release.branch() == branch)
+    }
+
     /// The releases that hold these drivers, newest first; `None` stands for any. None at all if both are `None`.
     pub fn by_versions(&self, host: Option<&DriverVersion>, guest: Option<&DriverVersion>) -> Vec<&Release> {
         if host.is_none() && guest.is_none() {
@@ -148,6 +185,16 @@ impl Release {
     /// Whether the catalog has the hash of the GRID archive, so that a package can name it in full.
     pub fn is_pinned(&self) -> bool {
         self.zip_sha256.is_some()
+    }
+
+    /// The catalog's hash of a file, and who vouches for it.
+    pub fn hash(&self, hash: FileHash) -> Option<(Sri, Voucher)> {
+        let sri = match hash {
+            FileHash::ZipSha256 => self.zip_sha256,
+            FileHash::GuestSha256 => self.guest_sha256,
+        };
+        let voucher = if self.unconfirmed.contains(&hash) { Voucher::OneRecord } else { Voucher::Confirmed };
+        sri.map(|sri| (sri, voucher))
     }
 
     /// File name of the GRID archive: the catalog's, or the one that NVIDIA's rule makes of the versions.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use vgpu::catalog::{self, Catalog, Release};
+use vgpu::catalog::gpus::{self, Gpus};
+use vgpu::catalog::{self, Catalog, FileHash, Release, Voucher};
 
 /// Everything that is wrong with a catalog, a line each.
 fn problems(text: &str) -> Vec<String> {
@@ -67,16 +68,28 @@ fn problems_of(catalog: &Catalog, release: &Release) -> Vec<String> {
         expect(*zip == rule, "the archive's name disagrees with the versions");
     }
     expect(!release.is_pinned() || release.zip.is_some(), "pinned without the archive's name");
-    expect(!release.is_pinned() || release.guest_sha256.is_some(), "pinned without the guest driver's hash");
+    // The guest driver is public: whoever has the archive has it. Records of others may know the archive alone.
+    let confirmed = matches!(release.hash(FileHash::ZipSha256), Some((_, Voucher::Confirmed)));
+    expect(!confirmed || release.guest_sha256.is_some(), "confirmed without the guest driver's hash");
+    expect(
+        release.unconfirmed.iter().all(|hash| release.hash(*hash).is_some()),
+        "a hash is unconfirmed that is not there",
+    );
+    let mut unconfirmed = release.unconfirmed.clone();
+    unconfirmed.dedup();
+    expect(unconfirmed == release.unconfirmed, "a hash is unconfirmed twice");
     expect(!release.is_pinned() || general.is_some(), "pinned without a consumer driver");
     expect(release.settings_sha256.is_none() || general.is_some(), "nvidia-settings without a version");
     if let Some(patcher) = &release.patcher {
         expect(release.is_pinned(), "a patcher for a release that is not pinned");
         expect(patcher.general.major() == branch.driver, "the patcher's consumer driver is of another branch");
         expect(patcher.linux_guest == release.guest, "the patcher's guest driver is another");
-        expect(Some(patcher.linux_sha256) == release.guest_sha256, "the patcher's guest driver has another hash");
-        let prefix = format!("{}_grid_", release.windows);
-        expect(patcher.windows_guest_filename.starts_with(&prefix), "the patcher's Windows driver is another");
+        let same = patcher.linux_sha256.is_none() || patcher.linux_sha256 == release.guest_sha256;
+        expect(same, "the patcher's guest driver has another hash");
+        // One script serves the releases that hold the same Linux drivers; it wants the Windows driver of one of them.
+        let alike = catalog.by_versions(Some(&release.host), Some(&release.guest));
+        let ours = |other: &&Release| patcher.windows_guest_filename.starts_with(&format!("{}_grid_", other.windows));
+        expect(alike.iter().any(ours), "the patcher's Windows driver is another");
         expect(patcher.rev.len() == 40, "the patcher's revision is not a commit");
     }
     problems
@@ -85,14 +98,16 @@ fn problems_of(catalog: &Catalog, release: &Release) -> Vec<String> {
 #[test]
 fn the_catalog_keeps_its_rules() {
     assert_eq!(problems(catalog::TEXT), Vec::<String>::new());
-    assert!(Catalog::builtin().releases().len() >= 31, "releases went missing");
+    assert!(Catalog::builtin().releases().len() >= 39, "releases went missing");
 }
 
 #[test]
 fn zip_names_follow_from_the_versions() {
     let catalog = Catalog::builtin();
     let name = |number: &str| catalog.find(&number.parse().unwrap()).unwrap().zip_name();
-    assert_eq!(name("19.0"), "NVIDIA-GRID-Linux-KVM-580.65.05-580.65.06-580.88.zip"); // by the rule
+    let unnamed = Catalog::parse(&broken("19.0", "zip = ", "# ")).unwrap();
+    let by_rule = unnamed.find(&"19.0".parse().unwrap()).unwrap().zip_name();
+    assert_eq!(by_rule, "NVIDIA-GRID-Linux-KVM-580.65.05-580.65.06-580.88.zip");
     assert_eq!(name("16.14"), "NVIDIA-GRID-Linux-KVM-535.309.01-539.72.zip"); // host and guest are one version
     assert_eq!(name("17.6"), "NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip"); // from the catalog
 }
@@ -138,7 +153,13 @@ fn a_broken_catalog_is_noticed() {
         (broken("17.6", "-553.74.zip", "-553.75.zip"), "17.6: the archive's name disagrees with the versions"),
         (broken("16.9", "535.230.02-539", "535.230.02-535.230.02-539"), "16.9: the archive's name disagrees"),
         (broken("17.6", "zip = ", "#"), "17.6: pinned without the archive's name"),
-        (broken("17.6", "guest_sha256", "#"), "17.6: pinned without the guest driver's hash"),
+        (broken("17.6", "guest_sha256", "#"), "17.6: confirmed without the guest driver's hash"),
+        (
+            broken("19.6", "unconfirmed = [", "unconfirmed = [\"guest_sha256\", "),
+            "19.6: a hash is unconfirmed that is not",
+        ),
+        (broken("19.6", "unconfirmed = [", "unconfirmed = [\"zip_sha256\", "), "19.6: a hash is unconfirmed twice"),
+        (broken("19.6", "unconfirmed = [\"zip", "unconfirmed = [\"tar"), "unknown variant `tar_sha256`"),
         (broken("17.6", "general = ", "#"), "17.6: pinned without a consumer driver"),
         (broken("17.5", "sha256-VeXJUqF82jp3wEKmCaH5VKQTS9e0gQmwkorf4GBcS8g=", h17_6), "have one hash"),
         (broken("17.6", h17_6, "sha256-CFK1"), "`sha256-CFK1` is not a SHA-256 hash"),
@@ -152,11 +173,109 @@ fn a_broken_catalog_is_noticed() {
         (broken("17.3", "zip_sha256", "#"), "17.3: a patcher for a release that is not pinned"),
         (broken("17.3", "linux_guest = \"550.90.07", "linux_guest = \"550.90.05"), "guest driver is another"),
         (broken("17.3", "linux_sha256 = \"sha256-hR0b", "linux_sha256 = \"sha256-hR0c"), "has another hash"),
-        (broken("17.3", "552.74_grid", "552.55_grid"), "17.3: the patcher's Windows driver is another"),
+        (broken("17.3", "552.55_grid", "552.65_grid"), "17.3: the patcher's Windows driver is another"),
         (broken("17.3", "rev = \"8f19e55", "rev = \"8f19"), "17.3: the patcher's revision is not a commit"),
     ];
     for (text, expected) in cases {
         let found = problems(&text);
         assert!(found.iter().any(|problem| problem.contains(expected)), "expected {expected:?}, found {found:?}");
     }
+}
+
+/// What is wrong with the GPUs.
+fn gpu_problems(text: &str) -> Vec<String> {
+    let gpus: Gpus = match toml::from_str(text) {
+        Ok(gpus) => gpus,
+        Err(error) => return vec![error.message().to_owned()],
+    };
+    let mut problems = Vec::new();
+    let branches: Vec<_> = Catalog::builtin().branches().iter().map(|branch| branch.number).collect();
+    let mut taken: Vec<(u16, u16, &str)> = Vec::new();
+    for generation in &gpus.generations {
+        let name = &generation.name;
+        for ids in &generation.devices {
+            if let Some((.., other)) = taken.iter().find(|(first, last, _)| ids.first <= *last && *first <= ids.last) {
+                problems.push(format!("{name} and {other} have device ids in common"));
+            }
+            taken.push((ids.first, ids.last, name));
+        }
+        for board in &generation.boards {
+            let inside = |id: u16| generation.devices.iter().any(|ids| ids.contains(id));
+            if board.devices.is_empty() || !board.devices.iter().all(|ids| inside(ids.first) && inside(ids.last)) {
+                problems.push(format!("{} is not within the device ids of {name}", board.name));
+            }
+        }
+        for branch in generation.branches.iter().chain(&generation.unsure) {
+            if !branches.contains(branch) {
+                problems.push(format!("{name}: there is no branch {branch}"));
+            }
+        }
+        if generation.branches.is_empty() || generation.unsure.iter().any(|branch| generation.branches.contains(branch))
+        {
+            problems.push(format!("{name}: its branches are not clear"));
+        }
+        if let Some(donor) = &generation.donor {
+            let id = donor.gpu.parse::<vgpu_profiles::model::GpuId>().map(|id| id.device);
+            if !id.is_ok_and(|id| generation.board(id).is_some()) {
+                problems.push(format!("{name}: the donor {} is not a listed board of it", donor.gpu));
+            }
+        }
+    }
+    problems
+}
+
+#[test]
+fn the_gpus_keep_their_rules_too() {
+    assert_eq!(gpu_problems(gpus::TEXT), Vec::<String>::new());
+    let broken = |from: &str, to: &str| {
+        assert!(gpus::TEXT.contains(from), "the file no longer has {from:?}");
+        gpus::TEXT.replacen(from, to, 1)
+    };
+    for (text, expected) in [
+        (broken("\"2300-237f\"", "\"2300-2680\""), "Ada and Hopper have device ids in common"),
+        (broken("\"27b6\"", "\"27b6\", \"2b00\""), "L2 is not within the device ids of Ada"),
+        (broken("branches = [\"20\", \"19\"]", "branches = [\"21\"]"), "Blackwell: there is no branch 21"),
+        (broken("unsure = [\"19\"]", "unsure = [\"18\"]"), "Volta: its branches are not clear"),
+        (broken("1E30:12BA", "1E04:12BA"), "Turing: the donor 1E04:12BA is not a listed board of it"),
+        (broken("\"2300-237f\"", "\"237f-2300\""), "is not a range of PCI device ids"),
+    ] {
+        let found = gpu_problems(&text);
+        assert!(found.iter().any(|problem| problem.contains(expected)), "expected {expected:?}, found {found:?}");
+    }
+}
+
+/// Where the system has pci.ids, the names in it tell the generation by the name of the chip.
+#[test]
+fn generations_agree_with_pci_ids() {
+    let paths = ["/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids"];
+    let Some(text) = paths.iter().find_map(|path| std::fs::read(path).ok()) else {
+        eprintln!("skipped: there is no pci.ids");
+        return;
+    };
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let nvidia = text.lines().skip_while(|line| !line.starts_with("10de ")).skip(1);
+    let mut seen = 0;
+    for line in nvidia.take_while(|line| line.starts_with(['\t', '#'])) {
+        let Some((id, name)) = line.strip_prefix('\t').and_then(|line| line.split_once("  ")) else { continue };
+        let Ok(id) = u16::from_str_radix(id, 16) else { continue };
+        let chips = [
+            ("GM", "Maxwell"),
+            ("GP1", "Pascal"),
+            ("GV1", "Volta"),
+            ("TU1", "Turing"),
+            ("GA10", "Ampere"),
+            ("GH1", "Hopper"),
+            ("AD1", "Ada"),
+            ("GB", "Blackwell"),
+        ];
+        let Some((_, expected)) = chips.iter().find(|(chip, _)| name.starts_with(chip)) else { continue };
+        let other_function = ["Audio", "USB", "UCSI", "Bridge", "Switch"].iter().any(|word| name.contains(word));
+        if other_function {
+            continue;
+        }
+        let found = Gpus::builtin().generation_of(id).map(|generation| generation.name.as_str());
+        assert_eq!(found, Some(*expected), "{id:04x} {name}");
+        seen += 1;
+    }
+    assert!(seen > 300, "pci.ids has hardly any GPU: {seen}");
 }

@@ -13,6 +13,7 @@ use std::process::Command;
 use nix_store::{NixStore, nixpkgs_lib};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use vgpu::catalog::{FileHash, Release, Voucher};
 use vgpu::nix::sri::Sri;
 
 fn docs() -> PathBuf {
@@ -298,7 +299,7 @@ fn readme() -> String {
 }
 
 #[test]
-fn the_readme_lists_the_pinned_releases() {
+fn the_readme_lists_the_confirmed_releases() {
     let text = readme();
     let listed: BTreeSet<String> = text
         .lines()
@@ -306,12 +307,18 @@ fn the_readme_lists_the_pinned_releases() {
         .flat_map(|(_, releases)| releases.split(", ").map(str::to_owned))
         .collect();
     let catalog = vgpu::catalog::Catalog::builtin();
-    let pinned = catalog.releases().iter().filter(|release| release.is_pinned());
-    assert_eq!(listed, pinned.map(|release| release.release.to_string()).collect());
+    let confirmed = |release: &&Release| matches!(release.hash(FileHash::ZipSha256), Some((_, Voucher::Confirmed)));
+    let confirmed = catalog.releases().iter().filter(confirmed);
+    assert_eq!(listed, confirmed.map(|release| release.release.to_string()).collect());
     let branches: Vec<u16> =
         catalog.branches().iter().map(|branch| branch.number.to_string().parse().unwrap()).collect();
     let range = format!("Releases {}.x to {}.x", branches.iter().min().unwrap(), branches.iter().max().unwrap());
     assert!(text.contains(&range), "the README does not say: {range}");
+    assert_eq!(
+        text.contains("has the hash of every archive"),
+        catalog.releases().iter().all(|release| release.is_pinned()),
+        "the README is wrong about the hashes of archives"
+    );
 }
 
 #[test]

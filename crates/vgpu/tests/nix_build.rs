@@ -272,8 +272,8 @@ fn a_release_that_nobody_pinned() {
     let Some(machine) = Machine::new() else { return };
     let message = machine.broken("unpinned");
     for part in [
-        "NVIDIA vGPU 19.2 is known, but not the hash of NVIDIA-GRID-Linux-KVM-580.95.02-580.95.05-581.42.zip.",
-        "nix-hash --flat --base64 --type sha256 NVIDIA-Linux-x86_64-580.95.02-vgpu-kvm.run",
+        "NVIDIA vGPU 19.2 is known, but not the hash of NVIDIA-Linux-x86_64-580.95.05-grid.run.",
+        "nix-hash --flat --base64 --type sha256 NVIDIA-Linux-x86_64-580.95.05-grid.run",
         "hardware.nvidia.vgpu.driverSource = {",
         "mkVgpuDriver {",
     ] {

@@ -215,8 +215,8 @@ fn wrong_attributes_are_named() {
            It needs `version`, `sha256`, `guestVersion`, `guestSha256`, `generalVersion`, `gridVersion`, `zipFilename`, `vgpuPatcher` and may be given `useSettings`, `settingVersion`, `settingsVersion`, `settingsSha256`, `usePersistenced`, `persistencedVersion`, `persistencedSha256`, `broken`, `prePatch`, `postPatch`, `patchFlags`, `patches`, `preInstall`, `postInstall`.
     ");
     insta::assert_snapshot!(attribute_error("mkVgpuPatcher { rev = \"main\"; }"), @"
-    error: mkVgpuPatcher: `sha256`, `generalVersion`, `generalSha256`, `linuxGuest`, `linuxSha256`, `windowsGuestFilename`, `windowsSha256`, `gridVersion` missing
-           It needs `rev`, `sha256`, `generalVersion`, `generalSha256`, `linuxGuest`, `linuxSha256`, `windowsGuestFilename`, `windowsSha256`, `gridVersion` and may be given `version`, `gridVersion`, `generalUrl`, `vgpuUrl`.
+    error: mkVgpuPatcher: `sha256`, `generalVersion`, `generalSha256` missing
+           It needs `rev`, `sha256`, `generalVersion`, `generalSha256` and may be given `src`, `owner`, `repo`, `rev`, `sha256`, `version`, `linuxGuest`, `linuxSha256`, `windowsGuestFilename`, `windowsSha256`, `gridVersion`, `generalUrl`, `vgpuUrl`.
     ");
 }
 

@@ -150,6 +150,30 @@ fn list_groups_profiles_by_physical_gpu() {
     ");
 }
 
+/// As `lspci -nn` prints a GPU, as vgpuConfig.xml does, and as this project does.
+#[test]
+fn boards_are_found_however_people_write_them() {
+    let place = Place::new();
+    let list = |gpu: &str| place.prints(&["list", "--config", "vgpuConfig.xml", "--gpu", gpu]);
+    for gpu in ["1eb8", "10de:1eb8", "[10de:1eb8]", "10DE:1EB8", "0x1EB8", "1EB8:12A2", "10de:1eb8:12a2"] {
+        assert_eq!(list(gpu), list("1EB8"), "{gpu}");
+    }
+    // The M10 is listed for every subsystem.
+    assert_eq!(list("13bd:1160"), list("13bd"));
+    let text = failure(&place, &["list", "--config", "vgpuConfig.xml", "--gpu", "1eb8:1160"]);
+    assert!(text.contains("physical GPU 1EB8:1160 is not listed"), "{text}");
+    let text = failure(&place, &["list", "--config", "vgpuConfig.xml", "--gpu", "10de"]);
+    assert!(text.contains("\"10de\" is not the id of a physical GPU"), "{text}");
+}
+
+#[test]
+fn a_vendor_is_no_gpu() {
+    for clones in [r#"{"10de:1e07": "1EB8:12A2"}"#, r#"{"1E07:0000": "10DE:1EB8"}"#] {
+        let text = mistake(&format!("{{\"clones\": {clones}}}"));
+        assert!(text.contains("names NVIDIA's vendor id, 10DE, where the id of a device belongs"), "{text}");
+    }
+}
+
 #[test]
 fn list_shows_profiles_that_no_board_offers_and_boards_whose_profiles_are_missing() {
     let place = Place::new();
@@ -504,19 +528,19 @@ fn mistakes_in_clones_are_explained() {
     ");
     assert_snapshot!(mistake(r#"{"clones": {"1E07": "1EB8:12A2"}}"#), @r#"
     cause: "1E07" is not the id of a physical GPU
-    help: write DEVICE:SUBSYSTEM, each up to four hexadecimal digits, as in 1B38:0000; `lspci -nn -v` shows a board's
+    help: write DEVICE:SUBSYSTEM, each up to four hexadecimal digits, as in 1B38:0000; `lspci -nn` shows a board's device as [10de:1b38], and subsystem 0000 stands for every subsystem
     "#);
     assert_snapshot!(mistake(r#"{"clones": {"1E07:12A4": "1EG8:12A2"}}"#), @r#"
     cause: "1EG8:12A2" is not the id of a physical GPU
-    help: write DEVICE:SUBSYSTEM, each up to four hexadecimal digits, as in 1B38:0000; `lspci -nn -v` shows a board's
+    help: write DEVICE:SUBSYSTEM, each up to four hexadecimal digits, as in 1B38:0000; `lspci -nn` shows a board's device as [10de:1b38], and subsystem 0000 stands for every subsystem
     "#);
     assert_snapshot!(mistake(r#"{"clones": {"1E07:12A4": "01EB8:12A2"}}"#), @r#"
     cause: "01EB8:12A2" is not the id of a physical GPU
-    help: write DEVICE:SUBSYSTEM, each up to four hexadecimal digits, as in 1B38:0000; `lspci -nn -v` shows a board's
+    help: write DEVICE:SUBSYSTEM, each up to four hexadecimal digits, as in 1B38:0000; `lspci -nn` shows a board's device as [10de:1b38], and subsystem 0000 stands for every subsystem
     "#);
     assert_snapshot!(mistake(r#"{"clones": {"1E07:12A4": ":"}}"#), @r#"
     cause: ":" is not the id of a physical GPU
-    help: write DEVICE:SUBSYSTEM, each up to four hexadecimal digits, as in 1B38:0000; `lspci -nn -v` shows a board's
+    help: write DEVICE:SUBSYSTEM, each up to four hexadecimal digits, as in 1B38:0000; `lspci -nn` shows a board's device as [10de:1b38], and subsystem 0000 stands for every subsystem
     "#);
     assert_snapshot!(mistake(r#"{"clones": {"1E07:12A4": 7}}"#), @"
     cause: clones.1E07:12A4: invalid type: integer `7`, expected a string at line 1 column 26
@@ -748,7 +772,7 @@ fn what_is_not_listed_is_answered_with_the_nearest() {
     assert_snapshot!(failure(&place, &["list", "--config", "vgpuConfig.xml", "--gpu", "Tesla"]), @r#"
     error: cannot list the profiles in vgpuConfig.xml
     cause: "Tesla" is not the id of a physical GPU
-    help: write DEVICE:SUBSYSTEM, each up to four hexadecimal digits, as in 1B38:0000; `lspci -nn -v` shows a board's
+    help: write DEVICE:SUBSYSTEM, each up to four hexadecimal digits, as in 1B38:0000; `lspci -nn` shows a board's device as [10de:1b38], and subsystem 0000 stands for every subsystem
     "#);
     assert_snapshot!(failure(&place, &["show", "45", "--config", "vgpuConfig.xml"]), @"
     error: cannot show a profile of vgpuConfig.xml

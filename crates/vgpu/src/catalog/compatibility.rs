@@ -99,12 +99,12 @@ mod tests {
     fn hosts_take_guests_of_their_own_the_previous_and_the_long_term_branch() {
         use Fit::*;
         let expect = |list: &[(&str, Fit)]| list.iter().map(|(b, f)| (b.to_string(), *f)).collect::<Vec<_>>();
-        assert_eq!(fits("20.0"), expect(&[("20", SameRelease), ("19", PreviousBranch)]));
+        assert_eq!(fits("20.0"), expect(&[("20", SameBranch), ("20", SameRelease), ("19", PreviousBranch)]));
         assert_eq!(
             fits("19.0"),
             expect(&[("19", SameBranch), ("19", SameRelease), ("18", PreviousBranch), ("16", PreviousLongTermBranch)])
         );
-        assert_eq!(fits("18.4"), expect(&[("18", SameRelease), ("18", SameBranch), ("17", PreviousBranch)]));
+        assert_eq!(fits("18.6"), expect(&[("18", SameRelease), ("18", SameBranch), ("17", PreviousBranch)]));
         assert_eq!(fits("16.0"), expect(&[("16", SameBranch), ("16", SameRelease)]));
     }
 

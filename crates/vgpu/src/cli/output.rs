@@ -1,6 +1,6 @@
 //! How commands print: tables, JSON documents and progress. Lines, notes and errors are those of [`vgpu_base::terminal`].
 
-use comfy_table::{ContentArrangement, Table, TableStyle};
+use comfy_table::{CellAlignment, ContentArrangement, Table, TableStyle};
 use indicatif::{ProgressBar, ProgressStyle};
 use miette::{IntoDiagnostic, Result};
 use serde::Serialize;
@@ -8,15 +8,72 @@ use serde::Serialize;
 pub use vgpu_base::interrupt::remove_when_interrupted;
 pub use vgpu_base::terminal::{note, print};
 
-/// Lays out rows under headings: columns as wide as they need, two spaces apart.
-pub fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+/// A column of a table.
+#[derive(Clone, Copy)]
+pub struct Column {
+    heading: &'static str,
+    alignment: CellAlignment,
+    /// Narrow terminals don't show it: the highest goes first. 0 always stays.
+    spare: u8,
+}
+
+impl Column {
+    pub const fn text(heading: &'static str) -> Column {
+        Column { heading, alignment: CellAlignment::Left, spare: 0 }
+    }
+
+    /// Aligned to the right.
+    pub const fn number(heading: &'static str) -> Column {
+        Column { heading, alignment: CellAlignment::Right, spare: 0 }
+    }
+
+    /// Left out where the table is wider than the terminal; columns with a higher number go first.
+    pub const fn spare(self, spare: u8) -> Column {
+        Column { spare, ..self }
+    }
+}
+
+impl From<&'static str> for Column {
+    fn from(heading: &'static str) -> Column {
+        Column::text(heading)
+    }
+}
+
+/// Lays out rows under headings: columns as wide as they need, two spaces apart, without those for which a narrow
+/// terminal has no room.
+pub fn table(columns: &[impl Into<Column> + Copy], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut columns: Vec<Column> = columns.iter().map(|column| (*column).into()).collect();
+    let mut rows: Vec<Vec<String>> = rows.into_iter().collect();
+    let room = width();
+    loop {
+        let text = laid_out(&columns, &rows);
+        let widest = text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+        let most = columns.iter().enumerate().map(|(at, column)| (column.spare, at)).max();
+        match most {
+            Some((spare, at)) if spare > 0 && widest > room => {
+                columns.remove(at);
+                rows.iter_mut().filter(|row| at < row.len()).for_each(|row| drop(row.remove(at)));
+            }
+            _ => return text,
+        }
+    }
+}
+
+fn laid_out(columns: &[Column], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
     table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(headings.to_vec()).add_rows(rows);
-    for column in table.column_iter_mut() {
+    table.set_header(columns.iter().map(|column| column.heading)).add_rows(rows);
+    for (column, wanted) in table.column_iter_mut().zip(columns) {
         column.set_padding((0, 2));
+        column.set_cell_alignment(wanted.alignment);
     }
     table.trim_fmt()
+}
+
+/// Columns of the terminal: COLUMNS, if somebody set it, or what the terminal says. Files and pipes have room for all.
+fn width() -> usize {
+    let set = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    set.or_else(|| Table::new().width().map(usize::from)).unwrap_or(usize::MAX)
 }
 
 /// Prints one JSON document to standard output.

@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use miette::{Result, WrapErr};
 use serde::Serialize;
 use similar::TextDiff;
 
-use super::output;
+use super::output::{self, Column};
 use vgpu_profiles::model::{Display, PhysicalGpu, Profile};
 use vgpu_profiles::{Config, file};
 
@@ -208,17 +207,18 @@ fn heading(config: &Config, gpu: &PhysicalGpu) -> String {
 }
 
 fn table(rows: impl Iterator<Item = Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["ID", "NAME", "CLASS", "MIB", "HEADS", "DISPLAY", "FPS", "CUDA", "FIT"]);
-    for (at, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        if matches!(at, 0 | 3 | 4 | 6 | 8) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table.add_rows(rows);
-    table.trim_fmt()
+    let columns = [
+        Column::number("ID"),
+        Column::text("NAME"),
+        Column::text("CLASS").spare(4),
+        Column::number("MIB"),
+        Column::number("HEADS").spare(3),
+        Column::text("DISPLAY").spare(2),
+        Column::number("FPS").spare(1),
+        Column::text("CUDA").spare(5),
+        Column::number("FIT"),
+    ];
+    output::table(&columns, rows)
 }
 
 fn row(profile: &Profile, max_instances: Option<u64>) -> Vec<String> {

@@ -1,0 +1,160 @@
+//! Which GPUs which branches serve, from catalog/gpus.toml, compiled in.
+//!
+//! A *generation* (Ampere) is known by the PCI device ids of its GPUs. A *board* (A40) is one that NVIDIA lists for vGPU.
+
+use std::str::FromStr;
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+use super::BranchNumber;
+
+/// The text of catalog/gpus.toml.
+pub const TEXT: &str = include_str!("../../../../catalog/gpus.toml");
+
+static BUILTIN: LazyLock<Gpus> =
+    LazyLock::new(|| toml::from_str(TEXT).expect("tests/catalog.rs parses the GPUs that are compiled in"));
+
+/// Every generation we know, newest first.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gpus {
+    #[serde(rename = "generation")]
+    pub generations: Vec<Generation>,
+}
+
+/// The GPUs that NVIDIA made of one architecture.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Generation {
+    pub name: String,
+    #[serde(skip_serializing)]
+    pub devices: Vec<DeviceIds>,
+    /// The branches that serve it, newest first.
+    pub branches: Vec<BranchNumber>,
+    /// Branches for which the sources disagree.
+    #[serde(default)]
+    pub unsure: Vec<BranchNumber>,
+    #[serde(skip_serializing)]
+    pub boards: Vec<Board>,
+    pub donor: Option<Donor>,
+}
+
+/// A board that NVIDIA lists for vGPU.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Board {
+    pub name: String,
+    #[serde(skip_serializing)]
+    pub devices: Vec<DeviceIds>,
+}
+
+/// A listed board whose profiles an unlisted one can be given, for patched drivers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Donor {
+    /// PCI device and subsystem, as in vgpuConfig.xml: `1E30:12BA`.
+    pub gpu: String,
+    pub name: String,
+}
+
+/// PCI device ids from one to another, both included: `2680-28ff`, or one alone: `26b9`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct DeviceIds {
+    pub first: u16,
+    pub last: u16,
+}
+
+impl DeviceIds {
+    pub fn contains(&self, device: u16) -> bool {
+        (self.first..=self.last).contains(&device)
+    }
+}
+
+impl FromStr for DeviceIds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<DeviceIds, String> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let id = |text: &str| (text.len() == 4).then(|| u16::from_str_radix(text, 16).ok()).flatten();
+        match (id(first), id(last)) {
+            (Some(first), Some(last)) if first <= last => Ok(DeviceIds { first, last }),
+            _ => Err(format!("`{text}` is not a range of PCI device ids such as 2680-28ff")),
+        }
+    }
+}
+
+impl TryFrom<String> for DeviceIds {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<DeviceIds, String> {
+        text.parse()
+    }
+}
+
+impl Gpus {
+    /// The GPUs that this program was built with.
+    pub fn builtin() -> &'static Gpus {
+        &BUILTIN
+    }
+
+    /// The generation of the GPU with this PCI device id.
+    pub fn generation_of(&self, device: u16) -> Option<&Generation> {
+        self.generations.iter().find(|generation| contains(&generation.devices, device))
+    }
+
+    /// The generation of that name, or the one of the board of that name, in either case: `Ada`, `L40S`.
+    pub fn by_name(&self, name: &str) -> Option<(&Generation, Option<&Board>)> {
+        let same = |other: &str| other.eq_ignore_ascii_case(name);
+        self.generations.iter().find_map(|generation| {
+            let board = generation.boards.iter().find(|board| same(&board.name));
+            (board.is_some() || same(&generation.name)).then_some((generation, board))
+        })
+    }
+}
+
+impl Generation {
+    /// Whether the releases of this branch drive such GPUs.
+    pub fn is_served_by(&self, branch: BranchNumber) -> bool {
+        self.branches.contains(&branch)
+    }
+
+    /// The board with this device id that NVIDIA lists for vGPU. Some ids are those of two boards: the first.
+    pub fn board(&self, device: u16) -> Option<&Board> {
+        self.boards.iter().find(|board| contains(&board.devices, device))
+    }
+}
+
+fn contains(ids: &[DeviceIds], device: u16) -> bool {
+    ids.iter().any(|ids| ids.contains(device))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_is_found_by_its_device_id_and_by_name() {
+        let gpus = Gpus::builtin();
+        let generation = |device| gpus.generation_of(device).map(|generation| generation.name.as_str());
+        assert_eq!(generation(0x2235), Some("Ampere"));
+        assert_eq!(generation(0x1e84), Some("Turing")); // GeForce RTX 2070 SUPER
+        assert_eq!(generation(0x1b81), Some("Pascal")); // GeForce GTX 1070
+        assert_eq!(generation(0x10f7), None); // the sound of a GPU
+        let board = |device| Some(gpus.generation_of(device)?.board(device)?.name.as_str());
+        assert_eq!((board(0x26b9), board(0x2684)), (Some("L40S"), None)); // not a GeForce RTX 4090
+        let (generation, board) = gpus.by_name("l40s").unwrap();
+        assert_eq!((generation.name.as_str(), board.unwrap().name.as_str()), ("Ada", "L40S"));
+        assert!(gpus.by_name("turing").unwrap().1.is_none());
+        assert!(gpus.by_name("GeForce").is_none());
+    }
+
+    #[test]
+    fn ranges_are_hexadecimal_and_go_upwards() {
+        assert_eq!("2680-28ff".parse(), Ok(DeviceIds { first: 0x2680, last: 0x28ff }));
+        for text in ["", "26b", "26b9-", "28ff-2680", "26g9", "0x26b9"] {
+            text.parse::<DeviceIds>().expect_err(text);
+        }
+    }
+}

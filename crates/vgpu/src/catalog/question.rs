@@ -1,0 +1,111 @@
+//! What a word on the command line means: a release, a branch, a driver or a GPU.
+
+use super::gpus::{Board, Generation, Gpus};
+use super::{Branch, Catalog, DriverVersion, Release, ReleaseNumber};
+
+/// What a word stands for.
+#[derive(Debug)]
+pub enum Answer<'c> {
+    Release(&'c Release),
+    /// A number like that of a release, which the catalog lacks.
+    UnknownRelease(ReleaseNumber),
+    /// A branch by its number (17) or by its driver (R550, 550).
+    Branch(&'c Branch),
+    /// The releases with such a driver, newest first.
+    Driver(DriverVersion, Vec<&'c Release>),
+    Gpu(Gpu<'c>),
+}
+
+/// A GPU, or a generation of them.
+#[derive(Debug)]
+pub struct Gpu<'c> {
+    /// PCI device id, if it was asked for by that.
+    pub device: Option<u16>,
+    pub generation: &'c Generation,
+    /// The board, if NVIDIA lists it for vGPU.
+    pub board: Option<&'c Board>,
+}
+
+/// Finds out what `word` means. `None` if it is nothing we know.
+///
+/// GPUs are written as people copy them: `2235`, `10de:2235`, `[10de:2235]`, `2235:145a`, `A40`, or a generation: `Ada`.
+pub fn ask<'c>(catalog: &'c Catalog, gpus: &'c Gpus, word: &str) -> Option<Answer<'c>> {
+    let number: Option<ReleaseNumber> = word.parse().ok();
+    if let Some(release) = number.and_then(|number| catalog.find(&number)) {
+        return Some(Answer::Release(release));
+    }
+    if let Some(version) = word.parse::<DriverVersion>().ok().filter(|version| !catalog.with_driver(version).is_empty())
+    {
+        let releases = catalog.with_driver(&version);
+        return Some(Answer::Driver(version, releases));
+    }
+    // Two numbers are a Windows driver as well: only those of a branch we know are taken for a release.
+    if let Some(number) = number.filter(|number| catalog.branch(number.branch()).is_some()) {
+        return Some(Answer::UnknownRelease(number));
+    }
+    branch(catalog, word).map(Answer::Branch).or_else(|| gpu(gpus, word).map(Answer::Gpu))
+}
+
+fn branch<'c>(catalog: &'c Catalog, word: &str) -> Option<&'c Branch> {
+    let driver = word.strip_prefix(['R', 'r']).unwrap_or(word);
+    let by_driver = || catalog.branches().iter().find(|branch| branch.driver.to_string() == driver);
+    word.parse().ok().and_then(|number| catalog.branch(number)).or_else(by_driver)
+}
+
+fn gpu<'c>(gpus: &'c Gpus, word: &str) -> Option<Gpu<'c>> {
+    if let Some((generation, board)) = gpus.by_name(word) {
+        return Some(Gpu { device: None, generation, board });
+    }
+    let device = vgpu_profiles::model::GpuQuery::parse(word)?.device;
+    let generation = gpus.generation_of(device)?;
+    Some(Gpu { device: Some(device), generation, board: generation.board(device) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a word means, in few words.
+    fn means(word: &str) -> String {
+        match ask(Catalog::builtin(), Gpus::builtin(), word) {
+            Some(Answer::Release(release)) => format!("release {}", release.release),
+            Some(Answer::UnknownRelease(number)) => format!("no release {number}"),
+            Some(Answer::Branch(branch)) => format!("branch {}", branch.number),
+            Some(Answer::Driver(_, releases)) => {
+                format!("driver of {}", releases.iter().map(|r| r.release.to_string()).collect::<Vec<_>>().join(" "))
+            }
+            Some(Answer::Gpu(gpu)) => {
+                format!("{} {}", gpu.generation.name, gpu.board.map_or("-", |board| board.name.as_str()))
+            }
+            None => "nothing".to_owned(),
+        }
+    }
+
+    #[test]
+    fn words_mean_what_people_mean() {
+        for (word, meaning) in [
+            ("17.6", "release 17.6"),
+            ("17.9", "no release 17.9"),
+            ("17", "branch 17"),
+            ("R550", "branch 17"),
+            ("r550", "branch 17"),
+            ("550", "branch 17"),
+            ("550.163.02", "driver of 17.6"),
+            ("550.90.07", "driver of 17.3 17.2"),
+            ("553.74", "driver of 17.6"),
+            ("2235", "Ampere A40"),
+            ("10de:2235", "Ampere A40"),
+            ("[10DE:2235]", "Ampere A40"),
+            ("2235:145a", "Ampere A40"),
+            ("1e84", "Turing -"),
+            ("l40s", "Ada L40S"),
+            ("Blackwell", "Blackwell -"),
+            ("10de", "nothing"),
+            ("21", "nothing"),
+            ("340.12", "nothing"),
+            ("", "nothing"),
+        ] {
+            assert_eq!(means(word), meaning, "{word}");
+        }
+    }
+}
