@@ -203,12 +203,14 @@ fn servers_that_no_guest_can_reach_are_problems() {
 
 #[test]
 fn nothing_of_a_token_reaches_the_terminal_as_a_control_sequence() {
-    let hostile = payload("a\u{1b}]0;title\u{7}\nb", "DLS", &[("auth", 443)]);
-    let text = explained(signed("\u{1b}[31m", &hostile));
-    assert!(text.chars().all(|character| !character.is_control() || character == '\n'), "{text:?}");
-    assert_eq!(text.lines().count(), 6, "{text}");
-    let local = payload("localhost\u{1b}", "DLS", &[]);
-    assert!(explained(signed("RS256", &local)).chars().all(|character| !character.is_control() || character == '\n'));
+    // Standard output would drop some of them by itself where it is no terminal: looked at before it.
+    for url in ["localhost/\u{1b}]0;title\u{7}\nb", "localhost\u{1b}[31m"] {
+        let token = signed("\u{1b}[31m", &payload(url, "DLS", &[]));
+        let token = token::parse(token.as_bytes(), SystemTime::now()).unwrap();
+        let shown: Vec<String> = token.servers.iter().map(token::Server::visible).chain(token.problems).collect();
+        assert_eq!(shown.len(), 3, "{shown:?}");
+        assert!(shown.iter().all(|text| !text.chars().any(char::is_control)), "{shown:?}");
+    }
 }
 
 #[test]

@@ -78,9 +78,8 @@ fn describe(file: &Path, token: &Token) -> String {
     lines.join("\n")
 }
 
-/// A token may come from anywhere: nothing in it reaches the terminal as a control sequence.
 fn describe_server(server: &Server) -> String {
     let ports: Vec<String> = server.ports.iter().map(u16::to_string).collect();
     let ports = if ports.is_empty() { "none".into() } else { ports.join(", ") };
-    format!("{}, ports: {ports}", server.url.escape_debug())
+    format!("{}, ports: {ports}", server.visible())
 }

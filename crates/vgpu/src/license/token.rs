@@ -71,6 +71,13 @@ pub struct Server {
     pub ports: Vec<u16>,
 }
 
+impl Server {
+    /// Its address for people to read. A token may come from anywhere, and must not write to a terminal what moves it.
+    pub fn visible(&self) -> String {
+        self.url.escape_debug().to_string()
+    }
+}
+
 /// What a token says, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Token {
@@ -196,10 +203,12 @@ fn of_servers(servers: &[Server]) -> Vec<String> {
     let of_one = |server: &Server| match host(&server.url) {
         "localhost" | "127.0.0.1" | "::1" => Some(format!(
             "its server is {}, the guest itself: give the server its address (DLS_URL of fastapi-dls), then {NEW_TOKEN}",
-            server.url
+            server.visible()
         )),
         "" => Some(format!("a licence server in it has no name: {NEW_TOKEN}")),
-        _ if server.ports.is_empty() => Some(format!("it has no port for its server {}: {NEW_TOKEN}", server.url)),
+        _ if server.ports.is_empty() => {
+            Some(format!("it has no port for its server {}: {NEW_TOKEN}", server.visible()))
+        }
         _ => None,
     };
     servers.iter().filter_map(of_one).collect()
