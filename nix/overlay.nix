@@ -16,6 +16,7 @@ let
           name = null;
           url = if role == "host" then null else import ./lib/public-bucket.nix;
           sha256 = null;
+          netrc = false;
           curlOptsList = [ ];
         };
         patching = {

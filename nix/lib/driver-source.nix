@@ -18,7 +18,7 @@
 }:
 
 let
-  inherit (driverSource) sha256 curlOptsList;
+  inherit (driverSource) sha256 curlOptsList netrc;
   host = role == "host";
   ours = "hardware.nvidia.vgpu.driverSource";
 
@@ -143,6 +143,12 @@ let
 in
 if hash == null then
   unpinned
+else if url != null && netrc then
+  # Nix downloads this one itself, and is the only one who may read its netrc file: builds can't.
+  import <nix/fetchurl.nix> {
+    inherit name url;
+    sha256 = hash;
+  }
 else if url != null then
   fetchurl {
     inherit name url curlOptsList;

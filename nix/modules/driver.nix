@@ -64,7 +64,11 @@ let
   # Options that do nothing unless the driver is ours.
   wishes =
     lib.optional cfg.patcher.enable "patcher.enable"
-    ++ lib.optional (cfg.griddUnlock.enable or false) "griddUnlock.enable";
+    ++ lib.optional (cfg.griddUnlock.enable or false) "griddUnlock.enable"
+    ++ lib.optional ((cfg.licensing.tokenFile or null) != null) "licensing.tokenFile"
+    ++ lib.optional ((cfg.licensing.featureType or "automatic") != "automatic") "licensing.featureType"
+    ++ lib.optional ((cfg.licensing.proxy.address or null) != null) "licensing.proxy.address"
+    ++ lib.optional ((cfg.licensing.settings or { }) != { }) "licensing.settings";
 
 in
 {

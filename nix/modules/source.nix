@@ -75,16 +75,28 @@ in
         '';
       };
 
+      netrc = mkOption {
+        type = types.bool;
+        default = false;
+        example = true;
+        description = ''
+          Whether the server that {option}`hardware.nvidia.vgpu.driverSource.url` names wants a password that Nix has in
+          its netrc file, `/etc/nix/netrc` unless nix.conf says otherwise. Nix then downloads the driver by itself; the
+          password stays in that file, which root alone must be able to read, and never comes into the store. A line of it
+          is `machine files.example.org login NAME password SECRET`.
+        '';
+      };
+
       curlOptsList = mkOption {
         type = types.listOf types.str;
         default = [ ];
         example = [
-          "-u"
-          "user:password"
+          "--retry"
+          "5"
         ];
         description = ''
-          Arguments for `curl` when the driver is downloaded, for a server that wants a password. Everyone on this
-          machine can read them in the Nix store.
+          Arguments for `curl` when the driver is downloaded. Everyone on this machine can read them in the Nix store, as
+          everything in a URL: for passwords there is {option}`hardware.nvidia.vgpu.driverSource.netrc`.
         '';
       };
     };
@@ -110,6 +122,20 @@ in
           hardware.nvidia.vgpu.driverSource.name, "${toString cfg.driverSource.name}", is a .run file, and of host
           drivers only the archives' hashes are known. Set hardware.nvidia.vgpu.driverSource.sha256 to what this prints:
           nix-hash --flat --base64 --type sha256 ${toString cfg.driverSource.name}
+        '';
+      }
+      {
+        assertion = cfg.driverSource.netrc -> cfg.driverSource.url != null;
+        message = ''
+          hardware.nvidia.vgpu.driverSource.netrc: this driver is not downloaded, so no password is needed.
+          Set hardware.nvidia.vgpu.driverSource.url to where it is, or leave netrc out.
+        '';
+      }
+      {
+        assertion = cfg.driverSource.netrc -> cfg.driverSource.curlOptsList == [ ];
+        message = ''
+          hardware.nvidia.vgpu.driverSource.netrc has Nix download the driver without curl, so nobody would use
+          hardware.nvidia.vgpu.driverSource.curlOptsList. Leave one of them out.
         '';
       }
     ];

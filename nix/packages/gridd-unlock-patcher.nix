@@ -1,4 +1,4 @@
-# gridd-unlock-patcher: makes nvidia-gridd of 18.x guests accept a licence server's own certificate authority.
+# gridd-unlock-patcher: makes nvidia-gridd from 18.0 on accept a licence server's own certificate authority.
 # Other people's work (https://git.collinwebdesigns.de/vGPU/gridd-unlock-patcher); we build it from their source.
 {
   lib,

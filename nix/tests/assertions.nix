@@ -97,6 +97,26 @@ let
         "nix-hash --flat --base64 --type sha256 driver.run"
       ];
     };
+    "a password for a driver that is not downloaded" = {
+      machine.vgpu.driverSource.netrc = true;
+      mentions = [
+        "hardware.nvidia.vgpu.driverSource.netrc: this driver is not downloaded"
+        "hardware.nvidia.vgpu.driverSource.url"
+        "leave netrc out"
+      ];
+    };
+    "netrc and curl's arguments" = {
+      machine.vgpu.driverSource = {
+        url = "https://files.example.org/driver.zip";
+        netrc = true;
+        curlOptsList = [ "--compressed" ];
+      };
+      mentions = [
+        "hardware.nvidia.vgpu.driverSource.netrc has Nix download"
+        "hardware.nvidia.vgpu.driverSource.curlOptsList"
+        "Leave one of them out"
+      ];
+    };
     "remapP40ProfilesToV100D outside 17.x" = {
       machine = {
         driver = "16_5";
@@ -151,7 +171,7 @@ let
         "hardware.nvidia.vgpu.griddUnlock.rootCaFile"
       ];
     };
-    "griddUnlock outside 18.x" = {
+    "griddUnlock where there is nothing to unlock" = {
       machine = {
         guest = true;
         vgpu.griddUnlock = {
@@ -161,9 +181,34 @@ let
       };
       mentions = [
         "hardware.nvidia.vgpu.griddUnlock.enable"
-        "18.x"
         "17.3"
+        "before 18.0 there is nothing to"
         "Set it to false"
+      ];
+    };
+    "a token in the store" = {
+      machine = {
+        guest = true;
+        vgpu.licensing.tokenFile = "${./assertions.nix}";
+      };
+      mentions = [
+        "hardware.nvidia.vgpu.licensing.tokenFile"
+        "in the Nix store"
+        "every user can read it"
+        "\"/run/secrets/vgpu.tok\""
+      ];
+    };
+    "licensing without a driver of ours" = {
+      machine = {
+        guest = true;
+        screens = false;
+        driver = null;
+        vgpu.licensing.tokenFile = "/run/secrets/vgpu.tok";
+      };
+      mentions = [
+        "hardware.nvidia.vgpu.licensing.tokenFile:"
+        "not one of vgpu4nixos"
+        "hardware.nvidia.vgpu.release"
       ];
     };
     "open kernel modules" = {

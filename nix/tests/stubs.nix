@@ -72,15 +72,25 @@ in
       systemPackages = listOf types.package;
     };
 
-    systemd.services = mkOption {
-      type = types.attrsOf (types.submodule { freeformType = types.attrsOf types.anything; });
-      default = { };
+    systemd = {
+      services = mkOption {
+        type = types.attrsOf (types.submodule { freeformType = types.attrsOf types.anything; });
+        default = { };
+      };
+      package = mkOption {
+        type = types.package;
+        default = config._module.args.pkgs.coreutils;
+      };
     };
 
     services = {
       xserver.videoDrivers = listOf types.str;
       dbus.packages = listOf types.path;
       openssh = anything;
+      timesyncd.enable = mkOption {
+        type = types.bool;
+        default = true;
+      };
     };
 
     hardware = {

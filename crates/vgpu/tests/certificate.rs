@@ -100,11 +100,11 @@ fn keys_are_refused_wherever_they_stand() {
 fn other_pem_blocks_are_named() {
     assert_snapshot!(refused(block("CERTIFICATE REQUEST")), @r"
         cause: root.pem holds a PEM block CERTIFICATE REQUEST in place of CERTIFICATE
-        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate; then compare what this prints here and on the server: openssl x509 -noout -fingerprint -sha256 -in root.pem
         ");
     assert_snapshot!(refused(block("PUBLIC KEY")), @r"
         cause: root.pem holds a PEM block PUBLIC KEY in place of CERTIFICATE
-        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate; then compare what this prints here and on the server: openssl x509 -noout -fingerprint -sha256 -in root.pem
         ");
 }
 
@@ -124,7 +124,7 @@ fn a_der_certificate_is_told_from_other_binary_data() {
         ");
     assert_snapshot!(refused([0x30, 0x82, 0, 0xff]), @r"
         cause: root.pem holds binary data in place of a PEM certificate
-        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate; then compare what this prints here and on the server: openssl x509 -noout -fingerprint -sha256 -in root.pem
         ");
 }
 
@@ -132,27 +132,27 @@ fn a_der_certificate_is_told_from_other_binary_data() {
 fn what_failed_downloads_leave_is_named() {
     assert_snapshot!(refused(""), @r"
         cause: root.pem is empty, no certificate
-        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate; then compare what this prints here and on the server: openssl x509 -noout -fingerprint -sha256 -in root.pem
         ");
     assert_snapshot!(refused("  \n\n"), @r"
         cause: root.pem holds nothing but blanks in place of a PEM certificate
-        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate; then compare what this prints here and on the server: openssl x509 -noout -fingerprint -sha256 -in root.pem
         ");
     assert_snapshot!(refused("\n<!DOCTYPE html><html><body>502 Bad Gateway</body></html>"), @r"
         cause: root.pem holds a web page in place of a PEM certificate
-        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate; then compare what this prints here and on the server: openssl x509 -noout -fingerprint -sha256 -in root.pem
         ");
     assert_snapshot!(refused(r#"{"detail":"Not Found"}"#), @r"
         cause: root.pem holds a JSON document in place of a PEM certificate
-        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate; then compare what this prints here and on the server: openssl x509 -noout -fingerprint -sha256 -in root.pem
         ");
     assert_snapshot!(refused("Not Found"), @r"
         cause: root.pem holds other text in place of a PEM certificate
-        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate; then compare what this prints here and on the server: openssl x509 -noout -fingerprint -sha256 -in root.pem
         ");
     assert_snapshot!(refused(vec![b'x'; 1024 * 1024 + 1]), @r"
         cause: root.pem is larger than 1024 KiB, no certificate
-        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        help: fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate; then compare what this prints here and on the server: openssl x509 -noout -fingerprint -sha256 -in root.pem
         ");
 }
 
@@ -161,18 +161,18 @@ fn damaged_certificates_are_refused() {
     let lines: Vec<&str> = GOOD.lines().collect();
     assert_snapshot!(refused(lines[..5].join("\n")), @r"
         cause: root.pem holds a damaged certificate: the line END CERTIFICATE is missing
-        help: the file may have been cut or changed by an editor; fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        help: the file may have been cut or changed by an editor; fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate; then compare what this prints here and on the server: openssl x509 -noout -fingerprint -sha256 -in root.pem
         ");
     assert_snapshot!(refused([&lines[..3], &lines[5..]].concat().join("\n")), @r"
         cause: root.pem holds a damaged certificate: ASN.1 DER message is incomplete: expected 270, actual 269 at DER byte 269
-        help: the file may have been cut or changed by an editor; fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        help: the file may have been cut or changed by an editor; fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate; then compare what this prints here and on the server: openssl x509 -noout -fingerprint -sha256 -in root.pem
         ");
     assert_snapshot!(refused(GOOD.replace("MIIB", "MI*B")), @r"
         cause: root.pem holds a damaged certificate: invalid data: Invalid symbol 42, offset 2.
-        help: the file may have been cut or changed by an editor; fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        help: the file may have been cut or changed by an editor; fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate; then compare what this prints here and on the server: openssl x509 -noout -fingerprint -sha256 -in root.pem
         ");
     assert_snapshot!(refused(block("CERTIFICATE")), @r"
         cause: root.pem holds a damaged certificate: unknown/unsupported ASN.1 DER tag: 0x00 at DER byte 1
-        help: the file may have been cut or changed by an editor; fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate
+        help: the file may have been cut or changed by an editor; fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate; then compare what this prints here and on the server: openssl x509 -noout -fingerprint -sha256 -in root.pem
         ");
 }

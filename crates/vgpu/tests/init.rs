@@ -203,10 +203,11 @@ fn a_virtual_machine_is_a_guest() {
       # Screens, OpenGL, Vulkan and CUDA through NVIDIA's driver.
       services.xserver.videoDrivers = [ "nvidia" ];
 
-      # The licence: put the client configuration token of your licence server into
-      # /etc/nvidia/ClientConfigToken. `nvidia-smi -q | grep -i license` shows whether it was accepted.
+      # The licence: the client configuration token of your licence server, readable by root alone.
+      # `vgpu license token FILE` explains a token.
+      # hardware.nvidia.vgpu.licensing.tokenFile = "/run/secrets/vgpu.tok";
 
-      # For 18.x guests of a licence server with its own certificate authority:
+      # For guests from 18.0 on, and a licence server with its own certificate authority:
       # hardware.nvidia.vgpu.griddUnlock.enable = true;
       # hardware.nvidia.vgpu.griddUnlock.rootCaFile = ./root_certificate.pem;
     }

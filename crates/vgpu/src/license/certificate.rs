@@ -17,8 +17,11 @@ use super::wrong_file::what_it_is;
 /// Far more than a certificate: nvidia-gridd has room for some 4 KB. Bounds what is read of a wrong file.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// The licence server's address for its root certificate, as fastapi-dls has it.
-const FETCH: &str = "fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate";
+/// The licence server's address for its root certificate, as fastapi-dls has it. Nothing vouches for the server before
+/// its certificate is known, so people have to.
+const FETCH: &str = "fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate; \
+                     then compare what this prints here and on the server: \
+                     openssl x509 -noout -fingerprint -sha256 -in root.pem";
 
 /// What is wrong with a certificate file.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
