@@ -93,11 +93,16 @@ struct nv_vfio *nv_vfio_add(struct device *dev, struct gpu *gpu, int function, u
 	return vfio;
 }
 
-/* Waits until whoever has it open has closed it: so does the kernel's VFIO core. */
+/* Waits until whoever has it open has closed it: so does the kernel's VFIO core. A process that lingers is killed. */
 void nv_vfio_remove(struct nv_vfio *vfio)
 {
 	vfio_unregister_group_dev(&vfio->vdev);
-	nv_vfio_destroy_vgpu(vfio);
+	if (nv_vfio_destroy_vgpu(vfio) == -EBUSY) {
+		mutex_lock(&vfio->gpu->lock);
+		if (vfio->vgpu)
+			rm_destroy(vfio->vgpu);
+		mutex_unlock(&vfio->gpu->lock);
+	}
 	vfio_put_device(&vfio->vdev);
 }
 

@@ -46,6 +46,14 @@ wait $remover
 [ ! -e $parent/$one ] || fail "the mdev stays"
 file_is $types/nvidia-46/available_instances 24
 
+# Its process outlives the virtual machine, and is killed when the mdev goes.
+echo 8000 >/sys/module/nvidia/parameters/plugin_exit_ms
+put $one $types/nvidia-47/create
+start_vm office $mdev
+stop_vm
+put 1 $mdev/remove
+file_is $types/nvidia-46/available_instances 24
+
 # Full.
 for number in 1 2 3; do
     put aaaaaaaa-0000-4000-8000-00000000001$number $types/nvidia-51/create
