@@ -98,7 +98,11 @@ let
 
       nix-store --add-fixed sha256 ${name}
 
-    The file must have this very name. To fetch it from a server of your own, set
+    ${lib.optionalString (release.oneRecord or false) ''
+      Its hash is known from one public record alone. If your file from NVIDIA has another, `vgpu import` prints
+      the configuration that takes it.
+
+    ''}The file must have this very name. To fetch it from a server of your own, set
     ${ours}.url.
   '';
 

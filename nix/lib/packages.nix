@@ -120,6 +120,7 @@ let
     gridVersion = release.release;
     version = release.host;
     sha256 = release.zip_sha256 or null;
+    oneRecord = lib.elem "zip_sha256" (release.unconfirmed or [ ]);
     guestVersion = release.guest;
     guestSha256 = release.guest_sha256 or null;
     generalVersion = release.general or release.guest;

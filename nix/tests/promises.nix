@@ -426,6 +426,22 @@ let
         ).success;
       want = false;
     };
+    "a hash of one public record is called that" = {
+      got =
+        map
+          (
+            name:
+            lib.hasInfix "known from one public record alone" (nvidiaPackagesOf plainHost).${name}.src.message
+          )
+          [
+            "vgpu_19_2"
+            "vgpu_17_6"
+          ];
+      want = [
+        true
+        false
+      ];
+    };
     "an unpinned release says which hash to give, and how" = {
       got =
         let

@@ -26,7 +26,7 @@ static BUILTIN: LazyLock<Catalog> =
     LazyLock::new(|| Catalog::parse(TEXT).expect("tests/catalog.rs parses the catalog that is compiled in"));
 
 /// Every release and branch we know.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Catalog {
     #[serde(rename = "branch", default)]

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::catalog::{Catalog, DriverVersion, Release, ReleaseNumber};
+use crate::catalog::{Catalog, DriverVersion, FileHash, Release, ReleaseNumber, Voucher};
 use crate::nix::sri::Sri;
 use vgpu_driver::archive::grid::{self, Grid};
 use vgpu_driver::archive::kind::Kind;
@@ -58,14 +58,35 @@ pub struct Identity {
     pub sha256: Sri,
     pub release: Option<ReleaseNumber>,
     pub catalog: CatalogState,
+    /// Who vouches for the catalog's hash, if it has one.
+    pub voucher: Option<Voucher>,
     pub host: Option<Driver>,
     pub guest: Option<Driver>,
     /// Version of the Windows guest driver.
     pub windows: Option<DriverVersion>,
 }
 
+impl Identity {
+    /// The driver for that role, if it holds one.
+    pub fn driver(&self, role: Role) -> Option<&Driver> {
+        match role {
+            Role::Host => self.host.as_ref(),
+            Role::Guest => self.guest.as_ref(),
+        }
+    }
+
+    /// The hash in the catalog that such a file has to have: of archives and guests' .run files.
+    pub fn file_hash(&self) -> Option<FileHash> {
+        match (self.kind, &self.guest) {
+            (ArchiveKind::GridArchive, _) => Some(FileHash::ZipSha256),
+            (ArchiveKind::Run, Some(_)) => Some(FileHash::GuestSha256),
+            (ArchiveKind::Run, None) => None,
+        }
+    }
+}
+
 /// Looks at the archive `path`, and reads it to its end for the hash.
-pub fn identify(path: &Path, progress: Progress) -> Result<Identity, Error> {
+pub fn identify(path: &Path, catalog: &Catalog, progress: Progress) -> Result<Identity, Error> {
     let (kind, drivers) = match Kind::of_file(path)? {
         Kind::Zip => (ArchiveKind::GridArchive, Drivers::of_grid(path)?),
         Kind::Script => (ArchiveKind::Run, Drivers::of_run(path)?),
@@ -74,19 +95,23 @@ pub fn identify(path: &Path, progress: Progress) -> Result<Identity, Error> {
     let mut file = File::open(path).map_err(|e| Error::io(path, "cannot be opened", e))?;
     let meta = file.metadata().map_err(|e| Error::io(path, "cannot be read", e))?;
     let sha256 = hash(&mut file, progress).map_err(|e| Error::io(path, "cannot be read", e))?;
-    let (release, catalog) = drivers.look_up(Catalog::builtin(), kind, &sha256);
     let Drivers { host, guest, windows } = drivers;
-    Ok(Identity {
-        file: path.display().to_string(),
+    let file = path.display().to_string();
+    let (release, voucher) = (None, None);
+    let mut identity = Identity {
+        file,
         kind,
         size: meta.len(),
         sha256,
         release,
-        catalog,
+        catalog: CatalogState::Unknown,
+        voucher,
         host,
         guest,
         windows,
-    })
+    };
+    identity.look_up(catalog);
+    Ok(identity)
 }
 
 /// The SHA-256 of the file `path`, whatever it is.
@@ -144,20 +169,18 @@ impl Drivers {
             None => Drivers::default(),
         })
     }
+}
 
-    /// The release these drivers are of, and how the hash compares with the catalog's.
-    fn look_up(&self, catalog: &Catalog, kind: ArchiveKind, sha256: &Sri) -> (Option<ReleaseNumber>, CatalogState) {
+impl Identity {
+    /// Finds the release these drivers are of, and compares the hash with the catalog's.
+    fn look_up(&mut self, catalog: &Catalog) {
         let version = |driver: &Option<Driver>| driver.as_ref().map(|driver| driver.version.clone());
         let (host, guest) = (version(&self.host), version(&self.guest));
         let mut candidates = catalog.by_versions(host.as_ref(), guest.as_ref());
         candidates.retain(|release| self.windows.as_ref().is_none_or(|windows| *windows == release.windows));
-        let known = |release: &Release| match (kind, &self.guest) {
-            (ArchiveKind::GridArchive, _) => release.zip_sha256,
-            (ArchiveKind::Run, Some(_)) => release.guest_sha256,
-            (ArchiveKind::Run, None) => None,
-        };
+        let known = |release: &Release| self.file_hash().and_then(|hash| release.hash(hash));
         let state = |release: &Release| match known(release) {
-            Some(hash) if hash == *sha256 => CatalogState::Match,
+            Some((hash, _)) if hash == self.sha256 => CatalogState::Match,
             Some(_) => CatalogState::Mismatch,
             None => CatalogState::Unpinned,
         };
@@ -165,7 +188,10 @@ impl Drivers {
         let found = [CatalogState::Match, CatalogState::Mismatch, CatalogState::Unpinned]
             .into_iter()
             .find_map(|wanted| candidates.iter().find(|release| state(release) == wanted).map(|r| (r, wanted)));
-        found.map_or((None, CatalogState::Unknown), |(release, state)| (Some(release.release), state))
+        if let Some((release, state)) = found {
+            let voucher = known(release).map(|(_, voucher)| voucher);
+            (self.release, self.catalog, self.voucher) = (Some(release.release), state, voucher);
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //!
 //! - [`catalog`]: the releases of vGPU software: versions, hashes, patchers, what fits together.
 //! - [`identity`]: what an archive is, and whether the catalog has it.
+//! - [`import`]: from a file to what a configuration says of it.
 //! - [`verify`]: checks a driver without unpacking it.
 //! - [`license`]: licences of guests: tokens, certificates, the licence client.
 //! - [`nix`]: what Nix and we say to each other: SRI hashes, store, Nix syntax.
@@ -13,6 +14,7 @@
 pub mod catalog;
 pub mod cli;
 pub mod identity;
+pub mod import;
 pub mod license;
 pub mod machine;
 pub mod nix;

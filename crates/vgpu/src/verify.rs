@@ -6,6 +6,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use crate::identity::{ArchiveKind, Identity};
 use crate::nix::sri::Sri;
 use vgpu_driver::Role;
 use vgpu_driver::archive::grid::Grid;
@@ -24,6 +25,16 @@ pub fn verify(path: &Path, role: Role, progress: Progress) -> Result<Option<Sri>
     match grid.driver(role)? {
         Some(driver) => verify_run(path, grid.open_driver(&driver)?.1, progress).map(Some),
         None => Ok(None),
+    }
+}
+
+/// Checks every Linux driver in a file that was identified. Returns the hash of the guest's .run file, if there is one.
+pub fn verify_all(path: &Path, identity: &Identity, progress: Progress) -> Result<Option<Sri>, Error> {
+    // A .run file is one driver, whatever the role.
+    let host = verify(path, Role::Host, progress)?;
+    match identity.kind {
+        ArchiveKind::GridArchive => verify(path, Role::Guest, progress),
+        ArchiveKind::Run => Ok(host.filter(|_| identity.guest.is_some())),
     }
 }
 

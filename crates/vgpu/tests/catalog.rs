@@ -182,6 +182,23 @@ fn a_broken_catalog_is_noticed() {
     }
 }
 
+/// `vgpu identify --catalog-entry` prints entries that can be pasted in their place.
+#[test]
+fn printed_entries_keep_the_rules() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = directory.path().join("archive.zip");
+    std::fs::write(&archive, vgpu_sample::grid_archive().unwrap().1).unwrap();
+    let mut command = assert_cmd::Command::cargo_bin("vgpu").unwrap();
+    let output = command.args(["identify", "--catalog-entry", "--release", "17.7"]).arg(archive).assert().success();
+    let entry = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    let pasted = |entry: &str| {
+        let at = catalog::TEXT.find("\n[[release]]\nrelease = \"17.6\"").unwrap();
+        format!("{}\n{entry}{}", &catalog::TEXT[..at], &catalog::TEXT[at..])
+    };
+    assert_eq!(problems(&pasted(&entry)), Vec::<String>::new());
+    assert!(!problems(&pasted(&entry.replace("17.7", "17.5"))).is_empty());
+}
+
 /// What is wrong with the GPUs.
 fn gpu_problems(text: &str) -> Vec<String> {
     let gpus: Gpus = match toml::from_str(text) {

@@ -176,7 +176,7 @@ fn json_has_everything() {
         report,
         json!({
             "file": "a.zip", "kind": "grid-archive", "size": archive().len(), "sha256": sri(&archive()),
-            "release": "17.6", "catalog": "match", "role": "host", "name": ARCHIVE, "added": true,
+            "release": "17.6", "catalog": "match", "voucher": "confirmed", "role": "host", "name": ARCHIVE, "added": true,
             "host": { "version": HOST_VERSION, "file": format!("Host_Drivers/{HOST_RUN}") },
             "guest": { "version": GUEST_VERSION, "file": format!("Guest_Drivers/{GUEST_RUN}") },
             "windows": WINDOWS_VERSION, "store_path": null, "configuration": null
@@ -332,6 +332,46 @@ fn another_file_under_a_pinned_name_is_refused() {
     ");
     let message = stderr(&machine.import(&[ARCHIVE]));
     assert!(message.contains(&sri(&archive())) && message.contains(&sri(b"another")), "{message}");
+}
+
+/// Nobody has confirmed the record: neither a match nor a difference says for sure whose file it is.
+#[test]
+fn one_public_record_is_no_judge() {
+    let Some(machine) = Machine::new() else { return };
+    let unconfirmed = |machine: &Machine, zip: &[u8]| {
+        machine.catalog(Some(zip), None);
+        let text = fs::read_to_string(machine.path("catalog.toml")).unwrap();
+        machine.download("catalog.toml", format!("{text}unconfirmed = [\"zip_sha256\"]\n").as_bytes());
+    };
+    machine.download(ARCHIVE, &archive());
+    unconfirmed(&machine, &archive());
+    assert_eq!(machine.configured(&[ARCHIVE]), json!({ "vgpu": { "release": "17.6" } }));
+    let message = stderr(&machine.import(&[ARCHIVE]).success());
+    assert!(message.contains("this is the file that one public record has as vGPU 17.6"), "{message}");
+    unconfirmed(&machine, b"another");
+    assert_eq!(machine.configured(&[ARCHIVE])["package"]["sha256"], sri(&archive()));
+    let message = stderr(&machine.import(&[ARCHIVE]).success());
+    assert!(message.contains("the one public record of vGPU 17.6 has another hash"), "{message}");
+    // Damage is damage.
+    let mut damaged = archive();
+    let middle = damaged.len() / 3;
+    damaged[middle] ^= 1;
+    machine.download("damaged.zip", &damaged).import(&["damaged.zip"]).code(1);
+}
+
+#[test]
+fn a_configuration_is_written_only_on_success() {
+    let Some(machine) = Machine::new() else { return };
+    machine.download("a.zip", &archive()).download("bad.zip", b"<html>").catalog(Some(&archive()), None);
+    let assert = machine.import(&["a.zip", "--out", "vgpu-driver.nix"]).success().stdout("vgpu-driver.nix\n");
+    let written = fs::read_to_string(machine.path("vgpu-driver.nix")).unwrap();
+    assert!(written.contains("hardware.nvidia.vgpu.release = \"17.6\";"), "{written}{}", stderr(&assert));
+    machine.import(&["bad.zip", "--out", "vgpu-driver.nix"]).code(1);
+    assert_eq!(fs::read_to_string(machine.path("vgpu-driver.nix")).unwrap(), written, "a failure changed the file");
+    machine.import(&["bad.zip", "--out", "other.nix"]).code(1);
+    assert!(!machine.path("other.nix").exists());
+    machine.import(&["a.zip", "--out", "/proc/vgpu.nix"]).code(1);
+    assert_eq!(machine.listing(), ["a.zip", "bad.zip", "catalog.toml", "vgpu-driver.nix"]);
 }
 
 #[test]

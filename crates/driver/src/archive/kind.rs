@@ -13,6 +13,9 @@ pub enum Kind {
     /// A shell script: perhaps a makeself .run file.
     Script,
     Html,
+    /// The vGPU profiles of a host driver.
+    VgpuConfig,
+    Xml,
     Empty,
     /// Another archive or compressed file, by its name.
     Packed(&'static str),
@@ -48,8 +51,18 @@ impl Kind {
             return *kind;
         }
         let text = String::from_utf8_lossy(start).trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
-        let html = ["<!doctype html", "<html", "<head", "<?xml", "<!--"].iter().any(|tag| text.starts_with(tag));
-        if html { Kind::Html } else { Kind::Other }
+        // XHTML begins as XML does; what vgpuConfig.xml is shows in its document type or its outermost element.
+        if text.contains("<!doctype vgpuconfig") || text.contains("<vgpuconfig") {
+            Kind::VgpuConfig
+        } else if ["<!doctype html", "<html", "<head"].iter().any(|tag| text.contains(tag)) {
+            Kind::Html
+        } else if text.starts_with("<?xml") {
+            Kind::Xml
+        } else if text.starts_with("<!--") {
+            Kind::Html
+        } else {
+            Kind::Other
+        }
     }
 
     /// Tells the kind of the file at `path`.
@@ -71,6 +84,7 @@ impl Kind {
                 "a browser saved NVIDIA's login or error page under this name: log in to the licensing portal \
                  and download the archive again"
             }
+            Kind::VgpuConfig => "`vgpu profiles list --config FILE` reads it; drivers are in GRID .zip and .run files",
             Kind::Empty => "the download failed: download it again",
             Kind::WindowsProgram => "this is a Windows driver; give the GRID .zip or a Linux .run file",
             _ => "give a GRID .zip (NVIDIA-GRID-Linux-KVM-….zip) or a .run file (NVIDIA-Linux-x86_64-….run)",
@@ -84,6 +98,8 @@ impl fmt::Display for Kind {
             Kind::Zip => "a .zip archive",
             Kind::Script => "a script",
             Kind::Html => "a web page (HTML)",
+            Kind::VgpuConfig => "the list of vGPU profiles of a host driver (vgpuConfig.xml)",
+            Kind::Xml => "an XML file",
             Kind::Empty => "an empty file",
             Kind::Packed(name) => name,
             Kind::WindowsProgram => "a Windows program",
@@ -101,6 +117,17 @@ mod tests {
     fn a_login_page_is_html_whatever_comes_first() {
         assert_eq!(Kind::of(b"\xef\xbb\xbf\r\n  <!DOCTYPE HTML><html>"), Kind::Html);
         assert_eq!(Kind::of(b"<html lang=en>"), Kind::Html);
+        assert_eq!(Kind::of(b"<?xml version=\"1.0\"?>\n<!DOCTYPE html PUBLIC \"\"><html>"), Kind::Html);
+    }
+
+    #[test]
+    fn profiles_and_other_xml_are_no_web_pages() {
+        assert_eq!(
+            Kind::of(b"<?xml version=\"1.0\"?>\n<!DOCTYPE vgpuconfig SYSTEM \"vgpuConfig.dtd\">"),
+            Kind::VgpuConfig
+        );
+        assert_eq!(Kind::of(b"<!-- NVIDIA -->\n<vgpuconfig>"), Kind::VgpuConfig);
+        assert_eq!(Kind::of(b"<?xml version=\"1.0\"?><domain>"), Kind::Xml);
     }
 
     #[test]

@@ -118,10 +118,7 @@ pub fn install(args: &Args, out: &Path, staging: &Path) -> Result<Report> {
         tools: Vec::new(),
         egl_platforms: true,
     };
-    let bar = output::progress(source.size);
-    let report = install::install(&source, &options, &|bytes| bar.inc(bytes))?;
-    bar.finish_and_clear();
-    Ok(report)
+    Ok(output::with_progress("unpacking", source.size, |progress| install::install(&source, &options, progress))?)
 }
 
 /// Where systems keep their libraries. NixOS first, then Debian's and Fedora's ways.

@@ -1,40 +1,142 @@
-//! `vgpu identify`: what an archive is, whatever it is called.
+//! `vgpu identify`: what an archive is, whatever it is called, and an entry for the catalog made of it.
 
 use std::path::PathBuf;
 
-use miette::{Result, WrapErr};
+use anstyle::{AnsiColor, Style};
+use miette::{Diagnostic, Result, WrapErr};
+use serde::Serialize;
 
 use super::output;
+use crate::catalog::{ReleaseNumber, Voucher};
 use crate::identity::{ArchiveKind, CatalogState, Driver, Identity, identify};
+use crate::import::{advice_on_mismatch, catalog_entry};
+use crate::nix::sri::Sri;
+use crate::verify::verify_all;
 
 /// Tell what an archive is
 ///
 /// Which release it belongs to, the drivers inside with their versions, its SHA-256, and whether that is the one in the
-/// catalog. The name of the file doesn't matter.
+/// catalog. The name of the file doesn't matter. A file whose hash is not the catalog's is checked by the sums inside it,
+/// which shows downloads that were cut short.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  vgpu identify NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip
-  vgpu identify NVIDIA-Linux-x86_64-550.163.01-grid.run --json")]
+  vgpu identify NVIDIA-GRID-Linux-KVM-580.178.05-580.178.04-582.78.zip
+  vgpu identify NVIDIA-Linux-x86_64-580.178.04-grid.run --json
+  vgpu identify --check download.zip && vgpu import download.zip
+  vgpu identify --catalog-entry --release 19.7 download.zip")]
 pub struct Args {
     /// GRID .zip or .run file
     pub file: PathBuf,
 
+    /// Don't check the sums inside the file
+    #[arg(long, conflicts_with = "catalog_entry")]
+    pub quick: bool,
+
+    /// Fail (exit code 1) if the catalog has another hash for these drivers
+    #[arg(long, conflicts_with = "catalog_entry")]
+    pub check: bool,
+
+    /// Print an entry for catalog/releases.toml instead, for a GRID archive that you got from NVIDIA
+    #[arg(long, conflicts_with = "json")]
+    pub catalog_entry: bool,
+
+    /// The release of the entry, where the catalog doesn't know it yet
+    #[arg(long, requires = "catalog_entry")]
+    pub release: Option<ReleaseNumber>,
+
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
+
+    /// A catalog to compare with instead of the one built in; for tests
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub catalog: Option<PathBuf>,
+}
+
+#[derive(Debug, thiserror::Error, Diagnostic)]
+enum Error {
+    #[error("{file} is not the file that the catalog has")]
+    #[diagnostic(help("{advice}"))]
+    Mismatch { file: String, advice: String },
+    #[error("the catalog does not know its release")]
+    #[diagnostic(help("give it with --release, as NVIDIA's portal names it"))]
+    NoRelease,
+    #[error("an entry needs the drivers of a host, a Linux guest and a Windows guest")]
+    #[diagnostic(help("give the whole GRID archive, NVIDIA-GRID-Linux-KVM-….zip"))]
+    NotWhole,
+}
+
+/// What is known of the sums inside a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sums {
+    Right,
+    /// The hash is the catalog's: it says the same.
+    NotNeeded,
+    Unchecked,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    identity: &'a Identity,
+    /// Whether nothing is missing or damaged; null where that was not checked. A damaged file is an error.
+    whole: Option<bool>,
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let bar = output::progress(args.file.metadata().map_or(0, |meta| meta.len()));
-    let identity = identify(&args.file, &|bytes| bar.inc(bytes))
-        .map_err(miette::Report::from)
-        .wrap_err_with(|| format!("cannot identify {}", args.file.display()))?;
-    bar.finish_and_clear();
-    if args.json { output::json(&identity) } else { output::print(describe(&identity)) }
+    let doing = || format!("cannot identify {}", args.file.display());
+    let catalog = super::catalog(args.catalog.as_deref())?;
+    let size = args.file.metadata().map_or(0, |meta| meta.len());
+    let looked = output::with_progress("hashing", size, |progress| identify(&args.file, &catalog, progress));
+    let identity = looked.map_err(miette::Report::from).wrap_err_with(doing)?;
+    let checked = |identity: &Identity| -> Result<Option<Sri>> {
+        let all = output::with_progress("checking", size, |progress| verify_all(&args.file, identity, progress));
+        all.map_err(miette::Report::from).wrap_err_with(doing)
+    };
+    if args.catalog_entry {
+        let guest_sha256 = checked(&identity)?;
+        return entry(&args, &identity, guest_sha256).wrap_err_with(doing);
+    }
+    let sums = if identity.catalog == CatalogState::Match {
+        Sums::NotNeeded
+    } else if args.quick {
+        Sums::Unchecked
+    } else {
+        checked(&identity)?;
+        Sums::Right
+    };
+    if args.json {
+        output::json(&Report { identity: &identity, whole: (sums != Sums::Unchecked).then_some(true) })?;
+    } else {
+        output::print(describe(&identity, sums))?;
+    }
+    if identity.catalog == CatalogState::Mismatch {
+        let advice = match sums {
+            Sums::Unchecked => "without --quick this would tell a damaged file from a whole one".to_owned(),
+            _ => advice_on_mismatch(&identity, identity.release.and_then(|release| catalog.find(&release))),
+        };
+        if args.check {
+            return Err(Error::Mismatch { file: identity.file, advice }.into());
+        }
+        output::note(advice);
+    }
+    Ok(())
 }
 
-/// The same in lines.
-pub fn describe(identity: &Identity) -> String {
+/// Prints an entry for the catalog.
+fn entry(args: &Args, identity: &Identity, guest_sha256: Option<Sri>) -> Result<()> {
+    let release = args.release.or(identity.release).ok_or(Error::NoRelease)?;
+    let entry = guest_sha256.and_then(|guest| catalog_entry(identity, release, guest)).ok_or(Error::NotWhole)?;
+    output::note("only for a file that NVIDIA gave you: the files of all others are judged by this entry");
+    output::print(entry.trim_end())
+}
+
+const RED: Style = AnsiColor::Red.on_default().bold();
+const GREEN: Style = AnsiColor::Green.on_default();
+
+/// What an archive is, in lines.
+pub fn describe(identity: &Identity, sums: Sums) -> String {
     let mut lines = vec![identity.file.clone()];
     let mut line = |what: &str, value: String| lines.push(format!("  {what:<9} {value}"));
     let driver = |driver: &Driver| format!("{:<12}{}", driver.version.to_string(), driver.file);
@@ -57,15 +159,28 @@ pub fn describe(identity: &Identity) -> String {
     }
     line("size", format!("{} ({} bytes)", indicatif::DecimalBytes(identity.size), identity.size));
     line("sha256", identity.sha256.to_string());
+    match sums {
+        Sums::Right => line("whole", "yes: its own check sums are right".to_owned()),
+        Sums::NotNeeded => line("whole", "yes, by its hash".to_owned()),
+        Sums::Unchecked => line("whole", "not checked".to_owned()),
+    }
+    let record = identity.voucher == Some(Voucher::OneRecord);
     line(
         "catalog",
         match identity.catalog {
-            CatalogState::Match => "match: this is the file NVIDIA published",
-            CatalogState::Mismatch => "MISMATCH: the catalog has another hash for these drivers",
-            CatalogState::Unpinned => "unpinned: the catalog has no hash to compare with",
-            CatalogState::Unknown => "unknown: the catalog doesn't have these drivers",
-        }
-        .into(),
+            CatalogState::Match if record => {
+                format!(
+                    "{GREEN}match{GREEN:#} with one public record; nobody has confirmed yet that it is NVIDIA's file"
+                )
+            }
+            CatalogState::Match => format!("{GREEN}match{GREEN:#}: this is the file NVIDIA published"),
+            CatalogState::Mismatch if record => {
+                format!("{RED}MISMATCH{RED:#}: one public record has another hash for these drivers")
+            }
+            CatalogState::Mismatch => format!("{RED}MISMATCH{RED:#}: the catalog has another hash for these drivers"),
+            CatalogState::Unpinned => "unpinned: the catalog has no hash to compare with".into(),
+            CatalogState::Unknown => "unknown: the catalog doesn't have these drivers".into(),
+        },
     );
     lines.join("\n")
 }

@@ -16,11 +16,16 @@ mod output;
 mod profiles;
 mod releases;
 
+use std::borrow::Cow;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{CommandFactory, Parser, Subcommand};
+use miette::{IntoDiagnostic, WrapErr};
 use vgpu_driver::Role;
+
+use crate::catalog::Catalog;
 
 /// NVIDIA vGPU on NixOS: from an archive NVIDIA gave you to an installed driver.
 #[derive(Parser)]
@@ -79,4 +84,12 @@ pub fn command() -> clap::Command {
 /// Takes a role from the command line, and tells help and completions which there are.
 fn role() -> impl TypedValueParser<Value = Role> {
     PossibleValuesParser::new(["host", "guest"]).try_map(|text| text.parse::<Role>())
+}
+
+/// The catalog in that file, or the one that is built in.
+fn catalog(path: Option<&Path>) -> miette::Result<Cow<'static, Catalog>> {
+    let Some(path) = path else { return Ok(Cow::Borrowed(Catalog::builtin())) };
+    let text = std::fs::read_to_string(path).into_diagnostic();
+    let read = text.and_then(|text| Ok(Catalog::parse(&text)?));
+    Ok(Cow::Owned(read.wrap_err_with(|| format!("cannot read the catalog {}", path.display()))?))
 }

@@ -4,6 +4,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, TableStyle};
 use indicatif::{ProgressBar, ProgressStyle};
 use miette::{IntoDiagnostic, Result};
 use serde::Serialize;
+use vgpu_driver::archive::Progress;
 
 pub use vgpu_base::interrupt::remove_when_interrupted;
 pub use vgpu_base::terminal::{note, print};
@@ -81,11 +82,19 @@ pub fn json(value: &impl Serialize) -> Result<()> {
     print(serde_json::to_string_pretty(value).into_diagnostic()?)
 }
 
-/// A progress bar over a number of bytes, on terminals only.
-pub fn progress(bytes: u64) -> ProgressBar {
+/// A progress bar over a number of bytes, on terminals only. `doing` is one word: what takes the time.
+pub fn progress(doing: &'static str, bytes: u64) -> ProgressBar {
     let bar = ProgressBar::new(bytes);
-    let style = ProgressStyle::with_template("{bar:40} {decimal_bytes} of {decimal_total_bytes}, {eta} left");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    let style = ProgressStyle::with_template("{msg:9} {bar:30} {decimal_bytes} of {decimal_total_bytes}, {eta} left");
+    bar.with_message(doing).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// Does something that takes the time to read a file, and shows how far it is.
+pub fn with_progress<T>(doing: &'static str, bytes: u64, work: impl FnOnce(Progress) -> T) -> T {
+    let bar = progress(doing, bytes);
+    let done = work(&|count| bar.inc(count));
+    bar.finish_and_clear();
+    done
 }
 
 /// A sign of life for something of unknown length, on terminals only.

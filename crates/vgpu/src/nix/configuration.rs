@@ -45,7 +45,8 @@ impl Known<'_> {
         }
     }
 
-    fn release(&self) -> Option<&Release> {
+    /// The catalog's entry, if it has one.
+    pub fn release(&self) -> Option<&Release> {
         match self {
             Known::Pinned(release) | Known::Unpinned(release) => Some(release),
             Known::Unknown(_) => None,
