@@ -3,8 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use vgpu_profiles::changes::{MIN_VRAM_MIB, Override, XmlValue};
-use vgpu_profiles::model::{Display, GpuId};
+use vgpu_profiles::changes::{Override, XmlValue};
+use vgpu_profiles::limits::MIN_VRAM_MIB;
+use vgpu_profiles::gpu_id::GpuId;
+use vgpu_profiles::model::Display;
 use vgpu_profiles::{Changes, Config, Error, apply};
 
 fuzz_target!(|data: &[u8]| {

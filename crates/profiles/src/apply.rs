@@ -6,7 +6,8 @@ use roxmltree::Node;
 
 use crate::changes::{Changes, Override, XmlValue};
 use crate::document::{Edits, children, escape, text};
-use crate::model::{Config, GpuId, PhysicalGpu, Profile, number};
+use crate::gpu_id::GpuId;
+use crate::model::{Config, PhysicalGpu, Profile, number};
 use crate::{Error, document};
 
 /// A changed vgpuConfig.xml.

@@ -23,10 +23,9 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 
 use crate::Error;
 use crate::document::{is_attribute_name, is_element_name, unwritable};
-use crate::model::{Display, GpuId};
-
-/// The least memory of a vGPU, in MiB. Below it, the formula of the reservation leaves the guest next to nothing.
-pub const MIN_VRAM_MIB: u32 = 384;
+use crate::gpu_id::GpuId;
+use crate::limits::MIN_VRAM_MIB;
+use crate::model::Display;
 
 /// Changes to a vgpuConfig.xml.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use miette::Diagnostic;
 use thiserror::Error;
 
-use crate::file::MAX_BYTES;
-use crate::model::GpuId;
+use crate::gpu_id::{GpuId, GpuIdError};
+use crate::limits::{MAX_BYTES, MIN_VRAM_MIB};
 
 /// Why a vgpuConfig.xml could not be read, changed or written. Nothing was written then.
 #[derive(Debug, Error, Diagnostic)]
@@ -51,18 +51,9 @@ pub enum Error {
     #[error("{mistake}")]
     #[diagnostic(help("`vgpu profiles apply --help` shows what changes look like and what each option takes"))]
     Changes { mistake: String },
-    #[error("{text:?} is not the id of a physical GPU")]
-    #[diagnostic(help(
-        "write DEVICE:SUBSYSTEM, each up to four hexadecimal digits, as in 1B38:0000; `lspci -nn` shows a board's device \
-         as [10de:1b38], and subsystem 0000 stands for every subsystem"
-    ))]
-    NotAGpu { text: String },
-    #[error("{text:?} names NVIDIA's vendor id, 10DE, where the id of a device belongs")]
-    #[diagnostic(help(
-        "write DEVICE:SUBSYSTEM, as in 1B38:0000: of `lspci -nn`'s [10de:1b38] the second half; \
-         subsystem 0000 stands for every subsystem"
-    ))]
-    VendorId { text: String },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Gpu(#[from] GpuIdError),
     #[error("{text:?} is not the number of a profile")]
     #[diagnostic(help("write 333 for nvidia-333; `vgpu profiles list` shows the numbers"))]
     NotAProfile { text: String },
@@ -77,7 +68,7 @@ pub enum Error {
     #[diagnostic(help("{nearest}`vgpu profiles list` shows all"))]
     UnknownProfile { profile: String, nearest: String },
     #[error("overrides.{profile}.vramAllocation is {mib} MiB, less than a vGPU needs")]
-    #[diagnostic(help("give it {} MiB at least", crate::changes::MIN_VRAM_MIB))]
+    #[diagnostic(help("give it {} MiB at least", MIN_VRAM_MIB))]
     TooSmall { profile: u32, mib: u32 },
     #[error(
         "overrides.{profile}.vramAllocation is {mib} MiB, but the largest board that offers {name} has {board} MiB"

@@ -6,9 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
-
-/// The largest file that is read, ten times NVIDIA's.
-pub const MAX_BYTES: u64 = 8 << 20;
+use crate::limits::MAX_BYTES;
 
 /// Reads a vgpuConfig.xml or changes to it, whole.
 pub fn read(path: &Path) -> Result<String, Error> {

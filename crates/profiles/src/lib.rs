@@ -16,6 +16,8 @@ pub mod changes;
 pub mod document;
 mod error;
 pub mod file;
+pub mod gpu_id;
+pub mod limits;
 pub mod model;
 
 pub use apply::{Applied, apply};

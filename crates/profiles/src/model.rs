@@ -1,13 +1,12 @@
 //! What a vgpuConfig.xml says: the profiles, and which of them each physical GPU offers.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
 use roxmltree::{Node, NodeId};
 
 use crate::Error;
 use crate::document::{Document, children, text};
+use crate::gpu_id::{GpuId, GpuIdError, GpuQuery};
 
 /// A vgpuConfig.xml, read.
 pub struct Config<'t> {
@@ -62,71 +61,6 @@ pub struct Supported {
     pub profile: u32,
     /// How many such vGPUs fit on the board.
     pub max_instances: Option<u64>,
-}
-
-/// A board by its PCI ids. Written `1B38:0000`; subsystem 0 stands for every subsystem.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct GpuId {
-    pub device: u16,
-    pub subsystem: u16,
-}
-
-impl fmt::Display for GpuId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04X}:{:04X}", self.device, self.subsystem)
-    }
-}
-
-impl FromStr for GpuId {
-    type Err = Error;
-
-    /// Hexadecimal in either case, with or without 0x and leading zeros.
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let parsed = text
-            .split_once(':')
-            .and_then(|(device, subsystem)| Some(GpuId { device: pci_id(device)?, subsystem: pci_id(subsystem)? }));
-        match parsed {
-            Some(id) if id.device == NVIDIA => Err(Error::VendorId { text: text.to_owned() }),
-            Some(id) => Ok(id),
-            None => Err(Error::NotAGpu { text: text.to_owned() }),
-        }
-    }
-}
-
-/// A board as people write it, to look it up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GpuQuery {
-    pub device: u16,
-    /// `None` stands for every subsystem.
-    pub subsystem: Option<u16>,
-}
-
-impl GpuQuery {
-    /// Reads `2235`, `10de:2235`, `[10de:2235]` and `2235:145a`, hexadecimal in either case, with or without 0x. NVIDIA's
-    /// vendor id, 10de, is never a device: `lspci -nn` prints it before the device id.
-    pub fn parse(text: &str) -> Option<GpuQuery> {
-        let text = text.trim();
-        let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-        let parts: Option<Vec<u16>> = text.split(':').map(pci_id).collect();
-        match *parts?.as_slice() {
-            [device] if device != NVIDIA => Some(GpuQuery { device, subsystem: None }),
-            [NVIDIA, device] if device != NVIDIA => Some(GpuQuery { device, subsystem: None }),
-            [device, subsystem] if device != NVIDIA => Some(GpuQuery { device, subsystem: Some(subsystem) }),
-            [NVIDIA, device, subsystem] => Some(GpuQuery { device, subsystem: Some(subsystem) }),
-            _ => None,
-        }
-    }
-}
-
-/// NVIDIA, as a vendor on the PCI bus.
-const NVIDIA: u16 = 0x10de;
-
-/// One half of a board's ids: one to four hexadecimal digits, with or without 0x.
-fn pci_id(text: &str) -> Option<u16> {
-    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
-    // from_str_radix allows a sign.
-    let hexadecimal = digits.len() <= 4 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    hexadecimal.then(|| u16::from_str_radix(digits, 16).ok()).flatten()
 }
 
 /// A number as the file writes them: decimal, or hexadecimal with 0x.
@@ -188,7 +122,7 @@ impl<'t> Config<'t> {
     /// The boards that `text` means, see [`GpuQuery::parse`]. A subsystem that the file does not have by itself is that of a
     /// board which stands for every subsystem.
     pub fn find_gpus(&self, text: &str) -> Result<Vec<&PhysicalGpu>, Error> {
-        let query = GpuQuery::parse(text).ok_or_else(|| Error::NotAGpu { text: text.to_owned() })?;
+        let query = GpuQuery::parse(text).ok_or_else(|| GpuIdError::NotAGpu { text: text.to_owned() })?;
         self.query_gpus(query)
     }
 

@@ -232,7 +232,7 @@ fn gpu_problems(text: &str) -> Vec<String> {
             problems.push(format!("{name}: its branches are not clear"));
         }
         if let Some(donor) = &generation.donor {
-            let id = donor.gpu.parse::<vgpu_profiles::model::GpuId>().map(|id| id.device);
+            let id = donor.gpu.parse::<vgpu_profiles::gpu_id::GpuId>().map(|id| id.device);
             if !id.is_ok_and(|id| generation.board(id).is_some()) {
                 problems.push(format!("{name}: the donor {} is not a listed board of it", donor.gpu));
             }

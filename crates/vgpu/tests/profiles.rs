@@ -7,7 +7,7 @@ use std::path::Path;
 use assert_cmd::Command;
 use insta::assert_snapshot;
 use tempfile::TempDir;
-use vgpu_profiles::model::GpuId;
+use vgpu_profiles::gpu_id::GpuId;
 use vgpu_profiles::{Changes, Config, apply};
 
 /// Two boards and three profiles, in every manner of writing that NVIDIA's files have had.

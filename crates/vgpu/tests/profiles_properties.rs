@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use vgpu_profiles::changes::{Override, XmlValue};
-use vgpu_profiles::model::{Display, GpuId};
+use vgpu_profiles::gpu_id::GpuId;
+use vgpu_profiles::model::Display;
 use vgpu_profiles::{Changes, Config, Error, apply};
 
 /// How a file is written.

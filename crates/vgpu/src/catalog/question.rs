@@ -56,7 +56,7 @@ fn gpu<'c>(gpus: &'c Gpus, word: &str) -> Option<Gpu<'c>> {
     if let Some((generation, board)) = gpus.by_name(word) {
         return Some(Gpu { device: None, generation, board });
     }
-    let device = vgpu_profiles::model::GpuQuery::parse(word)?.device;
+    let device = vgpu_profiles::gpu_id::GpuQuery::parse(word)?.device;
     let generation = gpus.generation_of(device)?;
     Some(Gpu { device: Some(device), generation, board: generation.board(device) })
 }
