@@ -9,10 +9,12 @@
 //! - [`license`]: licences of guests: tokens, certificates, the licence client.
 //! - [`nix`]: what Nix and we say to each other: SRI hashes, store, Nix syntax.
 //! - [`machine`]: what a machine has, read below a root directory: GPUs, vGPUs, drivers, processes.
+//! - [`doctor`]: why does vGPU not work on this machine?
 //! - [`cli`]: a file a command: parse, call, render. Nothing else parses arguments or prints.
 
 pub mod catalog;
 pub mod cli;
+pub mod doctor;
 pub mod identity;
 pub mod import;
 pub mod license;

@@ -138,6 +138,7 @@ fn a_host_is_described_and_configured() {
     insta::assert_snapshot!(notes(&assert), @r"
     note: the IOMMU is off: switch on VT-d or AMD-Vi (and SR-IOV) in the firmware's setup
     note: add ./vgpu.nix to `imports` in configuration.nix, then: nixos-rebuild switch
+    note: if something does not work then: vgpu doctor
     ");
 }
 
@@ -212,7 +213,10 @@ fn a_virtual_machine_is_a_guest() {
       # hardware.nvidia.vgpu.griddUnlock.rootCaFile = ./root_certificate.pem;
     }
     "#);
-    insta::assert_snapshot!(notes(&assert), @"note: add ./vgpu.nix to `imports` in configuration.nix, then: nixos-rebuild switch");
+    insta::assert_snapshot!(notes(&assert), @r"
+    note: add ./vgpu.nix to `imports` in configuration.nix, then: nixos-rebuild switch
+    note: if something does not work then: vgpu doctor
+    ");
 }
 
 #[test]

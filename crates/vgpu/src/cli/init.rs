@@ -62,6 +62,7 @@ pub fn run(args: Args) -> Result<()> {
     } else {
         "add ./vgpu.nix to `imports` in configuration.nix, then: nixos-rebuild switch"
     });
+    output::note("if something does not work then: vgpu doctor");
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod builder;
 mod check_certificate;
 mod completions;
 mod demo;
+mod doctor;
 mod identify;
 mod import;
 mod init;
@@ -43,6 +44,7 @@ enum Command {
     Identify(identify::Args),
     Build(build::Args),
     Profiles(profiles::Args),
+    Doctor(doctor::Args),
     Releases(releases::Args),
     License(license::Args),
     CheckCertificate(check_certificate::Args),
@@ -67,6 +69,7 @@ fn run(command: Command) -> miette::Result<()> {
         Command::Identify(args) => identify::run(args),
         Command::Build(args) => build::run(args),
         Command::Profiles(args) => profiles::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Releases(args) => releases::run(args),
         Command::Builder(args) => builder::run(args),
         Command::Completions(args) => completions::run(args),

@@ -1,16 +1,27 @@
 //! Small files, directories and links of sysfs and procfs.
 
 use std::fs;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// The entries of a directory, in no order; none if it can't be read.
-pub fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {
+pub fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     fs::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
 }
 
 /// A small text file, trimmed. Bytes that are not UTF-8 are replaced.
 pub fn read(path: &Path) -> Option<String> {
     fs::read(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
+}
+
+/// The end of a text file: at most so many bytes of it.
+pub fn end(path: &Path, most: u64) -> Option<String> {
+    let mut file = fs::File::open(path).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(most))).ok()?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// A number that a file holds: decimal.

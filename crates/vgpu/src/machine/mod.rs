@@ -6,14 +6,18 @@
 //! - [`pci`]: devices on the PCI bus, their drivers and virtual functions.
 //! - [`vgpu`]: the kernel's three ways to make vGPUs, the types it offers, and the vGPUs there are.
 //! - [`driver`]: NVIDIA's kernel modules.
+//! - [`journal`]: what kernel and services wrote since the start.
+//! - [`services`]: what services do.
 //! - [`processes`]: who has a vGPU open.
 //! - [`overview`]: the machine as a whole, for `vgpu init`.
 //! - [`names`]: what boards are called.
 
 pub mod driver;
-mod files;
+pub(crate) mod files;
+pub mod journal;
 pub mod names;
 pub mod overview;
 pub mod pci;
 pub mod processes;
+pub mod services;
 pub mod vgpu;

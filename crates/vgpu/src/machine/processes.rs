@@ -48,6 +48,11 @@ impl VfioUsers {
         found
     }
 
+    /// Everyone who has a device of VFIO open.
+    pub fn all(&self) -> impl Iterator<Item = &Process> {
+        self.users.values()
+    }
+
     /// Who has a vGPU open: by the group of its IOMMU, or by its device (`vfio3`) below /dev/vfio/devices.
     pub fn of(&self, iommu_group: Option<u32>, vfio_device: Option<&str>) -> Option<&Process> {
         let group = iommu_group.and_then(|group| self.users.get(&group.to_string()));

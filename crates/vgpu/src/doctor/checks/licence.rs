@@ -1,0 +1,239 @@
+//! Licences: whether a guest has one, and why not.
+
+use std::time::SystemTime;
+
+use super::super::check::{Check, Finding, Fix, Group};
+use super::super::observed::{Log, Observed, quote};
+use crate::license::{failures, token};
+use crate::machine::files;
+use crate::machine::journal::Entry;
+use crate::machine::services::State;
+
+const CLIENT: Log = Log::Service("nvidia-gridd");
+const MANAGER: Log = Log::Service("nvidia-vgpu-mgr");
+/// nvidia-gridd's words for a licence.
+const LICENSED: &[&str] = &["License acquired successfully", "License renewed successfully"];
+/// Where tokens lie, unless gridd.conf says otherwise.
+const TOKENS: &str = "etc/nvidia/ClientConfigToken";
+
+pub const OF_HOSTS: &[Check] = &[Check {
+    id: "guest-licences",
+    group: Group::Licence,
+    after: &["guest-match"],
+    question: "Have the guests licences?",
+    symptom: "a guest slows down to 15 and then 3 frames a second; CUDA stops",
+    fix: Fix { nixos: "", elsewhere: "in the guest: vgpu doctor, or vgpu license status" },
+    look: guest_licences,
+}];
+
+pub const OF_GUESTS: &[Check] = &[
+    Check {
+        id: "clock",
+        group: Group::Licence,
+        after: &[],
+        question: "Is the clock kept right?",
+        symptom: "no licence: The allowed time to process response has expired; Clock windback has been detected",
+        fix: Fix {
+            nixos: "services.timesyncd.enable = true; and time.hardwareClockInLocalTime = false; (in libvirt: \
+                    <clock offset='utc'>)",
+            elsewhere: "timedatectl set-ntp true; timedatectl set-local-rtc 0",
+        },
+        look: clock,
+    },
+    Check {
+        id: "token",
+        group: Group::Licence,
+        after: &["guest-package"],
+        question: "Is there one good client configuration token?",
+        symptom: "nvidia-gridd: Unable to fetch the client configuration token file",
+        fix: Fix {
+            nixos: "get a token from the licence server, and set hardware.nvidia.vgpu.licensing.tokenFile to it",
+            elsewhere: "get a token from the licence server, put it into /etc/nvidia/ClientConfigToken, and restart \
+                        nvidia-gridd",
+        },
+        look: token,
+    },
+    Check {
+        id: "gridd-conf",
+        group: Group::Licence,
+        after: &["guest-package"],
+        question: "Does gridd.conf leave the server to the token?",
+        symptom: "the licence is asked of a server that has none",
+        fix: Fix {
+            nixos: "take ServerAddress and ServerPort out of hardware.nvidia.vgpu.licensing.settings: the token has them",
+            elsewhere: "take ServerAddress and ServerPort out of /etc/nvidia/gridd.conf: the token has them",
+        },
+        look: gridd_conf,
+    },
+    Check {
+        id: "gridd",
+        group: Group::Licence,
+        after: &["guest-package", "token"],
+        question: "Does nvidia-gridd run?",
+        symptom: "nvidia-smi -q: License Status: Unlicensed, and nothing new in the journal",
+        fix: Fix {
+            nixos: "",
+            elsewhere: "systemctl restart nvidia-gridd; journalctl -u nvidia-gridd tells why it ended",
+        },
+        look: |seen| match seen.state("nvidia-gridd") {
+            State::Running | State::Exited => Finding::ok("nvidia-gridd.service: running"),
+            State::Starting => Finding::warning("nvidia-gridd.service: starting"),
+            State::Failed => Finding::failed("nvidia-gridd.service: failed"),
+            State::Stopped | State::Missing => Finding::failed("nvidia-gridd.service: not running"),
+            State::Unknown => Finding::failed("no process nvidia-gridd"),
+        },
+    },
+    Check {
+        id: "licence-messages",
+        group: Group::Licence,
+        after: &["clock", "token"],
+        question: "Is nvidia-gridd content?",
+        symptom: "Failed to acquire license from …; what each message means is listed below",
+        fix: Fix {
+            nixos: "see the table of what nvidia-gridd says",
+            elsewhere: "see the table of what nvidia-gridd says",
+        },
+        look: messages,
+    },
+    Check {
+        id: "licensed",
+        group: Group::Licence,
+        after: &["gridd", "licence-messages", "host-match"],
+        question: "Has this guest a licence?",
+        symptom: "nvidia-smi -q: License Status: Unlicensed (Restricted); 15 and then 3 frames a second; CUDA stops",
+        fix: Fix { nixos: "", elsewhere: "vgpu license status --connect shows whether the server answers" },
+        look: licensed,
+    },
+];
+
+/// What the manager last heard of each guest: `vGPU license state: Licensed`.
+fn guest_licences(seen: &Observed) -> Finding {
+    let mut last = std::collections::BTreeMap::new();
+    for entry in seen.entries(MANAGER) {
+        if entry.message.contains("vGPU license state: ") {
+            last.insert(entry.pid, entry);
+        }
+    }
+    let unlicensed =
+        |entry: &Entry| entry.message.contains("state: Unlicensed") && !entry.message.contains("Unrestricted");
+    let found = Finding::worst(last.into_values().map(|entry| match unlicensed(entry) {
+        true => Finding::warning(quote(entry)),
+        false => Finding::ok(quote(entry)),
+    }));
+    if found.status.is_some() { found } else { seen.nothing(MANAGER) }
+}
+
+fn clock(seen: &Observed) -> Finding {
+    if seen.read("etc/adjtime").is_some_and(|text| text.lines().nth(2) == Some("LOCAL")) {
+        return Finding::warning("/etc/adjtime: the hardware clock is in local time");
+    }
+    if seen.root.join("run/systemd/timesync/synchronized").exists() {
+        return Finding::ok("/run/systemd/timesync/synchronized: there");
+    }
+    let running = files::entries(&seen.root.join("proc")).filter_map(|process| files::read(&process.join("comm")));
+    let keepers = ["chronyd", "ntpd", "openntpd", "ptp4l", "phc2sys"];
+    match running.into_iter().find(|name| keepers.contains(&name.as_str())) {
+        Some(name) => Finding::ok(format!("{name} runs")),
+        None => Finding::warning("nothing keeps it: no /run/systemd/timesync/synchronized, no chronyd, no ntpd"),
+    }
+}
+
+/// The directory of tokens: `ClientConfigTokenPath` of gridd.conf, or NVIDIA's.
+fn token_directory(seen: &Observed) -> String {
+    let named = setting(seen, "ClientConfigTokenPath").filter(|path| path.starts_with('/'));
+    named.map_or(TOKENS.to_owned(), |path| path.trim_start_matches('/').to_owned())
+}
+
+/// A setting of gridd.conf: `key=value` lines, `#` before comments.
+fn setting(seen: &Observed, key: &str) -> Option<String> {
+    let text = seen.read("etc/nvidia/gridd.conf")?;
+    let value = text.lines().find_map(|line| line.trim().strip_prefix(key)?.trim_start().strip_prefix('='))?;
+    Some(value.trim().trim_matches('"').to_owned()).filter(|value| !value.is_empty())
+}
+
+fn token(seen: &Observed) -> Finding {
+    let directory = token_directory(seen);
+    let path = seen.root.join(&directory);
+    let mut tokens = match std::fs::read_dir(&path) {
+        Ok(entries) => entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>(),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            return Finding::unknown(format!("/{directory}: {error}"));
+        }
+        Err(_) => Vec::new(),
+    };
+    tokens.retain(|path| path.extension().is_some_and(|extension| extension == "tok"));
+    tokens.sort();
+    let [path] = &tokens[..] else {
+        return match tokens.len() {
+            0 => Finding::failed(format!("/{directory}: no file that ends in .tok")),
+            count => Finding::warning(format!("/{directory}: {count} tokens, and nvidia-gridd takes any"))
+                .fix("leave the one that is right: vgpu license token FILE explains each; then restart nvidia-gridd"),
+        };
+    };
+    let name = format!("/{directory}/{}", files::name(path).unwrap_or_default());
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            return Finding::unknown(format!("{name}: {error}"));
+        }
+        Err(error) => return Finding::failed(format!("{name}: {error}")),
+    };
+    match token::read(file, SystemTime::now()) {
+        Ok(token) if token.problems.is_empty() => {
+            let until = token.valid_until.map_or(String::new(), |until| format!(", valid until {until}"));
+            Finding::ok(format!("{name}: a token{until}"))
+        }
+        Ok(token) => Finding::failed(format!("{name}: {}", token.problems.join("; "))),
+        Err(error) => Finding::failed(format!("{name}: {error}")),
+    }
+}
+
+/// Hosts of the licence servers that the tokens name.
+pub fn token_servers(seen: &Observed) -> Vec<String> {
+    let files = files::entries(&seen.root.join(token_directory(seen)));
+    let tokens = files.filter_map(|path| token::read(std::fs::File::open(path).ok()?, SystemTime::now()).ok());
+    tokens.flat_map(|token| token.servers).map(|server| token::host(&server.url).to_owned()).collect()
+}
+
+fn gridd_conf(seen: &Observed) -> Finding {
+    let tokens = files::entries(&seen.root.join(token_directory(seen)));
+    let token = tokens.into_iter().any(|path| path.extension().is_some_and(|extension| extension == "tok"));
+    match setting(seen, "ServerAddress") {
+        Some(server) if token => {
+            Finding::warning(format!("/etc/nvidia/gridd.conf: ServerAddress={server}, and there is a token"))
+        }
+        Some(server) => Finding::ok(format!("/etc/nvidia/gridd.conf: ServerAddress={server}")),
+        None => Finding::ok("/etc/nvidia/gridd.conf: no ServerAddress"),
+    }
+}
+
+/// The last message of failure that no licence followed.
+fn messages(seen: &Observed) -> Finding {
+    let finding = seen.free_where(CLIENT, failures::is_failure, LICENSED);
+    // Lines of one failure follow one another; the table of failures has the most telling first.
+    let entries = seen.entries(CLIENT);
+    let since = entries.iter().rposition(|entry| LICENSED.iter().any(|text| entry.message.contains(text)));
+    let recent = &entries[since.map_or(0, |at| at + 1)..];
+    let known = recent.iter().filter_map(|entry| Some((failures::explain(&entry.message)?, entry)));
+    let rank = |failure: &failures::Failure| failures::FAILURES.iter().position(|known| known == failure);
+    match known.min_by_key(|(failure, _)| rank(failure)) {
+        Some((failure, entry)) => Finding::failed(format!("{}\n{}", quote(entry), failure.cause)).fix(failure.help),
+        None => finding,
+    }
+}
+
+fn licensed(seen: &Observed) -> Finding {
+    let entries = seen.entries(CLIENT);
+    let says = |entry: &Entry, texts: &[&str]| texts.iter().any(|text| entry.message.contains(text));
+    let last = entries.into_iter().rfind(|entry| {
+        says(entry, LICENSED) || says(entry, &["License returned successfully", "Valid GRID license not found"])
+    });
+    match last {
+        Some(entry) if says(entry, LICENSED) => Finding::ok(quote(entry)),
+        Some(entry) => Finding::failed(quote(entry)),
+        None => match seen.journal.incomplete {
+            Some(_) => seen.nothing(CLIENT),
+            None => Finding::warning("the journal of nvidia-gridd: no licence was acquired since the start"),
+        },
+    }
+}

@@ -1,0 +1,316 @@
+//! Virtual machines: why one with a vGPU does not start, or not work.
+
+use super::super::check::{Check, Finding, Fix, Group};
+use super::super::observed::{Log, Observed, quote};
+use crate::machine::journal::{Entry, Source};
+
+const MANAGER: Log = Log::Service("nvidia-vgpu-mgr");
+/// The manager's word for a vGPU that started.
+const STARTED: &[&str] = &["display_init inst: 0 successful"];
+
+pub const CHECKS: &[Check] = &[
+    Check {
+        id: "vm-uuid",
+        group: Group::VirtualMachines,
+        after: &[],
+        question: "Are virtual machines with a vGPU started with a UUID?",
+        symptom: "Failed to get VM UUID from QEMU command-line; kvm_plugin_global_init failed with error 0x57",
+        fix: Fix {
+            nixos: "",
+            elsewhere: "start QEMU with -uuid UUID; libvirt does by itself. `vgpu instances attach NAME --format qemu` \
+                        prints all the arguments",
+        },
+        look: vm_uuid,
+    },
+    Check {
+        id: "no-type",
+        group: Group::VirtualMachines,
+        after: &["types-offered", "functions-on"],
+        question: "Has every virtual function that is opened a vGPU?",
+        symptom: "current_vgpu_type of VF not configured; QEMU: No such device",
+        fix: Fix {
+            nixos: "declare it under hardware.nvidia.vgpu.instances, so that it is there after every start",
+            elsewhere: "vgpu instances apply, or write the type's number to the function's nvidia/current_vgpu_type, \
+                        before the virtual machine starts (and after every start of the host)",
+        },
+        look: |seen| seen.free_of(Log::Kernel, &["current_vgpu_type of VF not configured"]),
+    },
+    Check {
+        id: "board-supported",
+        group: Group::VirtualMachines,
+        after: &["gpu-listed"],
+        question: "Does the manager accept the board?",
+        symptom: "vGPU is supported only on VGX capable boards; vGPU validation of the GPU failed",
+        fix: Fix {
+            nixos: "hardware.nvidia.vgpu.patcher.enable = true; with a release that has a patcher: NVIDIA's own manager \
+                    does not serve this board",
+            elsewhere: "patch the driver: NVIDIA's own manager does not serve this board",
+        },
+        look: |seen| {
+            let refused = ["supported only on VGX capable boards", "vGPU validation of the GPU failed"];
+            seen.free_of_since(MANAGER, &refused, STARTED)
+        },
+    },
+    Check {
+        id: "profile-accepted",
+        group: Group::VirtualMachines,
+        after: &["vgpud-unlock"],
+        question: "Does the driver accept the profile as it was changed?",
+        symptom: "error setting vGPU configuration information from RM",
+        fix: Fix {
+            nixos: "take back what hardware.nvidia.vgpu.patcher.profileOverrides changes, one by one; `vgpu profiles show \
+                    ID` prints what is in effect",
+            elsewhere: "take back the changes of the profile, one by one (switches are 0 or 1)",
+        },
+        look: |seen| seen.free_of_since(MANAGER, &["error setting vGPU configuration information from RM"], STARTED),
+    },
+    Check {
+        id: "gpu-information",
+        group: Group::VirtualMachines,
+        after: &["vgpud-unlock"],
+        question: "Does the manager learn from the driver what it needs?",
+        symptom: "unable to setup host connection state; Failed to get C2C info",
+        fix: Fix {
+            nixos: "take a release with a newer patcher; on a GPU that NVIDIA supports: restart the machine",
+            elsewhere: "take a newer patcher or unlock; on a GPU that NVIDIA supports: restart the machine",
+        },
+        look: |seen| {
+            seen.free_of_since(MANAGER, &["unable to setup host connection state", "Failed to get C2C info"], STARTED)
+        },
+    },
+    Check {
+        id: "mgr-crash",
+        group: Group::VirtualMachines,
+        after: &["board-supported", "profile-accepted", "gpu-information"],
+        question: "Has the manager outlived its work?",
+        symptom: "a vGPU works once after the start of the host, then never again; code=dumped",
+        fix: Fix {
+            nixos: "take a release that knows this kernel, or an older kernel (boot.kernelPackages); then restart",
+            elsewhere: "take a release that knows this kernel, or an older kernel; then restart",
+        },
+        look: mgr_crash,
+    },
+    Check {
+        id: "mgr-answer",
+        group: Group::VirtualMachines,
+        after: &["vgpu-mgr", "mgr-crash", "mgr-restarted"],
+        question: "Does the manager answer when a vGPU is opened?",
+        symptom: "start failed. status: 0x0 Timeout Occured; QEMU: error getting device from group …: Connection timed out",
+        fix: Fix {
+            nixos: "",
+            elsewhere: "with no virtual machine running: systemctl restart nvidia-vgpu-mgr; its journal tells why it hung",
+        },
+        look: |seen| {
+            let kernel = seen.free_of_since(Log::Kernel, &["status: 0x0 Timeout Occured"], STARTED);
+            let timeout = |text: &str| text.contains("error getting device from group") && text.contains("timed out");
+            Finding::worst([kernel, seen.free_where(Log::Machines, timeout, STARTED)])
+        },
+    },
+    Check {
+        id: "mgr-refusal",
+        group: Group::VirtualMachines,
+        after: &[
+            "vm-uuid",
+            "no-type",
+            "board-supported",
+            "profile-accepted",
+            "gpu-information",
+            "mgr-crash",
+            "mgr-answer",
+        ],
+        question: "Does the manager start the vGPUs that are opened?",
+        symptom: "QEMU: vfio …: error getting device from group …: Input/output error; start failed. status: 0x1; \
+                  failed to read device config space: Bad address",
+        fix: Fix {
+            nixos: "",
+            elsewhere: "journalctl -u nvidia-vgpu-mgr has the reason, in its last lines with error:",
+        },
+        look: mgr_refusal,
+    },
+    Check {
+        id: "slow-release",
+        group: Group::VirtualMachines,
+        after: &["mgr-crash"],
+        question: "Are vGPUs free as soon as their virtual machine ended?",
+        symptom: "Existing vgpu process not cleaned up yet. Aborting...; waited 10 seconds for mediated device driver \
+                  finishing clean up",
+        fix: Fix {
+            nixos: "",
+            elsewhere: "wait some seconds before the virtual machine is started again; if it stays so, restart the host. \
+                        Later releases of 16 are quicker",
+        },
+        look: |seen| {
+            let slow = ["Existing vgpu process not cleaned up yet", "for mediated device driver finishing clean up"];
+            Finding::worst([Log::Kernel, Log::Machines].map(|log| seen.free_of_since(log, &slow, STARTED)))
+        },
+    },
+    Check {
+        id: "vfio-permission",
+        group: Group::VirtualMachines,
+        after: &[],
+        question: "May the virtual machines' user open the vGPUs?",
+        symptom: "vfio …: Could not open '/dev/vfio/…': Permission denied",
+        fix: Fix {
+            nixos: "set user or group of the instance (hardware.nvidia.vgpu.instances.<name>.group = \"kvm\";), or \
+                    services.udev.extraRules = ''SUBSYSTEM==\"vfio\", GROUP=\"kvm\"'';",
+            elsewhere: "a udev rule: SUBSYSTEM==\"vfio\", GROUP=\"kvm\"; and the user in that group",
+        },
+        look: |seen| {
+            let denied = |text: &str| text.contains("/dev/vfio/") && text.contains("Permission denied");
+            seen.free_where(Log::Machines, denied, STARTED)
+        },
+    },
+    Check {
+        id: "memlock",
+        group: Group::VirtualMachines,
+        after: &[],
+        question: "May virtual machines lock their memory?",
+        symptom: "vfio_pin_pages_remote: RLIMIT_MEMLOCK (…) exceeded; vfio: failed to setup container: Cannot allocate memory",
+        fix: Fix {
+            nixos: "systemd.services.<name>.serviceConfig.LimitMEMLOCK = \"infinity\"; for what starts QEMU",
+            elsewhere: "LimitMEMLOCK=infinity in the service that starts QEMU; ulimit -l unlimited in a shell",
+        },
+        look: |seen| {
+            let refused = |text: &str| text.contains("vfio") && text.to_lowercase().contains("cannot allocate memory");
+            let kernel = seen.free_of_since(Log::Kernel, &["RLIMIT_MEMLOCK"], STARTED);
+            Finding::worst([kernel, seen.free_where(Log::Machines, refused, STARTED)])
+        },
+    },
+    Check {
+        id: "guest-match",
+        group: Group::VirtualMachines,
+        after: &[],
+        question: "Do the guests' drivers fit the host's?",
+        symptom: "in the guest: Guest driver is incompatible with host driver; Code 43; No devices were found",
+        fix: Fix {
+            nixos: "install a driver in the guest that fits: `vgpu releases --for-host VERSION` lists them",
+            elsewhere: "install a driver in the guest that fits: vgpu releases --for-host VERSION lists them",
+        },
+        look: guest_match,
+    },
+    Check {
+        id: "xid",
+        group: Group::VirtualMachines,
+        after: &["guest-match"],
+        question: "Do the GPUs work without errors?",
+        symptom: "NVRM: Xid (PCI:…): 43; the display freezes for seconds",
+        fix: Fix {
+            nixos: "",
+            elsewhere: "Xid 31 and 43: drivers of host and guest that don't fit, or a patched scheduler: vgpu releases \
+                        --for-host VERSION. 48, 63, 64, 79, 94 and 95: the board's memory, power or slot",
+        },
+        look: |seen| {
+            warn(Finding::worst([
+                seen.free_of(Log::Kernel, &["NVRM: Xid"]),
+                seen.free_of(MANAGER, &["XID 31 detected", "XID 43 detected", "XID 31 ", "XID 43 "]),
+            ]))
+        },
+    },
+    Check {
+        id: "frame-rate",
+        group: Group::VirtualMachines,
+        after: &[],
+        question: "May guests draw 60 frames a second?",
+        symptom: "everything is drawn at 45 frames a second",
+        fix: Fix {
+            nixos: "parameters.frame_rate_limiter = false; of hardware.nvidia.vgpu.instances.<name>, or another series: the \
+                    B profiles are limited to 45",
+            elsewhere: "frame_rate_limiter=0 in the vGPU's nvidia/vgpu_params before the virtual machine starts, or a \
+                        profile of another series: those of B are limited to 45",
+        },
+        look: frame_rate,
+    },
+];
+
+/// As a warning what would be a failure.
+fn warn(finding: Finding) -> Finding {
+    match finding.status {
+        Some(super::super::check::Status::Failed) => Finding { status: Finding::warning("").status, ..finding },
+        _ => finding,
+    }
+}
+
+fn vm_uuid(seen: &Observed) -> Finding {
+    let messages = ["Failed to get VM UUID from QEMU", "kvm_plugin_global_init failed with error 0x57"];
+    let said = seen.free_of_since(MANAGER, &messages, STARTED);
+    let vgpus = seen.gpus.iter().flat_map(|host| &host.vgpus);
+    let processes = vgpus.filter_map(|vgpu| seen.users.of(vgpu.iommu_group, vgpu.vfio_device.as_deref()));
+    let running = processes.filter_map(|process| {
+        let arguments = seen.read(&format!("proc/{}/cmdline", process.pid))?;
+        let has = arguments.split('\0').any(|argument| argument == "-uuid" || argument == "--uuid");
+        let who = format!("{} (process {})", process.command, process.pid);
+        Some(if has { Finding::ok(format!("{who} has -uuid")) } else { Finding::failed(format!("{who} has no -uuid")) })
+    });
+    Finding::worst(std::iter::once(said).chain(running))
+}
+
+fn mgr_crash(seen: &Observed) -> Finding {
+    let systemd = Source::Systemd("nvidia-vgpu-mgr".to_owned());
+    let crashed = |entry: &&Entry| {
+        let text = &entry.message;
+        text.contains("code=dumped") || (text.contains("code=killed") && !text.contains("status=15"))
+    };
+    match seen.journal.of(&systemd).rfind(crashed) {
+        Some(entry) => Finding::failed(quote(entry)),
+        None => seen.nothing(MANAGER),
+    }
+}
+
+fn mgr_refusal(seen: &Observed) -> Finding {
+    let kernel = seen.free_of_since(Log::Kernel, &["start failed. status: 0x1"], STARTED);
+    let manager = seen.free_of_since(MANAGER, &["init_device_instance failed"], STARTED);
+    let refused = |text: &str| {
+        (text.contains("error getting device from group") && !text.contains("timed out"))
+            || text.contains("failed to read device config space")
+    };
+    Finding::worst([kernel, manager, seen.free_where(Log::Machines, refused, STARTED)])
+}
+
+/// Compares the protocol that each guest's driver speaks with those that the manager does.
+///
+/// Both write it into the manager's journal: `vGPU supported range: (0x70001, 0xb0001)`, then `vGPU version: 0x80001`.
+fn guest_match(seen: &Observed) -> Finding {
+    let number = |text: &str| u64::from_str_radix(text.trim().strip_prefix("0x")?, 16).ok();
+    let range = |entry: &Entry| {
+        let (_, range) = entry.message.split_once("vGPU supported range: (")?;
+        let (low, high) = range.split_once(')')?.0.split_once(',')?;
+        Some((number(low)?, number(high)?))
+    };
+    let spoken = |entry: &Entry| number(entry.message.split_once("vGPU version: ")?.1.split_whitespace().next()?);
+    let entries = seen.entries(MANAGER);
+    let Some((low, high)) = entries.iter().rev().find_map(|entry| range(entry)) else { return seen.nothing(MANAGER) };
+    // The last word of each virtual machine counts: it may have been given another driver.
+    let mut last = std::collections::BTreeMap::new();
+    for entry in entries {
+        if let Some(version) = spoken(entry) {
+            last.insert(entry.pid, (entry, version));
+        }
+    }
+    let found = last.into_values().map(|(entry, version)| match (low..=high).contains(&version) {
+        true => Finding::ok(quote(entry)),
+        false => Finding::failed(format!("{}\nthe host supports 0x{low:x} to 0x{high:x}", quote(entry))),
+    });
+    let found = Finding::worst(found);
+    if found.status.is_some() { found } else { seen.nothing(MANAGER) }
+}
+
+fn frame_rate(seen: &Observed) -> Finding {
+    let rate = |entry: &Entry| {
+        let (_, rest) = entry.message.split_once("FRL Value: ")?;
+        rest.split_whitespace().next()?.parse::<u32>().ok()
+    };
+    let mut slow: Vec<Finding> = Vec::new();
+    let mut limited = false;
+    for entry in seen.entries(MANAGER) {
+        let Some(rate) = rate(entry) else { continue };
+        limited = true;
+        if (1..60).contains(&rate) {
+            slow.push(Finding::warning(quote(entry)));
+        }
+    }
+    match (slow.pop(), limited) {
+        (Some(last), _) => last,
+        (None, true) => Finding::ok("the manager's journal: no limit below 60 frames a second"),
+        (None, false) => seen.nothing(MANAGER),
+    }
+}

@@ -1,0 +1,34 @@
+//! The checks: a file a group. CONTRIBUTING.md shows how to add one.
+
+mod functions;
+mod guest;
+mod instances;
+mod licence;
+mod machines;
+mod modules;
+mod platform;
+mod services;
+mod types;
+
+use vgpu_driver::Role;
+
+use super::check::Check;
+pub use licence::token_servers;
+
+/// The checks for machines of a role, causes first.
+pub fn of(role: Role) -> impl Iterator<Item = &'static Check> {
+    let groups: &[&'static [Check]] = match role {
+        Role::Host => &[
+            platform::CHECKS,
+            modules::CHECKS,
+            services::CHECKS,
+            functions::CHECKS,
+            types::CHECKS,
+            instances::CHECKS,
+            machines::CHECKS,
+            licence::OF_HOSTS,
+        ],
+        Role::Guest => &[guest::CHECKS, guest::MATCH, licence::OF_GUESTS],
+    };
+    groups.iter().copied().flatten()
+}

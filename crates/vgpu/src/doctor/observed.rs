@@ -1,0 +1,234 @@
+//! What is looked at: everything about a machine that checks ask about, below one root directory.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use vgpu_driver::Role;
+use vgpu_profiles::model::{GpuId, PhysicalGpu, Profile};
+
+use super::check::Finding;
+use crate::machine::journal::{Entry, Journal, Source};
+use crate::machine::overview::Machine;
+use crate::machine::processes::VfioUsers;
+use crate::machine::services::{self, Service, State};
+use crate::machine::vgpu::{self, HostGpu};
+use crate::machine::{driver, files};
+
+/// Services that matter, of hosts and of guests.
+const SERVICES: [&str; 4] = ["nvidia-vgpud", "nvidia-vgpu-mgr", "nvidia-vgpu-instances", "nvidia-gridd"];
+
+/// Where the vGPU manager has its profiles: on NixOS, and where NVIDIA's installer puts them.
+const VGPU_CONFIGS: [&str; 2] = ["etc/nvidia/vgpu/vgpuConfig.xml", "usr/share/nvidia/vgpu/vgpuConfig.xml"];
+
+/// Logs of QEMU that libvirt keeps, and how much of the end of each is read.
+const QEMU_LOGS: &str = "var/log/libvirt/qemu";
+const QEMU_LOG_END: u64 = 32 << 10;
+
+/// A machine, looked at.
+pub struct Observed {
+    pub root: PathBuf,
+    pub role: Role,
+    pub machine: Machine,
+    /// NVIDIA's GPUs with functions and vGPUs.
+    pub gpus: Vec<HostGpu>,
+    /// Loaded kernel modules, with underscores.
+    pub modules: Vec<String>,
+    /// The loaded driver's version.
+    pub driver: Option<String>,
+    pub services: Vec<Service>,
+    pub journal: Journal,
+    pub users: VfioUsers,
+    pub profiles: Profiles,
+}
+
+/// The vgpuConfig.xml in effect.
+pub enum Profiles {
+    Missing,
+    /// Why it cannot be read.
+    Damaged(String),
+    Read {
+        path: String,
+        profiles: Vec<Profile>,
+        gpus: Vec<PhysicalGpu>,
+    },
+}
+
+/// Where a message is looked for.
+#[derive(Clone, Copy)]
+pub enum Log {
+    Kernel,
+    /// A service of NVIDIA's, since it was started the last time.
+    Service(&'static str),
+    /// Whoever starts virtual machines: QEMU, libvirt, Proxmox, udev.
+    Machines,
+}
+
+impl fmt::Display for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Log::Kernel => f.write_str("the kernel's log"),
+            Log::Service(name) => write!(f, "the journal of {name}"),
+            Log::Machines => f.write_str("the logs of virtual machines"),
+        }
+    }
+}
+
+impl Observed {
+    /// Looks at the machine whose root directory is `root`. `role`: what it is taken for, instead of a guess.
+    pub fn look(root: &Path, mut journal: Journal, role: Option<Role>) -> Observed {
+        let machine = Machine::look(root);
+        let modules = driver::modules(root);
+        let services = services::states(root, &SERVICES);
+        journal.add(qemu_logs(root));
+        let there = |name: &str| services.iter().any(|service| service.name == name && service.state != State::Missing);
+        let host = !machine.virtual_machine
+            || there("nvidia-vgpud")
+            || there("nvidia-vgpu-mgr")
+            || modules.iter().any(|module| module == "nvidia_vgpu_vfio");
+        Observed {
+            root: root.to_owned(),
+            role: role.unwrap_or(if host { Role::Host } else { Role::Guest }),
+            gpus: vgpu::look(root),
+            driver: driver::version(root),
+            users: VfioUsers::look(root),
+            profiles: profiles(root),
+            machine,
+            modules,
+            services,
+            journal,
+        }
+    }
+
+    /// A small text file, trimmed; the path is relative to the root.
+    pub fn read(&self, path: &str) -> Option<String> {
+        files::read(&self.root.join(path))
+    }
+
+    pub fn has_module(&self, name: &str) -> bool {
+        self.modules.iter().any(|module| module == name)
+    }
+
+    pub fn state(&self, service: &str) -> State {
+        self.services.iter().find(|known| known.name == service).map_or(State::Missing, |known| known.state)
+    }
+
+    /// Whether this looks like a container: what it sees of the machine may not be all there is.
+    pub fn container(&self) -> bool {
+        let exists = |path: &str| self.root.join(path).exists();
+        exists(".dockerenv") || exists("run/.containerenv") || exists("run/systemd/container")
+    }
+
+    /// What a log has, oldest first.
+    pub fn entries(&self, log: Log) -> Vec<&Entry> {
+        let entries = &self.journal.entries;
+        match log {
+            // What was before the driver was loaded again is history.
+            Log::Kernel => since(
+                entries,
+                |entry| entry.source == Source::Kernel,
+                |entry| entry.source == Source::Kernel && entry.message.contains("NVRM: loading NVIDIA"),
+            ),
+            Log::Service(name) => since(
+                entries,
+                |entry| entry.source == Source::Unit(name.to_owned()),
+                |entry| entry.source == Source::Systemd(name.to_owned()) && entry.message.starts_with("Starting "),
+            ),
+            Log::Machines => {
+                let other = |unit: &str| !SERVICES.contains(&unit);
+                let machines = |entry: &&Entry| matches!(&entry.source, Source::Unit(unit) if other(unit));
+                entries.iter().filter(machines).collect()
+            }
+        }
+    }
+
+    /// Whether a log is free of these messages. It fails with the last one that is there.
+    pub fn free_of(&self, log: Log, messages: &[&str]) -> Finding {
+        self.free_of_since(log, messages, &[])
+    }
+
+    /// As [`Observed::free_of`], but what came before a message of success, in whatever log, is history.
+    pub fn free_of_since(&self, log: Log, messages: &[&str], success: &[&str]) -> Finding {
+        self.free_where(log, |text| messages.iter().any(|message| text.contains(message)), success)
+    }
+
+    /// As [`Observed::free_of_since`], of the messages that `wrong` picks.
+    pub fn free_where(&self, log: Log, wrong: impl Fn(&str) -> bool, success: &[&str]) -> Finding {
+        let mut found = self.entries(log);
+        found.retain(|entry| wrong(&entry.message));
+        let Some(last) = found.last() else { return self.nothing(log) };
+        let after = self.journal.entries.iter().skip_while(|entry| !std::ptr::eq(*entry, *last)).skip(1);
+        if after.into_iter().any(|entry| success.iter().any(|text| entry.message.contains(text))) {
+            return Finding::ok(format!("{}\nit has worked since", quote(last)));
+        }
+        let again = if found.len() > 1 { format!(" ({} times)", found.len()) } else { String::new() };
+        Finding::failed(quote(last) + &again)
+    }
+
+    /// No message was found: is there none, or could nobody look?
+    pub fn nothing(&self, log: Log) -> Finding {
+        match &self.journal.incomplete {
+            Some(why) => Finding::unknown(format!("the journal could not be read: {why}")),
+            None => Finding::ok(format!("nothing of the kind in {log}")),
+        }
+    }
+}
+
+/// A line of the journal as evidence.
+pub fn quote(entry: &Entry) -> String {
+    let from = match &entry.source {
+        Source::Kernel => "kernel",
+        Source::Unit(unit) => unit,
+        Source::Systemd(_) => "systemd",
+    };
+    format!("{} {from}: {}", entry.time, entry.message.trim()).trim_start().to_owned()
+}
+
+/// The entries that `which` wants, from the last one on that `start` marks; all, if it marks none.
+fn since(entries: &[Entry], which: impl Fn(&Entry) -> bool, start: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
+    let from = entries.iter().rposition(start).unwrap_or(0);
+    entries[from..].iter().filter(|entry| which(entry)).collect()
+}
+
+fn profiles(root: &Path) -> Profiles {
+    let paths = VGPU_CONFIGS.iter().find(|path| root.join(path).symlink_metadata().is_ok());
+    let Some(path) = paths else { return Profiles::Missing };
+    let read = || {
+        let text = vgpu_profiles::file::read(&root.join(path))?;
+        let vgpu_profiles::Config { profiles, gpus, .. } = vgpu_profiles::Config::parse(&text)?;
+        Ok(Profiles::Read { path: format!("/{path}"), profiles, gpus })
+    };
+    read().unwrap_or_else(|error: vgpu_profiles::Error| Profiles::Damaged(format!("/{path}: {error}")))
+}
+
+impl Profiles {
+    /// What a GPU is listed as: exactly, or under any subsystem.
+    pub fn listed(&self, gpu: &HostGpu) -> Option<&PhysicalGpu> {
+        let Profiles::Read { gpus, .. } = self else { return None };
+        let function = &gpu.gpu.function;
+        let with = |subsystem| gpus.iter().find(|listed| listed.id == GpuId { device: function.device, subsystem });
+        with(function.subsystem_device).or_else(|| with(0))
+    }
+}
+
+/// What QEMU said about VFIO in the logs of libvirt that were written since the start of the machine.
+fn qemu_logs(root: &Path) -> Vec<Entry> {
+    let started = files::read(&root.join("proc/stat")).unwrap_or_default();
+    let started = started.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<u64>().ok());
+    let recent = |path: &PathBuf| {
+        let written = path.metadata().and_then(|file| file.modified()).ok();
+        let written = written.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        written.is_some_and(|time| time.as_secs() >= started.unwrap_or(0))
+    };
+    let logs = files::entries(&root.join(QEMU_LOGS)).filter(recent).take(100);
+    let lines = logs.flat_map(|path| {
+        let text = files::end(&path, QEMU_LOG_END).unwrap_or_default();
+        let lines: Vec<String> = text.lines().filter(|line| line.contains("vfio")).map(str::to_owned).collect();
+        lines.into_iter().map(|line| {
+            // `2026-11-24T12:03:04.567890Z qemu-system-x86_64: -device vfio-pci,…: vfio …`
+            let (time, message) = line.split_once(' ').unwrap_or(("", &line));
+            let time = time.get(..19).map_or(String::new(), |time| time.replace('T', " ") + " UTC");
+            Entry { time, source: Source::Unit("qemu".to_owned()), pid: None, message: message.to_owned() }
+        })
+    });
+    lines.collect()
+}

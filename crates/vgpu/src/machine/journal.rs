@@ -1,0 +1,403 @@
+//! The journal of this start of the machine: what the kernel, NVIDIA's services and who starts virtual machines wrote.
+//!
+//! Read from journald (`journalctl -o json`), bounded in time and size; or from files, as JSON lines or as the text that
+//! `journalctl` and `dmesg` print. A journal can have millions of lines, so only those are kept that can matter here.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::Value;
+use x509_cert::der::DateTime;
+
+/// Services whose lines are read, besides the kernel: without `.service`.
+const UNITS: [&str; 10] = [
+    "nvidia-vgpud",
+    "nvidia-vgpu-mgr",
+    "nvidia-gridd",
+    "nvidia-vgpu-instances",
+    "libvirtd",
+    "virtqemud",
+    "virtnodedevd",
+    "pvedaemon",
+    "systemd-udevd",
+    "systemd-modules-load",
+];
+
+/// Lines of the kernel matter with one of these words in them; lower case.
+const KERNEL: [&str; 15] = [
+    "nvidia",
+    "nvrm",
+    "vfio",
+    "mdev",
+    "iommu",
+    "dmar",
+    "amd-vi",
+    "nouveau",
+    "nova_core",
+    "enable_apicv",
+    "lockdown",
+    "key was rejected",
+    "unsigned module",
+    "unavailable key",
+    "rlimit_memlock",
+];
+
+/// How long journald may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How much is read of a journal, in bytes, and how long a line may be.
+const MOST: u64 = 64 << 20;
+const LONGEST_LINE: u64 = 64 << 10;
+/// How many lines are kept: the first, where causes are, and the last.
+const FIRST: usize = 5_000;
+const LAST: usize = 15_000;
+
+/// Who wrote a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    Kernel,
+    /// A service, without `.service`; or, in text, the program's name.
+    Unit(String),
+    /// systemd, about a service.
+    Systemd(String),
+}
+
+/// A line of the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// As it is to be shown: `2026-11-24 12:03:04 UTC`, or whatever a text has. Empty where there is none.
+    pub time: String,
+    pub source: Source,
+    pub pid: Option<u32>,
+    pub message: String,
+}
+
+/// The lines that could be read, oldest first.
+#[derive(Debug, Default)]
+pub struct Journal {
+    pub entries: Vec<Entry>,
+    /// Why lines are missing, if some are.
+    pub incomplete: Option<String>,
+}
+
+/// A journal in a file that cannot be read.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("cannot read the journal in {file}")]
+#[diagnostic(help("make the file with: journalctl --boot --output json > FILE"))]
+pub struct JournalError {
+    file: String,
+    source: io::Error,
+}
+
+impl Journal {
+    /// What journald has of this start of the machine.
+    pub fn of_this_boot() -> Journal {
+        match spawn() {
+            Ok(child) => from_child(child),
+            Err(error) => Journal { entries: Vec::new(), incomplete: Some(format!("journalctl: {error}")) },
+        }
+    }
+
+    /// What files have, one after the other.
+    pub fn of_files<P: AsRef<Path>>(files: &[P]) -> Result<Journal, JournalError> {
+        let mut kept = Kept::default();
+        for path in files {
+            let wrong = |source| JournalError { file: path.as_ref().display().to_string(), source };
+            let file = File::open(path).map_err(wrong)?;
+            lines(file, |line| {
+                kept.add(&line);
+                true
+            })
+            .map_err(wrong)?;
+        }
+        Ok(kept.finish())
+    }
+
+    /// A machine whose journal is not to be had, and why.
+    pub fn missing(why: &str) -> Journal {
+        Journal { entries: Vec::new(), incomplete: Some(why.to_owned()) }
+    }
+
+    /// Puts lines from elsewhere where they belong by their time, if all times can be compared.
+    pub fn add(&mut self, entries: Vec<Entry>) {
+        self.entries.extend(entries);
+        if self.entries.iter().all(|entry| entry.time.ends_with(" UTC")) {
+            self.entries.sort_by(|one, other| one.time.cmp(&other.time));
+        }
+    }
+
+    /// What a source wrote.
+    pub fn of<'a>(&'a self, source: &'a Source) -> impl DoubleEndedIterator<Item = &'a Entry> {
+        self.entries.iter().filter(move |entry| entry.source == *source)
+    }
+}
+
+fn spawn() -> io::Result<Child> {
+    let mut command = Command::new("journalctl");
+    command.args(["--boot", "--output=json", "--all", "--no-pager", "--quiet"]);
+    command.arg("--output-fields=MESSAGE,_TRANSPORT,_SYSTEMD_UNIT,UNIT,SYSLOG_IDENTIFIER,_PID");
+    command.arg("_TRANSPORT=kernel");
+    for unit in UNITS {
+        // Its own lines, and those of systemd about it.
+        command.args(["+", &format!("_SYSTEMD_UNIT={unit}.service"), "+", "_PID=1", &format!("UNIT={unit}.service")]);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+}
+
+/// Reads until the end, until the time is over, or until it was enough; then the program ends.
+fn from_child(mut child: Child) -> Journal {
+    let (send, receive) = mpsc::sync_channel(1024);
+    if let Some(output) = child.stdout.take() {
+        std::thread::spawn(move || lines(output, |line| send.send(line).is_ok()));
+    }
+    let mut kept = Kept::default();
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match receive.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(line) => kept.add(&line),
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                kept.incomplete = Some(format!("journalctl took longer than {} seconds", PATIENCE.as_secs()));
+                break;
+            }
+        }
+    }
+    let _ = child.kill();
+    let mut complaint = String::new();
+    if let Some(stderr) = child.stderr.take() {
+        let _ = stderr.take(LONGEST_LINE).read_to_string(&mut complaint);
+    }
+    let failed = child.wait().is_ok_and(|status| status.code().is_some_and(|code| code != 0));
+    let silent = kept.read == 0;
+    let mut journal = kept.finish();
+    let first = complaint.lines().next().unwrap_or_default().trim();
+    // Whoever may not see the system's lines gets none, without an error.
+    if journal.incomplete.is_none() && (silent || failed) {
+        journal.incomplete = Some(match first {
+            "" if !rustix::process::geteuid().is_root() => {
+                "journald shows this user nothing: run it as root".to_owned()
+            }
+            "" => "journald has nothing of this start of the machine".to_owned(),
+            complaint => complaint.to_owned(),
+        });
+    }
+    journal
+}
+
+/// Hands on lines until `each` says that it is enough. Of very long ones, the beginning.
+fn lines(input: impl Read, mut each: impl FnMut(Vec<u8>) -> bool) -> io::Result<()> {
+    let mut input = BufReader::new(input.take(MOST));
+    loop {
+        let mut line = Vec::new();
+        if input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)? == 0 || !each(line) {
+            return Ok(());
+        }
+    }
+}
+
+/// Lines that matter: the first and the last ones.
+#[derive(Default)]
+struct Kept {
+    /// How many lines were read, kept or not.
+    read: usize,
+    first: Vec<Entry>,
+    last: VecDeque<Entry>,
+    incomplete: Option<String>,
+}
+
+impl Kept {
+    fn add(&mut self, line: &[u8]) {
+        self.read += 1;
+        let line = String::from_utf8_lossy(line);
+        let entry = if line.starts_with('{') { of_json(&line) } else { of_text(line.trim_end()) };
+        let Some(entry) = entry else { return };
+        let lower = entry.message.to_lowercase();
+        if entry.source == Source::Kernel && !KERNEL.iter().any(|word| lower.contains(word)) {
+            return;
+        }
+        if self.first.len() < FIRST {
+            self.first.push(entry);
+            return;
+        }
+        if self.last.len() == LAST {
+            self.last.pop_front();
+            self.incomplete = Some(format!("the journal has more than {} lines about NVIDIA", FIRST + LAST));
+        }
+        self.last.push_back(entry);
+    }
+
+    fn finish(self) -> Journal {
+        let entries = self.first.into_iter().chain(self.last).collect();
+        Journal { entries, incomplete: self.incomplete }
+    }
+}
+
+/// Fields of a journal entry (systemd.journal-fields(7)). A field whose bytes are no text is an array of numbers.
+#[derive(Deserialize)]
+struct Fields {
+    #[serde(rename = "MESSAGE", default)]
+    message: Value,
+    #[serde(rename = "_TRANSPORT", default)]
+    transport: Value,
+    #[serde(rename = "_SYSTEMD_UNIT", default)]
+    unit: Value,
+    #[serde(rename = "UNIT", default)]
+    about: Value,
+    #[serde(rename = "SYSLOG_IDENTIFIER", default)]
+    identifier: Value,
+    #[serde(rename = "_PID", default)]
+    pid: Value,
+    #[serde(rename = "__REALTIME_TIMESTAMP", default)]
+    microseconds: Value,
+}
+
+fn of_json(line: &str) -> Option<Entry> {
+    let fields: Fields = serde_json::from_str(line).ok()?;
+    let service = |value: &Value| value.as_str().map(|unit| unit.trim_end_matches(".service").to_owned());
+    let source = if fields.transport == "kernel" {
+        Source::Kernel
+    } else if let Some(unit) = service(&fields.about) {
+        Source::Systemd(unit)
+    } else {
+        Source::Unit(service(&fields.unit).or_else(|| service(&fields.identifier))?)
+    };
+    let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
+    Some(Entry {
+        time: number(&fields.microseconds).and_then(time).unwrap_or_default(),
+        source,
+        pid: number(&fields.pid).and_then(|pid| pid.try_into().ok()),
+        message: text(&fields.message)?,
+    })
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(bytes) => {
+            let bytes: Vec<u8> = bytes.iter().filter_map(|byte| byte.as_u64()?.try_into().ok()).collect();
+            Some(String::from_utf8_lossy(&bytes).into_owned())
+        }
+        _ => None,
+    }
+}
+
+/// Microseconds since 1970 as `2026-11-24 12:03:04 UTC`.
+fn time(microseconds: u64) -> Option<String> {
+    let time = DateTime::from_unix_duration(Duration::from_secs(microseconds / 1_000_000)).ok()?;
+    Some(time.to_string().replace('T', " ").replace('Z', " UTC"))
+}
+
+/// `Nov 24 12:03:04 host kernel: NVRM: …` and its kin, with any kind of time; or `[   12.345678] NVRM: …` of dmesg.
+fn of_text(line: &str) -> Option<Entry> {
+    if let Some((time, message)) = line.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+        let time = format!("{} s after the start", time.trim());
+        return Some(Entry { time, source: Source::Kernel, pid: None, message: message.to_owned() });
+    }
+    let (head, message) = line.split_once(": ")?;
+    let mut words: Vec<&str> = head.split_whitespace().collect();
+    let program = words.pop()?;
+    words.pop()?; // The host's name is nobody's business.
+    let (name, pid) = match program.strip_suffix(']').and_then(|program| program.split_once('[')) {
+        Some((name, pid)) => (name, pid.parse().ok()),
+        None => (program, None),
+    };
+    let source = match name {
+        "kernel" => Source::Kernel,
+        "systemd" => Source::Systemd(message.split_once(".service: ")?.0.to_owned()),
+        name => Source::Unit(name.to_owned()),
+    };
+    Some(Entry { time: words.join(" "), source, pid, message: message.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Journal {
+        let mut kept = Kept::default();
+        lines(text.as_bytes(), |line| {
+            kept.add(&line);
+            true
+        })
+        .unwrap();
+        kept.finish()
+    }
+
+    #[test]
+    fn json_and_text_are_read_alike() {
+        let json = r#"{"__REALTIME_TIMESTAMP":"1763985784000000","_TRANSPORT":"kernel","MESSAGE":"NVRM: loading"}
+{"__REALTIME_TIMESTAMP":"1763985785000000","_SYSTEMD_UNIT":"nvidia-vgpud.service","_PID":"7","MESSAGE":"a: b"}
+{"_PID":"1","UNIT":"nvidia-vgpud.service","_SYSTEMD_UNIT":"init.scope","MESSAGE":"Started x."}
+{"_TRANSPORT":"kernel","MESSAGE":[78,86,82,77,58,32,255]}
+{"_TRANSPORT":"kernel","MESSAGE":null}
+{"_TRANSPORT":"kernel","MESSAGE":"usb 1-1: new device"}
+not a journal
+{ broken"#;
+        let entries = read(json).entries;
+        let entry = |time: &str, source, pid, message: &str| Entry {
+            time: time.to_owned(),
+            source,
+            pid,
+            message: message.to_owned(),
+        };
+        let vgpud = || "nvidia-vgpud".to_owned();
+        assert_eq!(
+            entries,
+            [
+                entry("2025-11-24 12:03:04 UTC", Source::Kernel, None, "NVRM: loading"),
+                entry("2025-11-24 12:03:05 UTC", Source::Unit(vgpud()), Some(7), "a: b"),
+                entry("", Source::Systemd(vgpud()), Some(1), "Started x."),
+                entry("", Source::Kernel, None, "NVRM: \u{fffd}"),
+            ]
+        );
+        let text = "Nov 24 12:03:04 rack kernel: NVRM: loading
+2025-11-24T12:03:05+0000 rack nvidia-vgpud[7]: a: b
+Nov 24 12:03:06 rack systemd[1]: nvidia-vgpud.service: Failed with result 'exit-code'.
+[   12.5] vfio-pci 0000:41:00.0: x
+-- Boot 1 --
+";
+        assert_eq!(
+            read(text).entries,
+            [
+                entry("Nov 24 12:03:04", Source::Kernel, None, "NVRM: loading"),
+                entry("2025-11-24T12:03:05+0000", Source::Unit(vgpud()), Some(7), "a: b"),
+                entry(
+                    "Nov 24 12:03:06",
+                    Source::Systemd(vgpud()),
+                    Some(1),
+                    "nvidia-vgpud.service: Failed with result 'exit-code'."
+                ),
+                entry("12.5 s after the start", Source::Kernel, None, "vfio-pci 0000:41:00.0: x"),
+            ]
+        );
+    }
+
+    #[test]
+    fn of_a_flood_the_beginning_and_the_end_are_kept() {
+        let flood: String = (0..FIRST + LAST + 10).map(|at| format!("[ 1.0] NVRM: {at}\n")).collect();
+        let journal = read(&flood);
+        assert_eq!(journal.entries.len(), FIRST + LAST);
+        assert_eq!(journal.entries[0].message, "NVRM: 0");
+        assert_eq!(journal.entries.last().unwrap().message, format!("NVRM: {}", FIRST + LAST + 9));
+        assert!(journal.incomplete.is_some());
+    }
+
+    #[test]
+    fn a_program_that_never_ends_is_ended() {
+        let begin = Instant::now();
+        let child = Command::new("sh")
+            .args(["-c", "echo '[ 1.0] NVRM: a'; exec sleep 60"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let journal = from_child(child.unwrap());
+        assert!(begin.elapsed() < PATIENCE + Duration::from_secs(5));
+        assert_eq!(journal.entries.len(), 1);
+        assert!(journal.incomplete.unwrap().contains("longer than"));
+    }
+}

@@ -1,0 +1,157 @@
+//! The states of services: from systemd, or, where it can't be asked, from their files and processes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::files;
+
+/// Where units lie, the most important first (systemd.unit(5)).
+const UNIT_DIRECTORIES: [&str; 4] =
+    ["etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"];
+
+/// How long systemd may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A service.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Service {
+    /// Without `.service`.
+    pub name: String,
+    pub state: State,
+    /// What it runs, from its unit.
+    #[serde(skip)]
+    pub program: Option<String>,
+}
+
+/// What a service does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// There is no such unit.
+    Missing,
+    Running,
+    /// It has done its work; systemd counts it as active.
+    Exited,
+    /// On its way up.
+    Starting,
+    /// Not started, or ended without an error.
+    Stopped,
+    Failed,
+    /// It has a unit, and who could tell more can't be asked.
+    Unknown,
+}
+
+/// The states of services of the machine with this root directory; names without `.service`.
+pub fn states(root: &Path, names: &[&str]) -> Vec<Service> {
+    let asked = if root == Path::new("/") { ask_systemd(names) } else { BTreeMap::new() };
+    let running = running_programs(root);
+    let service = |name: &str| {
+        let unit = UNIT_DIRECTORIES.iter().find_map(|at| files::read(&root.join(at).join(format!("{name}.service"))));
+        let by_files = || match &unit {
+            // The kernel keeps 15 characters of a program's name.
+            _ if running.iter().any(|program| *program == name[..name.len().min(15)]) => State::Running,
+            Some(_) => State::Unknown,
+            None => State::Missing,
+        };
+        Service {
+            state: asked.get(name).copied().unwrap_or_else(by_files),
+            program: unit.as_deref().and_then(exec_start),
+            name: name.to_owned(),
+        }
+    };
+    names.iter().map(|name| service(name)).collect()
+}
+
+/// What `ExecStart=` of a unit runs.
+fn exec_start(unit: &str) -> Option<String> {
+    let command = unit.lines().rev().find_map(|line| line.strip_prefix("ExecStart="))?;
+    Some(command.split_whitespace().next()?.trim_start_matches(['@', '-', ':', '+', '!']).to_owned())
+}
+
+/// Names of the programs that run.
+fn running_programs(root: &Path) -> Vec<String> {
+    let processes = files::entries(&root.join("proc"));
+    let processes = processes.filter(|path| files::name(path).is_some_and(|name| name.parse::<u32>().is_ok()));
+    processes.filter_map(|path| files::read(&path.join("comm"))).collect()
+}
+
+/// What `systemctl show` says. Nothing where systemd is not there, or does not answer.
+fn ask_systemd(names: &[&str]) -> BTreeMap<String, State> {
+    let mut command = Command::new("systemctl");
+    command.args(["show", "--property=Id,LoadState,ActiveState,SubState"]);
+    command.args(names.iter().map(|name| format!("{name}.service")));
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let Ok(mut child) = child else { return BTreeMap::new() };
+    let end = Instant::now() + PATIENCE;
+    // What it prints is short: it never waits for a reader.
+    while child.try_wait().is_ok_and(|status| status.is_none()) {
+        if Instant::now() > end {
+            let _ = child.kill();
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.wait_with_output().map_or_else(|_| BTreeMap::new(), |out| parse(&String::from_utf8_lossy(&out.stdout)))
+}
+
+/// Blocks of `Id=…`, `LoadState=…`, `ActiveState=…`, `SubState=…`, an empty line between them.
+fn parse(text: &str) -> BTreeMap<String, State> {
+    let block = |block: &str| {
+        let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        let state = match (field("LoadState")?, field("ActiveState")?, field("SubState")?) {
+            ("not-found" | "masked", ..) => State::Missing,
+            (_, "active", "exited") => State::Exited,
+            (_, "active" | "reloading", _) => State::Running,
+            (_, "activating", _) => State::Starting,
+            (_, "failed", _) => State::Failed,
+            _ => State::Stopped,
+        };
+        Some((field("Id")?.trim_end_matches(".service").to_owned(), state))
+    };
+    text.split("\n\n").filter_map(block).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_those_of_systemd() {
+        let block = |id: &str, load: &str, active: &str, sub: &str| {
+            format!("Id={id}.service\nLoadState={load}\nActiveState={active}\nSubState={sub}\n")
+        };
+        let text = [
+            block("a", "loaded", "active", "running"),
+            block("b", "loaded", "active", "exited"),
+            block("c", "loaded", "failed", "failed"),
+            block("d", "loaded", "inactive", "dead"),
+            block("e", "not-found", "inactive", "dead"),
+            block("f", "loaded", "activating", "auto-restart"),
+        ];
+        let states: Vec<State> = parse(&text.join("\n")).into_values().collect();
+        use State::*;
+        assert_eq!(states, [Running, Exited, Failed, Stopped, Missing, Starting]);
+        assert!(parse("").is_empty());
+    }
+
+    #[test]
+    fn without_systemd_files_and_processes_tell() {
+        let root = tempfile::tempdir().unwrap();
+        let file = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        file(
+            "etc/systemd/system/nvidia-vgpu-mgr.service",
+            "[Service]\nExecStart=-/nix/store/x/bin/nvidia-vgpu-mgr -v\n",
+        );
+        file("lib/systemd/system/nvidia-vgpud.service", "[Service]\n");
+        file("proc/12/comm", "nvidia-vgpu-mgr\n");
+        let states = states(root.path(), &["nvidia-vgpu-mgr", "nvidia-vgpud", "nvidia-gridd"]);
+        let of: Vec<State> = states.iter().map(|service| service.state).collect();
+        assert_eq!(of, [State::Running, State::Unknown, State::Missing]);
+        assert_eq!(states[0].program.as_deref(), Some("/nix/store/x/bin/nvidia-vgpu-mgr"));
+    }
+}

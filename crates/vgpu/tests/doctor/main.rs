@@ -1,0 +1,337 @@
+//! `vgpu doctor`: each check in a scene in which it finds something and in one in which it does not, sound machines, and
+//! how what was found is told.
+
+mod cases;
+#[path = "../machine_tree/mod.rs"]
+mod machine_tree;
+mod scene;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use assert_cmd::Command;
+use cases::CASES;
+use scene::{Base, Scene, all_checks, repository};
+use serde_json::Value;
+
+#[test]
+fn every_check_finds_what_it_is_for() {
+    let mut wrong = Vec::new();
+    for case in CASES {
+        let scene = Scene::new(case.base);
+        let answer = scene.change(case.change).doctor(&[]);
+        let found = answer.check(case.check).cloned().unwrap_or_default();
+        let told = format!(
+            "{}\n{}",
+            found["evidence"].as_str().unwrap_or_default(),
+            found["fix"].as_str().unwrap_or_default()
+        );
+        let first = answer.with("failed").first().is_none_or(|first| *first == case.check);
+        let code = i32::from(case.status == "failed");
+        let failed = case.status == "failed";
+        if found["status"] != case.status
+            || !told.contains(case.tells)
+            || found["fix"].as_str().is_none_or(str::is_empty)
+            || (failed && (!first || answer.with("failed").len() != 1 || answer.code != code))
+        {
+            wrong.push(format!(
+                "{} on {:?}: {}\nfirst: {:?}\n{found:#}",
+                case.check,
+                case.base,
+                case.change,
+                answer.with("failed")
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn every_check_passes_where_nothing_is_wrong() {
+    for case in CASES {
+        let scene = Scene::new(case.base);
+        let answer = scene.change(case.sound).doctor(&[]);
+        let found = answer.check(case.check).cloned().unwrap_or_default();
+        assert_eq!(found["status"], "ok", "{} on {:?}: {found:#}", case.check, case.base);
+        assert_eq!(found["fix"], Value::Null, "{}", case.check);
+        assert_ne!(found["evidence"], "", "{}", case.check);
+    }
+}
+
+#[test]
+fn every_check_has_a_scene() {
+    let tried: BTreeSet<String> = CASES.iter().map(|case| case.check.to_owned()).collect();
+    assert_eq!(tried, all_checks().into_iter().collect());
+}
+
+#[test]
+fn on_sound_machines_nothing_is_wrong() {
+    for base in [Base::Mdev, Base::SriovMdev, Base::Vfio, Base::Guest] {
+        let answer = Scene::new(base).doctor(&[]);
+        for status in ["failed", "warning", "unknown"] {
+            assert_eq!(answer.with(status), [""; 0], "{base:?}: {:#}", answer.report);
+        }
+        assert_eq!(answer.code, 0);
+        assert_eq!(answer.report["role"], if base == Base::Guest { "guest" } else { "host" });
+        assert!(answer.with("ok").len() >= 15, "{base:?}: {:?}", answer.with("ok"));
+    }
+}
+
+/// What is in use is named, since it decides what else can be made.
+#[test]
+fn types_in_use_are_named() {
+    for (base, expected) in
+        [(Base::Mdev, "1 vGPUs of GRID T4-2Q (nvidia-231)"), (Base::Vfio, "1 vGPUs of NVIDIA A40-8Q (nvidia-558)")]
+    {
+        let answer = Scene::new(base).doctor(&[]);
+        let evidence = answer.check("room").unwrap()["evidence"].as_str().unwrap().to_owned();
+        assert!(evidence.contains(expected), "{evidence}");
+    }
+}
+
+#[test]
+fn the_first_failure_is_the_cause() {
+    let causes = |base, change: &str| Scene::new(base).change(change).doctor(&[]).with("failed").join(" ");
+    // The module was refused: no driver, no services, no types, no virtual machine.
+    assert_eq!(
+        causes(
+            Base::Vfio,
+            "systemd-modules-load[3]: modprobe: ERROR: could not insert 'nvidia': Key was rejected by service
+             - proc/driver/nvidia
+             proc/modules =
+             - $gpu/driver
+             - $vf/driver
+             - proc/700
+             $gpu/sriov_numvfs = 0
+             nvidia-vgpu-mgr[700]: error: vmiop_env_log: Failed to initialize RM client: 0x26
+             systemd nvidia-vgpud: nvidia-vgpud.service: Failed with result 'exit-code'.
+             kernel: [nvidia-vgpu-vfio] 0000:41:00.4: start failed. status: 0x0 Timeout Occured"
+        ),
+        "module-signature"
+    );
+    // Functions are gone after a restart: types and virtual machines can't work either.
+    assert_eq!(
+        causes(
+            Base::Vfio,
+            "$gpu/sriov_numvfs = 0
+             - $gpu/virtfn0
+             - $gpu/virtfn1
+             nvidia-vgpu-instances[699]: error: cannot make win10
+             virtqemud[9]: internal error: vfio 0000:41:00.4: error getting device: No such device"
+        ),
+        "functions-on"
+    );
+    // Two causes that have nothing to do with one another are both told.
+    assert_eq!(
+        causes(Base::Mdev, "- sys/kernel/iommu_groups\n- etc/nvidia/vgpu/vgpuConfig.xml"),
+        "iommu profiles-file"
+    );
+    // A guest that does not fit its host has no licence either.
+    assert_eq!(
+        causes(
+            Base::Guest,
+            "kernel: NVRM: Guest driver is incompatible with host driver
+             kernel: NVRM: GPU 0000:41:00.0: RmInitAdapter failed! (0x25:0x65:1457)
+             nvidia-gridd[600]: Valid GRID license not found. GPU features and performance will be restricted."
+        ),
+        "host-match licence-messages"
+    );
+}
+
+#[test]
+fn what_was_mended_is_history() {
+    let ok = |base, check: &str, change: &str| {
+        let answer = Scene::new(base).change(change).doctor(&[]);
+        assert_eq!(answer.check(check).unwrap()["status"], "ok", "{:#}", answer.report);
+    };
+    ok(
+        Base::Mdev,
+        "rm-client",
+        "nvidia-vgpu-mgr[700]: error: vmiop_env_log: Failed to initialize RM client: 0x26
+         systemd nvidia-vgpu-mgr: Starting NVIDIA vGPU Manager Daemon...",
+    );
+    ok(
+        Base::Mdev,
+        "mgr-refusal",
+        "kernel: [nvidia-vgpu-vfio] x: start failed. status: 0x1
+         nvidia-vgpu-mgr[4900]: notice: vmiop_log: display_init inst: 0 successful",
+    );
+    ok(
+        Base::Mdev,
+        "vfio-version",
+        "kernel: [nvidia-vgpu-vfio] Version mismatch: nvidia.ko(580.105.06) nvidia-vgpu-vfio.ko(580.95.02)
+         kernel: NVRM: loading NVIDIA UNIX x86_64 Kernel Module  580.105.06",
+    );
+    ok(
+        Base::Guest,
+        "licence-messages",
+        "nvidia-gridd[600]: Failed to acquire license from dls.example.org (Info: x - Error: Generic network communication failure)
+         nvidia-gridd[600]: License acquired successfully. (Info: dls.example.org, NVIDIA RTX Virtual Workstation; Expiry: 2099-1-1)",
+    );
+}
+
+/// Another board may be meant for something else.
+#[test]
+fn a_gpu_that_is_passed_through_is_no_failure_beside_one_that_works() {
+    let scene = Scene::new(Base::Mdev);
+    scene.machine.gpu("0000:81:00.0", "1e87", "0000");
+    scene.machine.link("sys/devices/pci0000:40/0000:81:00.0/driver", "../../../bus/pci/drivers/vfio-pci");
+    let answer = scene.doctor(&[]);
+    assert_eq!(answer.code, 0);
+    assert_eq!(answer.with("warning"), ["gpu-driver"]);
+}
+
+#[test]
+fn without_a_journal_what_it_would_tell_is_unknown() {
+    let scene = Scene::new(Base::Mdev);
+    let output = Command::new(assert_cmd::cargo::cargo_bin!("vgpu"))
+        .args(["doctor", "--json", "--root"])
+        .arg(scene.machine.root())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    let symbols = checks.iter().find(|check| check["id"] == "vfio-symbols").unwrap();
+    assert_eq!(symbols["status"], "unknown");
+    assert!(symbols["evidence"].as_str().unwrap().contains("--journal FILE"), "{symbols}");
+    assert!(checks.iter().any(|check| check["id"] == "iommu" && check["status"] == "ok"));
+}
+
+#[test]
+fn names_of_hosts_and_servers_are_told_on_request_alone() {
+    let change = "etc/nvidia/gridd.conf = ServerAddress=10.0.0.9
+        nvidia-gridd[600]: Failed to acquire license from dls.example.org (Info: x on rack7 - Error: https://10.1.2.3:443/ Generic network communication failure)";
+    let private = ["dls.example.org", "rack7", "10.0.0.9", "10.1.2.3"];
+    let scene = Scene::new(Base::Guest);
+    scene.change(change);
+    for args in [&["--json"][..], &[]] {
+        let output = scene.command(args).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
+        for name in private {
+            assert!(!text.contains(name), "{name}: {text}");
+        }
+        assert!(text.contains("Failed to acquire license from"), "{text}");
+    }
+    let text = String::from_utf8(scene.command(&["--json", "--all"]).output().unwrap().stdout).unwrap();
+    for name in private {
+        assert!(text.contains(name), "{name}: {text}");
+    }
+}
+
+#[test]
+fn answers_are_read_without_colour_in_80_columns() {
+    let scene = Scene::new(Base::Vfio);
+    scene.change(
+        "$gpu/sriov_numvfs = 0
+         - $gpu/virtfn0
+         - $gpu/virtfn1
+         nvidia-vgpu-mgr[4801]: notice: vmiop_log: FRL Value: 45 FPS",
+    );
+    let output = scene.command(&[]).output().unwrap();
+    insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap(), @r"
+    host, NixOS 25.11, kernel 6.12.58, NVIDIA's driver 580.105.06
+
+    platform             4 ok
+
+    modules              12 ok
+
+    services             5 ok
+
+    virtual functions    1 failed, 4 ok, 2 wait for functions-on
+      failed  functions-on: Are virtual functions switched on?
+              0000:41:00.0 sriov_numvfs: 0 of 32
+              fix: declare hardware.nvidia.vgpu.instances, which switches them on
+                   where needed; by hand: sriov-manage -e 0000:41:00.0
+
+    types                1 ok, 3 wait for functions-on
+
+    instances            10 wait for functions-on
+
+    virtual machines     1 warning, 11 ok, 2 wait for functions-on
+      warning frame-rate: May guests draw 60 frames a second?
+              2025-11-24 12:03:04 UTC nvidia-vgpu-mgr: notice: vmiop_log: FRL Value:
+              45 FPS
+              fix: parameters.frame_rate_limiter = false; of
+                   hardware.nvidia.vgpu.instances.<name>, or another series: the B
+                   profiles are limited to 45
+
+    licence              1 ok
+    ");
+    let counted = String::from_utf8(output.stderr).unwrap();
+    insta::assert_snapshot!(counted.split_once(" of ").unwrap().1.split_once(' ').unwrap().1, @r"
+    checks failed
+    help: begin with `functions-on`, and run `vgpu doctor` again: what builds on it is looked at then
+    ");
+
+    for base in [Base::Mdev, Base::Guest] {
+        let change = CASES.iter().filter(|case| case.base == base && case.status == "warning").map(|case| case.change);
+        let scene = Scene::new(base);
+        scene
+            .change(&change.collect::<Vec<_>>().join("\n"))
+            .change("kernel: NVRM: Xid \u{1b}[31m")
+            .change("nvidia-gridd[600]: Failed to \u{1b}[31m");
+        for args in [&[][..], &["--all"]] {
+            let text = String::from_utf8(scene.command(args).output().unwrap().stdout).unwrap();
+            // A word that is longer than a line can't be helped.
+            let long = |line: &&str| line.chars().count() > 80 && line.trim().contains(' ');
+            assert_eq!(text.lines().find(long), None, "{text}");
+            assert!(!text.contains('\u{1b}'), "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn a_machine_with_nothing_to_see_is_answered() {
+    let machine = machine_tree::MachineTree::new();
+    let doctor = |args: &[&str]| {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vgpu"));
+        command.args(["doctor", "--root"]).arg(machine.root()).args(args).output().unwrap()
+    };
+    for args in [&["--json"][..], &["--json", "--role", "guest"]] {
+        let output = doctor(args);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(serde_json::from_slice::<Value>(&output.stdout).unwrap()["checks"].as_array().unwrap().len() > 10);
+    }
+    let output = doctor(&["--journal", "/nonexistent"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot read the journal in /nonexistent"));
+    assert_eq!(doctor(&["--role", "both"]).status.code(), Some(2));
+}
+
+/// On whatever machine this runs: an answer, the exit code that belongs to it, and soon.
+#[test]
+fn this_machine_is_answered() {
+    let doctor = |args: &[&str]| {
+        let begin = Instant::now();
+        let output = Command::new(assert_cmd::cargo::cargo_bin!("vgpu")).arg("doctor").args(args).output().unwrap();
+        (output, begin.elapsed())
+    };
+    let (output, mut fastest) = doctor(&["--json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let failed = report["checks"].as_array().unwrap().iter().any(|check| check["status"] == "failed");
+    assert_eq!(output.status.code(), Some(i32::from(failed)));
+    // The machine may be busy with other tests: the fastest run counts.
+    let begin = Instant::now();
+    while fastest >= Duration::from_millis(200) && begin.elapsed() < Duration::from_secs(30) {
+        fastest = fastest.min(doctor(&["--json"]).1);
+    }
+    assert!(fastest < Duration::from_millis(200), "{fastest:?}");
+}
+
+#[test]
+fn the_manual_has_the_table_of_checks() {
+    let page = repository("docs/troubleshooting.md");
+    let (begin, end) = ("<!-- checks -->\n", "<!-- end of checks -->");
+    let (before, rest) = page.split_once(begin).expect("docs/troubleshooting.md has a mark");
+    let (table, after) = rest.split_once(end).expect("docs/troubleshooting.md has a mark");
+    let expected = vgpu::doctor::table() + "\n";
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/troubleshooting.md");
+        std::fs::write(path, format!("{before}{begin}{expected}{end}{after}")).unwrap();
+    } else {
+        assert!(table == expected, "out of date: run `UPDATE_DOCS=1 cargo test --test doctor`");
+    }
+    let rows = expected.lines().filter(|line| line.starts_with("| `")).count();
+    assert!(rows > 60, "{rows} rows");
+}
