@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use vgpu_driver::Role;
-use vgpu_profiles::model::{GpuId, PhysicalGpu, Profile};
+use vgpu_profiles::gpu_id::GpuId;
+use vgpu_profiles::model::{PhysicalGpu, Profile};
 
 use super::check::Finding;
 use crate::machine::journal::{Entry, Journal, Source};

@@ -7,7 +7,8 @@ use crate::catalog::gpus::Gpus;
 use crate::machine::files;
 use crate::machine::vgpu::{HostGpu, Interface};
 use vgpu_driver::Role;
-use vgpu_profiles::model::{GpuId, PhysicalGpu};
+use vgpu_profiles::gpu_id::GpuId;
+use vgpu_profiles::model::PhysicalGpu;
 
 /// Tesla P40, whose profiles the patcher for 17.x can map to those of another board.
 const P40: u16 = 0x1b38;
