@@ -1,0 +1,44 @@
+//! /etc/nvidia/gridd.conf: where nvidia-gridd looks for its token, and settings that nobody knows.
+//!
+//! Lines are `Key=value`; `#` begins a comment. The driver's gridd.conf.template has the settings it knows, most of them
+//! as comments.
+
+use std::collections::BTreeMap;
+
+/// Settings that NVIDIA's guides name and not every driver's template.
+const DOCUMENTED: [&str; 4] = ["ClientConfigTokenPath", "FeatureType", "ProxyServerAddress", "ProxyServerPort"];
+
+/// The settings of a gridd.conf; of two with one name, the last. Quotes around a value are no part of it.
+pub fn settings(text: &str) -> BTreeMap<&str, &str> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    lines
+        .filter_map(|line| line.split_once('='))
+        .map(|(key, value)| (key.trim(), value.trim().trim_matches('"')))
+        .collect()
+}
+
+/// The settings in `conf` that neither the driver's template nor NVIDIA's guides have: misspelt, most likely.
+pub fn unknown<'a>(conf: &'a str, template: &str) -> Vec<&'a str> {
+    // In comments, too: `# ServerPort=7070`.
+    let known: Vec<&str> = template
+        .lines()
+        .filter_map(|line| Some(line.trim_start_matches(['#', ' ', '\t']).split_once('=')?.0.trim()))
+        .collect();
+    settings(conf).into_keys().filter(|key| !known.contains(key) && !DOCUMENTED.contains(key)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_and_misspelt_ones_found() {
+        let template = "# Description: Set License Server port number\n#ServerPort=7070\nFeatureType=0\n# EnableUI=\n";
+        let conf =
+            "# ServerAddress=a\nClientConfigTokenPath=\"/run/token\"\n EnableUI = TRUE\nFeaturetype=1\nno setting\n";
+        assert_eq!(settings(conf)["ClientConfigTokenPath"], "/run/token");
+        assert_eq!(settings(conf)["EnableUI"], "TRUE");
+        assert_eq!(unknown(conf, template), ["Featuretype"]);
+        assert_eq!(unknown("ServerPort=1\nProxyServerPort=3\n", template), [""; 0]);
+    }
+}
