@@ -47,6 +47,42 @@ pub struct Driver {
     pub file: String,
 }
 
+/// Who builds a guest driver for virtual machines of its own: it gets its licence from them. Its files are not those that
+/// NVIDIA publishes, though the versions are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cloud {
+    Aws,
+    Azure,
+    Gcp,
+}
+
+impl Cloud {
+    /// What names of such drivers end in: `NVIDIA-Linux-x86_64-550.90.07-grid-azure.run`.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Cloud::Aws => "-aws",
+            Cloud::Azure => "-azure",
+            Cloud::Gcp => "-gcp",
+        }
+    }
+
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Cloud::Aws => "Amazon Web Services",
+            Cloud::Azure => "Microsoft Azure",
+            Cloud::Gcp => "Google Cloud",
+        }
+    }
+
+    /// Whose driver has this in its name, after that of a guest's.
+    fn of(name: &str) -> Option<Cloud> {
+        let (_, rest) = name.split_once(Role::Guest.suffix())?;
+        [Cloud::Aws, Cloud::Azure, Cloud::Gcp].into_iter().find(|cloud| rest.starts_with(cloud.suffix()))
+    }
+}
+
 /// What an archive is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Identity {
@@ -64,6 +100,8 @@ pub struct Identity {
     pub guest: Option<Driver>,
     /// Version of the Windows guest driver.
     pub windows: Option<DriverVersion>,
+    /// Whose build it is, if a cloud's. The catalog has no hash of such files.
+    pub cloud: Option<Cloud>,
 }
 
 impl Identity {
@@ -78,6 +116,7 @@ impl Identity {
     /// The hash in the catalog that such a file has to have: of archives and guests' .run files.
     pub fn file_hash(&self) -> Option<FileHash> {
         match (self.kind, &self.guest) {
+            _ if self.cloud.is_some() => None,
             (ArchiveKind::GridArchive, _) => Some(FileHash::ZipSha256),
             (ArchiveKind::Run, Some(_)) => Some(FileHash::GuestSha256),
             (ArchiveKind::Run, None) => None,
@@ -95,7 +134,7 @@ pub fn identify(path: &Path, catalog: &Catalog, progress: Progress) -> Result<Id
     let mut file = File::open(path).map_err(|e| Error::io(path, "cannot be opened", e))?;
     let meta = file.metadata().map_err(|e| Error::io(path, "cannot be read", e))?;
     let sha256 = hash(&mut file, progress).map_err(|e| Error::io(path, "cannot be read", e))?;
-    let Drivers { host, guest, windows } = drivers;
+    let Drivers { host, guest, windows, cloud } = drivers;
     let file = path.display().to_string();
     let (release, voucher) = (None, None);
     let mut identity = Identity {
@@ -109,8 +148,14 @@ pub fn identify(path: &Path, catalog: &Catalog, progress: Progress) -> Result<Id
         host,
         guest,
         windows,
+        cloud: None,
     };
+    // A name may lie: a file with NVIDIA's own hash is NVIDIA's, whatever it is called.
     identity.look_up(catalog);
+    if identity.catalog != CatalogState::Match && cloud.is_some() {
+        identity.cloud = cloud;
+        identity.look_up(catalog);
+    }
     Ok(identity)
 }
 
@@ -141,6 +186,7 @@ struct Drivers {
     host: Option<Driver>,
     guest: Option<Driver>,
     windows: Option<DriverVersion>,
+    cloud: Option<Cloud>,
 }
 
 impl Drivers {
@@ -148,7 +194,7 @@ impl Drivers {
         let grid = Grid::open(path)?;
         let linux = |role| Ok(grid.driver(role)?.and_then(member));
         let windows = grid.windows().and_then(member).map(|driver| driver.version);
-        let drivers = Drivers { host: linux(Role::Host)?, guest: linux(Role::Guest)?, windows };
+        let drivers = Drivers { host: linux(Role::Host)?, guest: linux(Role::Guest)?, windows, cloud: None };
         if drivers.host.is_none() && drivers.guest.is_none() {
             let found = "NVIDIA calls its archives NVIDIA-GRID-Linux-KVM-….zip; give one of those".to_owned();
             return Err(Error::NoDriver { path: path.into(), wanted: "Linux".into(), found });
@@ -162,10 +208,11 @@ impl Drivers {
         let header = Header::parse(&start).map_err(|problem| Error::Header { path: path.into(), problem })?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let version = header.version.as_deref().and_then(|version| version.parse().ok());
+        let cloud = header.target.as_deref().and_then(Cloud::of).or_else(|| Cloud::of(&name));
         let driver = version.map(|version| Driver { version, file: name });
         Ok(match header.target.as_deref().and_then(role_of) {
             Some(Role::Host) => Drivers { host: driver, ..Drivers::default() },
-            Some(Role::Guest) => Drivers { guest: driver, ..Drivers::default() },
+            Some(Role::Guest) => Drivers { guest: driver, cloud, ..Drivers::default() },
             None => Drivers::default(),
         })
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use miette::Diagnostic;
 
 use crate::catalog::{self, Catalog, DriverVersion, Release, ReleaseNumber, Voucher};
-use crate::identity::{ArchiveKind, CatalogState, Identity, hash_of, identify};
+use crate::identity::{ArchiveKind, CatalogState, Cloud, Identity, hash_of, identify};
 use crate::nix::configuration::{Known, Source};
 use crate::nix::sri::Sri;
 use crate::verify::verify_all;
@@ -80,6 +80,8 @@ pub enum Doubt {
     OtherThanRecord(ReleaseNumber),
     /// The catalog has the release, but no hash of such a file.
     NoHash(ReleaseNumber),
+    /// It is a cloud's own build, of which the catalog has no hashes.
+    Cloud(Cloud),
     /// The catalog has no such drivers.
     UnknownDrivers,
 }
@@ -126,6 +128,7 @@ pub fn accept<'c>(
         (Some(_), Some((_, Voucher::Confirmed))) => None,
         (Some(number), Some((_, Voucher::OneRecord))) if same => Some(Doubt::OneRecord(number)),
         (Some(number), Some((_, Voucher::OneRecord))) => Some(Doubt::OtherThanRecord(number)),
+        (_, None) if identity.cloud.is_some() => identity.cloud.map(Doubt::Cloud),
         (Some(number), None) => Some(Doubt::NoHash(number)),
         (None, _) => Some(Doubt::UnknownDrivers),
     };
@@ -248,7 +251,10 @@ fn store_name(identity: &Identity, release: Option<&Release>) -> String {
     match (identity.kind, release, &identity.host, &identity.guest) {
         (ArchiveKind::GridArchive, Some(release), ..) => release.zip_name(),
         (ArchiveKind::Run, _, Some(host), _) => catalog::run_name(&host.version, Role::Host),
-        (ArchiveKind::Run, _, None, Some(guest)) => catalog::run_name(&guest.version, Role::Guest),
+        (ArchiveKind::Run, _, None, Some(guest)) => {
+            let name = catalog::run_name(&guest.version, Role::Guest);
+            identity.cloud.map_or(name.clone(), |cloud| name.replace(".run", &format!("{}.run", cloud.suffix())))
+        }
         (_, _, host, guest) => {
             let linux = [host, guest].into_iter().flatten().map(|driver| &driver.version);
             let mut versions: Vec<String> = linux.chain(&identity.windows).map(ToString::to_string).collect();

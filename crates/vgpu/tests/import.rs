@@ -179,7 +179,7 @@ fn json_has_everything() {
             "release": "17.6", "catalog": "match", "voucher": "confirmed", "role": "host", "name": ARCHIVE, "added": true,
             "host": { "version": HOST_VERSION, "file": format!("Host_Drivers/{HOST_RUN}") },
             "guest": { "version": GUEST_VERSION, "file": format!("Guest_Drivers/{GUEST_RUN}") },
-            "windows": WINDOWS_VERSION, "store_path": null, "configuration": null
+            "windows": WINDOWS_VERSION, "cloud": null, "store_path": null, "configuration": null
         })
     );
 }
@@ -294,6 +294,56 @@ fn a_run_file_of_an_unknown_release_is_described_too() {
     assert_eq!(configured["package"]["guestVersion"], "580.999.02");
     assert_eq!(configured["package"]["guestSha256"], sri(&guest));
     assert_eq!(configured["vgpu"]["driverSource"], json!({ "url": null }));
+}
+
+/// A guest driver that a cloud has built: `targetdir` says whose it is.
+fn cloud_run(target: &str) -> Vec<u8> {
+    let payload = sample::compress(&sample::tar(&sample::files(Role::Guest)).unwrap(), Compression::Zstd).unwrap();
+    sample::makeself(target, GUEST_VERSION, &payload, b"")
+}
+
+#[test]
+fn a_clouds_build_is_named_as_such_and_not_suspected() {
+    let Some(machine) = Machine::new() else { return };
+    for (cloud, name) in [("aws", "Amazon Web Services"), ("azure", "Microsoft Azure"), ("gcp", "Google Cloud")] {
+        let target = format!("NVIDIA-Linux-x86_64-{GUEST_VERSION}-grid-{cloud}");
+        let file = cloud_run(&target);
+        machine.catalog(None, Some(&run_file(Role::Guest))).download("driver.run", &file);
+        let assert = machine.import(&["driver.run", "--json"]).success();
+        let report: Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
+        let told = ["cloud", "release", "catalog", "name"].map(|key| report[key].as_str().unwrap().to_owned());
+        assert_eq!(told, [cloud, "17.6", "unpinned", &format!("{target}.run")]);
+        let message = stderr(&machine.import(&["driver.run"]).success());
+        assert!(message.contains(&format!("the build that {name} makes")), "{message}");
+        assert_eq!(
+            machine.configured(&["driver.run"]),
+            json!({ "vgpu": { "release": "17.6", "driverSource": { "name": format!("{target}.run"), "sha256": sri(&file) } } })
+        );
+        // Of a release that the catalog has not.
+        machine.download("catalog.toml", b"");
+        let configured = machine.configured(&["driver.run", "--release", "17.55"]);
+        assert_eq!(configured["vgpu"]["driverSource"], json!({ "name": format!("{target}.run"), "url": null }));
+        assert_eq!(configured["package"]["guestSha256"], sri(&file));
+    }
+}
+
+#[test]
+fn a_clouds_name_alone_is_believed_unless_the_hash_is_nvidias() {
+    let Some(machine) = Machine::new() else { return };
+    let (nvidias, other) = (run_file(Role::Guest), cloud_run("NVIDIA-Linux-x86_64-x-grid"));
+    let name = format!("NVIDIA-Linux-x86_64-{GUEST_VERSION}-grid-azure-sig.run");
+    machine.catalog(None, Some(&nvidias)).download(&name, &nvidias);
+    let identified = |machine: &Machine| {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vgpu"));
+        command.args(["identify", &name, "--catalog", "catalog.toml"]).current_dir(machine.downloads.path());
+        String::from_utf8(command.assert().success().get_output().stdout.clone()).unwrap()
+    };
+    let text = identified(&machine);
+    assert!(text.contains("match: this is the file NVIDIA published") && !text.contains("Azure"), "{text}");
+    machine.download(&name, &other);
+    let text = identified(&machine);
+    assert!(text.contains(".run file of Microsoft Azure, for its own virtual machines"), "{text}");
+    assert!(text.contains("none: clouds build files of their own"), "{text}");
 }
 
 #[test]

@@ -144,7 +144,9 @@ pub fn describe(identity: &Identity, sums: Sums) -> String {
         "kind",
         match identity.kind {
             ArchiveKind::GridArchive => "GRID archive".into(),
-            ArchiveKind::Run => ".run file".into(),
+            ArchiveKind::Run => identity.cloud.map_or(".run file".into(), |cloud| {
+                format!(".run file of {}, for its own virtual machines", cloud.name())
+            }),
         },
     );
     line("release", identity.release.as_ref().map_or("not in the catalog".into(), |release| release.to_string()));
@@ -178,6 +180,9 @@ pub fn describe(identity: &Identity, sums: Sums) -> String {
                 format!("{RED}MISMATCH{RED:#}: one public record has another hash for these drivers")
             }
             CatalogState::Mismatch => format!("{RED}MISMATCH{RED:#}: the catalog has another hash for these drivers"),
+            CatalogState::Unpinned if identity.cloud.is_some() => {
+                "none: clouds build files of their own, whose hashes the catalog has not".into()
+            }
             CatalogState::Unpinned => "unpinned: the catalog has no hash to compare with".into(),
             CatalogState::Unknown => "unknown: the catalog doesn't have these drivers".into(),
         },

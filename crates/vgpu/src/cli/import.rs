@@ -145,6 +145,11 @@ fn explain(accepted: &Accepted) {
             "the catalog has vGPU {release}, but no hash to compare this file with: it is whole, but is it NVIDIA's? \
              Use it only if you got it from NVIDIA"
         )),
+        Some(Doubt::Cloud(cloud)) => output::note(format!(
+            "this is the build that {0} makes for its own virtual machines, where the licence comes from {0} too. The catalog \
+             has no hashes of such files: use it only if you got it from there",
+            cloud.name()
+        )),
         Some(Doubt::UnknownDrivers) => {
             output::note(
                 "the catalog has no such drivers: the file is whole, but is it NVIDIA's? Use it only if you got it from NVIDIA",

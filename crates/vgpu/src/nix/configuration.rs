@@ -102,11 +102,17 @@ fn driver_source(source: &Source, known: Known) -> Option<Line> {
         // Hosts expect the archive, guests the .run file, and both know its hash: from the catalog or mkVgpuDriver.
         (Role::Host, true, _) => return None,
         (Role::Guest, false, Known::Pinned(_)) => return None,
+        // Whose name is not NVIDIA's: a cloud's.
+        (Role::Guest, false, Known::Unknown(_)) if !named_by_nvidia(source) => vec![name, no_url],
         (Role::Guest, false, Known::Unknown(_)) => vec![no_url],
         (Role::Guest, true, _) => vec![name, no_url],
         (_, false, _) => vec![name, hash],
     };
     Some(Line::binding(SOURCE, Expression::Set(lines)))
+}
+
+fn named_by_nvidia(source: &Source) -> bool {
+    source.guest.as_ref().is_some_and(|version| source.name == catalog::run_name(version, Role::Guest))
 }
 
 /// The attributes of mkVgpuDriver.
