@@ -1,4 +1,4 @@
-//! `vgpu license`: what a client configuration token says.
+//! `vgpu license`: what a client configuration token says, and how it is about the licences of this machine.
 
 use std::fs::File;
 use std::io;
@@ -8,7 +8,10 @@ use std::time::SystemTime;
 use miette::{Result, WrapErr};
 
 use super::output;
+use crate::license::state::State;
+use crate::license::status::{self, Guest, Host, Network, Status, VgpuLicence};
 use crate::license::token::{self, Kind, Server, Token, TokenError};
+use crate::machine::journal::Journal;
 
 /// Explain tokens and the state of licences
 #[derive(clap::Args)]
@@ -19,7 +22,31 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    Status(StatusArgs),
     Token(TokenArgs),
+}
+
+/// Tell whether this machine has licences, and why not
+///
+/// In a guest: product, state, end and server of the licence, whether the clock is right, and what to do about every
+/// failure in the journal of nvidia-gridd. On a host: the state of every vGPU that runs. Root sees the token, too.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  vgpu license status
+  sudo vgpu license status --connect
+  vgpu license status --json | jq -r '.licences[].state'")]
+struct StatusArgs {
+    /// See whether the ports of the token's licence server answer (5 seconds at most)
+    #[arg(long)]
+    connect: bool,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+
+    /// Look at the directory tree below this, for tests
+    #[arg(long, hide = true, default_value = "/")]
+    root: PathBuf,
 }
 
 /// Tell what a client configuration token says
@@ -41,7 +68,120 @@ struct TokenArgs {
 
 pub fn run(args: Args) -> Result<()> {
     match args.command {
+        Command::Status(args) => status(args),
         Command::Token(args) => explain_token(args),
+    }
+}
+
+fn status(args: StatusArgs) -> Result<()> {
+    let journal = Journal::of_this_boot();
+    if let Some(why) = &journal.incomplete {
+        output::note(format!("the journal is incomplete: {why}"));
+    }
+    let network = if args.connect { Network::Ask } else { Network::Leave };
+    let status = status::look(&args.root, &journal, network);
+    if args.json {
+        return output::json(&status);
+    }
+    output::print(match &status {
+        Status::Guest(guest) => describe_guest(guest),
+        Status::Host(host) => describe_host(host),
+    })
+}
+
+fn describe_guest(guest: &Guest) -> String {
+    let mut lines = Lines::default();
+    for licence in &guest.licences {
+        lines.add("product", licence.product.as_deref().unwrap_or("unknown"));
+        lines.add("state", describe_state(licence.state));
+        if let Some(expiry) = &licence.expiry {
+            lines.add("until", expiry);
+        }
+        if let Some(gpu) = &licence.gpu {
+            lines.add("GPU", gpu);
+        }
+    }
+    if guest.licences.is_empty() {
+        lines.add("state", "unknown: neither nvidia-smi nor the journal of nvidia-gridd tells");
+    }
+    lines.add("server", guest.server.as_deref().unwrap_or("unknown"));
+    lines.add(
+        "clock",
+        match guest.clock_synchronized {
+            Some(true) => "synchronised",
+            Some(false) => "NOT synchronised: licences depend on it (services.timesyncd.enable)",
+            None => "unknown",
+        },
+    );
+    if let Some(found) = &guest.token {
+        lines.add("token", &found.file.display().to_string());
+        for problem in &found.token.problems {
+            lines.add("problem", problem);
+        }
+    }
+    for answer in guest.ports.iter().flatten() {
+        let reason = answer.reason.as_deref().unwrap_or("answers");
+        lines.add("port", &format!("{} {}: {reason}", answer.server, answer.port));
+    }
+    for problem in &guest.problems {
+        lines.add("problem", problem);
+    }
+    for told in &guest.failures {
+        lines.add("failure", &format!("{} {}", told.time, told.line));
+        if let Some(cause) = told.cause {
+            lines.add("cause", cause);
+        }
+        lines.add("help", told.help.unwrap_or("this failure is not known yet; see the lines around it in the journal"));
+    }
+    lines.finish()
+}
+
+fn describe_host(host: &Host) -> String {
+    if host.vgpus.is_empty() {
+        return "no vGPU of a running virtual machine has told of its licence".to_owned();
+    }
+    let row = |vgpu: &VgpuLicence| {
+        let name = vgpu.vgpu.clone().unwrap_or_else(|| format!("process {}", vgpu.process));
+        vec![name, vgpu.state.map_or("not told yet", describe_state).to_owned()]
+    };
+    output::table(&["VGPU", "LICENCE"], host.vgpus.iter().map(row))
+}
+
+fn describe_state(state: State) -> &'static str {
+    match state {
+        State::Licensed => "licensed",
+        State::Unlicensed => "NOT licensed",
+        State::UnlicensedUnrestricted => "not licensed yet, at full speed for now",
+        State::UnlicensedRestricted => "NOT licensed, slowed down",
+    }
+}
+
+/// Lines of a word and what there is to say, long ones broken at 80 columns. Tokens and journals may hold anything: nothing
+/// of them reaches the terminal as a control sequence.
+#[derive(Default)]
+struct Lines(Vec<String>);
+
+impl Lines {
+    fn add(&mut self, what: &str, text: &str) {
+        const INDENT: usize = 14;
+        let mut line = format!("  {what:<11}");
+        let mut width = line.len();
+        let text = text.replace(|letter: char| letter.is_control(), "\u{fffd}");
+        for word in text.split_whitespace() {
+            let length = word.chars().count();
+            if width + 1 + length > 80 && width > INDENT {
+                self.0.push(std::mem::replace(&mut line, " ".repeat(INDENT - 1)));
+                width = INDENT - 1;
+            }
+            line.push(' ');
+            line.push_str(word);
+            width += 1 + length;
+        }
+        self.0.push(line);
+    }
+
+    fn finish(self) -> String {
+        self.0.join("\n")
     }
 }
 
@@ -58,9 +198,8 @@ fn read(file: &Path) -> Result<Token, TokenError> {
 }
 
 fn describe(file: &Path, token: &Token) -> String {
-    let mut lines = vec![file.display().to_string()];
-    let mut line = |what: &str, value: &str| lines.push(format!("  {what:<11} {value}").trim_end().to_owned());
-    line(
+    let mut lines = Lines(vec![file.display().to_string()]);
+    lines.add(
         "kind",
         match token.kind {
             Kind::Cls => "CLS: NVIDIA's licence server in the cloud",
@@ -68,14 +207,14 @@ fn describe(file: &Path, token: &Token) -> String {
         },
     );
     for server in &token.servers {
-        line("server", &describe_server(server));
+        lines.add("server", &describe_server(server));
     }
-    line("valid from", token.valid_from.as_deref().unwrap_or("any time"));
-    line("valid until", token.valid_until.as_deref().unwrap_or("not said"));
+    lines.add("valid from", token.valid_from.as_deref().unwrap_or("any time"));
+    lines.add("valid until", token.valid_until.as_deref().unwrap_or("not said"));
     for problem in &token.problems {
-        line("problem", problem);
+        lines.add("problem", problem);
     }
-    lines.join("\n")
+    lines.finish()
 }
 
 fn describe_server(server: &Server) -> String {

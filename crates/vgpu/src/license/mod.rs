@@ -6,6 +6,7 @@
 //! - [`state`]: the words in which NVIDIA's programs tell whether there is a licence.
 //! - [`gridd_conf`]: settings of the licence client.
 //! - [`reach`]: whether the ports of licence servers answer.
+//! - [`status`]: the licences of this machine, guest or host, from all of these.
 //! - [`certificate`]: is a file the root certificate of a licence server?
 
 pub mod certificate;
@@ -13,6 +14,7 @@ pub mod failures;
 pub mod gridd_conf;
 pub mod reach;
 pub mod state;
+pub mod status;
 pub mod story;
 pub mod token;
 mod wrong_file;

@@ -9,6 +9,7 @@
 //! - [`journal`]: what kernel and services wrote since the start.
 //! - [`services`]: what services do.
 //! - [`processes`]: who has a vGPU open.
+//! - [`program`]: what programs of the system print.
 //! - [`overview`]: the machine as a whole, for `vgpu init`.
 //! - [`names`]: what boards are called.
 
@@ -19,5 +20,6 @@ pub mod names;
 pub mod overview;
 pub mod pci;
 pub mod processes;
+pub mod program;
 pub mod services;
 pub mod vgpu;

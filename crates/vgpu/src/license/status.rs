@@ -1,0 +1,229 @@
+//! The licences of this machine: of a guest's own GPUs, or of the vGPUs that a host runs.
+//!
+//! What the driver says counts (NVML's figures as nvidia-smi prints them); where it can't be asked, what the journal says. The
+//! journal also has the server and what went wrong, which the driver does not tell.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use roxmltree::{Document, ParsingOptions};
+use serde::Serialize;
+
+use super::gridd_conf;
+use super::reach::{self, Answer};
+use super::state::{self, State};
+use super::story::{Story, Told};
+use super::token::{self, Token};
+use crate::machine::journal::{Journal, Source};
+use crate::machine::{driver, files, program};
+
+/// Where nvidia-gridd looks for tokens unless gridd.conf says otherwise.
+const TOKENS: &str = "/etc/nvidia/ClientConfigToken";
+
+/// What is known of the licences of a machine.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "role")]
+pub enum Status {
+    Guest(Box<Guest>),
+    Host(Host),
+}
+
+/// A virtual machine, whose nvidia-gridd asks for licences.
+#[derive(Debug, Serialize)]
+pub struct Guest {
+    /// A GPU each; more than one only where several are in the virtual machine.
+    pub licences: Vec<Licence>,
+    /// Who said so; none if nobody did.
+    pub told_by: Option<ToldBy>,
+    /// The licence server, as the journal has it, else the token.
+    pub server: Option<String>,
+    /// Whether the clock is synchronised; `null` if nobody knows.
+    pub clock_synchronized: Option<bool>,
+    pub token: Option<FoundToken>,
+    /// Only after asking.
+    pub ports: Option<Vec<Answer>>,
+    /// What went wrong since the last licence, and the way out.
+    pub failures: Vec<Told>,
+    /// What is wrong with the configuration, a sentence each.
+    pub problems: Vec<String>,
+}
+
+/// Where a licence's state is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ToldBy {
+    NvidiaSmi,
+    Journal,
+}
+
+/// The licence of a GPU in a virtual machine.
+#[derive(Debug, Serialize)]
+pub struct Licence {
+    /// 00000000:06:00.0, as nvidia-smi writes addresses; `null` in the journal.
+    pub gpu: Option<String>,
+    /// NVIDIA RTX Virtual Workstation
+    pub product: Option<String>,
+    pub state: State,
+    /// When it ends: RFC 3339 in UTC.
+    pub expiry: Option<String>,
+}
+
+/// The token that nvidia-gridd finds.
+#[derive(Debug, Serialize)]
+pub struct FoundToken {
+    pub file: PathBuf,
+    #[serde(flatten)]
+    pub token: Token,
+}
+
+/// A host, and the vGPUs it runs.
+#[derive(Debug, Serialize)]
+pub struct Host {
+    pub vgpus: Vec<VgpuLicence>,
+}
+
+/// The licence of a vGPU, as the host sees it.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct VgpuLicence {
+    /// UUID of the mediated device; `null` if the journal has lost it.
+    pub vgpu: Option<String>,
+    /// Of nvidia-vgpu-mgr, which has a process for each vGPU that a virtual machine has open.
+    pub process: u32,
+    /// `null` as long as the guest's driver has said nothing.
+    pub state: Option<State>,
+}
+
+/// Whether to talk to licence servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// See whether their ports answer.
+    Ask,
+    Leave,
+}
+
+/// Looks at the machine below `root`, whose journal this is.
+pub fn look(root: &Path, journal: &Journal, network: Network) -> Status {
+    if driver::modules(root).iter().any(|module| module == "nvidia_vgpu_vfio") {
+        return Status::Host(Host { vgpus: vgpus(root, journal) });
+    }
+    Status::Guest(Box::new(guest(root, journal, network)))
+}
+
+fn guest(root: &Path, journal: &Journal, network: Network) -> Guest {
+    let unit = Source::Unit("nvidia-gridd".to_owned());
+    let story = Story::read(journal.of(&unit).map(|entry| (entry.time.as_str(), entry.message.as_str())));
+    let mut problems = Vec::new();
+    let conf = files::read(&root.join("etc/nvidia/gridd.conf")).unwrap_or_default();
+    let template = files::read(&root.join("etc/nvidia/gridd.conf.template"));
+    for key in template.iter().flat_map(|template| gridd_conf::unknown(&conf, template)) {
+        problems.push(format!("/etc/nvidia/gridd.conf sets {key:?}, which this driver's gridd.conf.template has not"));
+    }
+    let directory = gridd_conf::settings(&conf).get("ClientConfigTokenPath").copied().unwrap_or(TOKENS).to_owned();
+    let token = find_token(root, &directory, &mut problems);
+    let (licences, told_by) = licences(&story);
+    let servers = token.as_ref().map_or(&[][..], |found| &found.token.servers);
+    Guest {
+        licences,
+        told_by,
+        server: story.server.or_else(|| Some(servers.first()?.visible())),
+        clock_synchronized: clock(root),
+        ports: (network == Network::Ask).then(|| reach::ask(servers)),
+        token,
+        failures: story.failures,
+        problems,
+    }
+}
+
+/// The driver's own words, else the journal's.
+fn licences(story: &Story) -> (Vec<Licence>, Option<ToldBy>) {
+    let told = program::output("nvidia-smi", &["-q", "-x"]).map(|xml| of_nvidia_smi(&xml)).unwrap_or_default();
+    if !told.is_empty() {
+        return (told, Some(ToldBy::NvidiaSmi));
+    }
+    let licence = |state| Licence { gpu: None, product: story.product.clone(), state, expiry: story.expiry.clone() };
+    let told: Vec<Licence> = story.state.map(licence).into_iter().collect();
+    let told_by = (!told.is_empty()).then_some(ToldBy::Journal);
+    (told, told_by)
+}
+
+/// `nvidia-smi -q -x`: a `<gpu id="…">` each, with a `<vgpu_software_licensed_product>` in it where it needs a licence.
+fn of_nvidia_smi(xml: &str) -> Vec<Licence> {
+    // It names its DTD.
+    let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
+    let Ok(document) = Document::parse_with_options(xml, options) else { return Vec::new() };
+    let products = document.descendants().filter(|node| node.has_tag_name("vgpu_software_licensed_product"));
+    let licence = |product: roxmltree::Node| {
+        let text = |name: &str| product.children().find(|node| node.has_tag_name(name))?.text();
+        let status = state::parse(text("license_status")?)?;
+        let gpu = product.ancestors().find_map(|node| node.attribute("id"));
+        Some(Licence {
+            gpu: gpu.map(str::to_owned),
+            product: text("licensed_product_name").map(|name| name.trim().to_owned()),
+            state: status.state,
+            expiry: status.expiry,
+        })
+    };
+    products.filter_map(licence).collect()
+}
+
+/// The one token in the directory. Several, none, or one that can't be read are problems.
+fn find_token(root: &Path, directory: &str, problems: &mut Vec<String>) -> Option<FoundToken> {
+    let within = root.join(directory.trim_start_matches('/'));
+    let entries = match fs::read_dir(&within) {
+        Ok(entries) => entries,
+        Err(error) => {
+            problems.push(format!("{directory}, where tokens are looked for, cannot be read: {error}"));
+            return None;
+        }
+    };
+    let is_token = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "tok");
+    let mut tokens: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_token).collect();
+    tokens.sort();
+    if tokens.len() != 1 {
+        problems.push(format!("{directory} has {} tokens (*.tok), and one is needed", tokens.len()));
+    }
+    let path = tokens.pop()?;
+    let file = Path::new("/").join(path.strip_prefix(root).unwrap_or(&path));
+    let read = File::open(&path).map_err(token::TokenError::Read).and_then(|open| token::read(open, SystemTime::now()));
+    match read {
+        Ok(token) => Some(FoundToken { file, token }),
+        Err(error) => {
+            let reason = std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
+            problems.push(format!("{}: {error}{reason}", file.display()));
+            None
+        }
+    }
+}
+
+/// systemd-timesyncd leaves a file when it has set the clock; of others, systemd knows what the kernel says.
+fn clock(root: &Path) -> Option<bool> {
+    if root.join("run/systemd/timesync/synchronized").exists() {
+        return Some(true);
+    }
+    match program::output("timedatectl", &["show", "--property=NTPSynchronized", "--value"])?.trim() {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    }
+}
+
+/// What nvidia-vgpu-mgr wrote: a process for each vGPU, which names it first (`… mdev uuid UUID GPU PCI id …`) and then tells
+/// of its licence (`vGPU license state: Licensed`). The last word counts, and only of processes that are still there.
+fn vgpus(root: &Path, journal: &Journal) -> Vec<VgpuLicence> {
+    let mut vgpus: BTreeMap<u32, VgpuLicence> = BTreeMap::new();
+    for entry in journal.of(&Source::Unit("nvidia-vgpu-mgr".to_owned())) {
+        let Some(pid) = entry.pid else { continue };
+        let started = entry.message.split_once("mdev uuid ").and_then(|(_, rest)| rest.split_whitespace().next());
+        let told = entry.message.split_once("vGPU license state: ").and_then(|(_, words)| state::parse(words));
+        if let Some(uuid) = started {
+            vgpus.insert(pid, VgpuLicence { vgpu: Some(uuid.to_owned()), process: pid, state: None });
+        }
+        if let Some(status) = told {
+            let vgpu = vgpus.entry(pid).or_insert(VgpuLicence { vgpu: None, process: pid, state: None });
+            vgpu.state = Some(status.state);
+        }
+    }
+    vgpus.into_values().filter(|vgpu| root.join(format!("proc/{}", vgpu.process)).exists()).collect()
+}

@@ -1,0 +1,33 @@
+//! Programs of the system that are asked something: bounded in time and in what they may say.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// nvidia-smi takes some seconds where nothing keeps the driver awake.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Far more than nvidia-smi prints of a machine with sixteen GPUs, in bytes.
+const MOST: u64 = 4 << 20;
+
+/// What a program on PATH prints. `None` when it is not there, fails, or takes too long.
+pub fn output(program: &str, arguments: &[&str]) -> Option<String> {
+    let mut command = Command::new(program);
+    command.args(arguments).env("LC_ALL", "C").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().ok()?;
+    let stdout = child.stdout.take()?;
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = stdout.take(MOST).read_to_end(&mut bytes);
+        send.send(read.map(|_| bytes))
+    });
+    let read = receive.recv_timeout(PATIENCE);
+    if read.is_err() {
+        let _ = child.kill();
+    }
+    let status = child.wait().ok()?;
+    let bytes = read.ok()?.ok()?;
+    status.success().then(|| String::from_utf8_lossy(&bytes).into_owned())
+}
