@@ -13,8 +13,8 @@ use crate::limits::{MAX_BYTES, MIN_VRAM_MIB};
 pub enum Error {
     #[error("cannot read {}", path.display())]
     #[diagnostic(help(
-        "check the path, and that you may read it; vgpuConfig.xml lies at the root of an unpacked host driver, and \
-         --config names it"
+        "check the path, and that you may read it; `vgpu profiles list --config FILE` takes a vgpuConfig.xml, a GRID \
+         archive or a host's .run file"
     ))]
     Read { path: PathBuf, source: std::io::Error },
     #[error("{} is larger than {} MiB", path.display(), MAX_BYTES >> 20)]

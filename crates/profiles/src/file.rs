@@ -13,6 +13,11 @@ pub fn read(path: &Path) -> Result<String, Error> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
     read.map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    text(path, bytes)
+}
+
+/// The text that these bytes are, if they are not more than [`MAX_BYTES`]. `path` names them in errors.
+pub fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Error::TooLong { path: path.to_owned() });
     }

@@ -6,7 +6,7 @@ use roxmltree::{Node, NodeId};
 
 use crate::Error;
 use crate::document::{Document, children, text};
-use crate::gpu_id::{GpuId, GpuIdError, GpuQuery};
+use crate::gpu_id::{GpuId, GpuQuery};
 
 /// A vgpuConfig.xml, read.
 pub struct Config<'t> {
@@ -36,6 +36,45 @@ pub struct Profile {
     /// Frames a second; 0 is no limit.
     pub frame_rate_limit: Option<u64>,
     pub cuda: Option<bool>,
+}
+
+/// What a profile is made for, by the letter that its name ends in (NVIDIA's user guide, "Virtual GPU Types").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub enum Series {
+    /// Published applications.
+    A,
+    /// Virtual desktops.
+    B,
+    /// Computing.
+    C,
+    /// Workstations.
+    Q,
+}
+
+impl Series {
+    /// What it is made for, and the licence that NVIDIA wants for it.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Series::A => "published applications (licence: vApps)",
+            Series::B => "virtual desktops (licence: vPC or RTX vWS)",
+            Series::C => "computing (licence: AI Enterprise)",
+            Series::Q => "workstations: graphics and computing (licence: RTX vWS)",
+        }
+    }
+}
+
+impl Profile {
+    /// The series, from the name: `GRID T4-2Q`, `GRID T4-2B4`, `NVIDIA A100-1-5CME`.
+    pub fn series(&self) -> Option<Series> {
+        let size = self.name.rsplit('-').next()?;
+        match size.trim_start_matches(|c: char| c.is_ascii_digit()).chars().next()? {
+            'A' => Some(Series::A),
+            'B' => Some(Series::B),
+            'C' => Some(Series::C),
+            'Q' => Some(Series::Q),
+            _ => None,
+        }
+    }
 }
 
 /// The size of a monitor, in pixels.
@@ -119,15 +158,9 @@ impl<'t> Config<'t> {
         self.gpus_where(id.to_string(), id, |gpu| gpu == id)
     }
 
-    /// The boards that `text` means, see [`GpuQuery::parse`]. A subsystem that the file does not have by itself is that of a
+    /// The boards that a query means. A subsystem that the file does not have by itself is that of a
     /// board which stands for every subsystem.
-    pub fn find_gpus(&self, text: &str) -> Result<Vec<&PhysicalGpu>, Error> {
-        let query = GpuQuery::parse(text).ok_or_else(|| GpuIdError::NotAGpu { text: text.to_owned() })?;
-        self.query_gpus(query)
-    }
-
-    /// The boards that a query means.
-    pub fn query_gpus(&self, query: GpuQuery) -> Result<Vec<&PhysicalGpu>, Error> {
+    pub fn find_gpus(&self, query: GpuQuery) -> Result<Vec<&PhysicalGpu>, Error> {
         let GpuQuery { device, subsystem } = query;
         let Some(subsystem) = subsystem else {
             let near = GpuId { device, subsystem: 0 };
@@ -153,7 +186,7 @@ impl<'t> Config<'t> {
     }
 
     /// Memory of each board, in bytes, as far as its profiles tell: what the vGPUs that fit on it take together.
-    pub(super) fn board_sizes(&self) -> BTreeMap<GpuId, u64> {
+    pub fn board_sizes(&self) -> BTreeMap<GpuId, u64> {
         let sizes: BTreeMap<_, _> = self.profiles.iter().filter_map(|p| Some((p.id, p.profile_size?))).collect();
         let mut boards = BTreeMap::new();
         for gpu in &self.gpus {

@@ -7,6 +7,7 @@
 //! - [`import`]: from a file to what a configuration says of it.
 //! - [`verify`]: checks a driver without unpacking it.
 //! - [`license`]: licences of guests: tokens, certificates, the licence client.
+//! - [`profile_list`]: a vgpuConfig.xml, or the one in a driver.
 //! - [`nix`]: what Nix and we say to each other: SRI hashes, store, Nix syntax.
 //! - [`machine`]: what a machine has, read below a root directory: GPUs, vGPUs, drivers, processes.
 //! - [`doctor`]: why does vGPU not work on this machine?
@@ -20,4 +21,5 @@ pub mod import;
 pub mod license;
 pub mod machine;
 pub mod nix;
+pub mod profile_list;
 pub mod verify;

@@ -207,6 +207,7 @@ fn list_gives_json() {
         "id": 43,
         "name": "GRID M10-4Q",
         "class": "Quadro",
+        "series": "Q",
         "framebuffer_mib": 4096,
         "heads": 4,
         "display": {
@@ -227,6 +228,7 @@ fn list_gives_json() {
         "id": 44,
         "name": "GRID M10-0B",
         "class": "NVS",
+        "series": "B",
         "framebuffer_mib": 512,
         "heads": 2,
         "display": {
@@ -248,6 +250,78 @@ fn list_gives_json() {
 }
 
 #[test]
+fn boards_are_listed_a_line_each() {
+    let place = Place::new();
+    assert_snapshot!(place.prints(&["gpus", "--config", "vgpuConfig.xml"]), @"
+    GPU        NAME        MIB  PROFILES  SERIES  SR-IOV
+    13BD:0000  GRID M10   8192         2  B Q     no
+    1EB8:12A2  GRID T4   16384         1  C       yes
+    ");
+    let json: serde_json::Value =
+        serde_json::from_str(&place.prints(&["gpus", "--config", "vgpuConfig.xml", "--json"])).unwrap();
+    assert_eq!(json[1]["device"], "1EB8");
+    assert_eq!(json[0]["series"], serde_json::json!(["B", "Q"]));
+}
+
+#[test]
+fn show_gives_json_as_list_does() {
+    let place = Place::new();
+    let json = |args: &[&str]| -> serde_json::Value { serde_json::from_str(&place.prints(args)).unwrap() };
+    let all = json(&["list", "--config", "vgpuConfig.xml", "--json"]);
+    assert_eq!(json(&["show", "43", "--config", "vgpuConfig.xml", "--json"]), all[0]);
+}
+
+/// Nobody has to unpack a driver to see what it offers.
+#[test]
+fn profiles_are_read_from_archives_and_run_files() {
+    let place = Place::new();
+    let (archive, content) = vgpu_sample::grid_archive().unwrap();
+    fs::write(place.path(&archive), content).unwrap();
+    let (host, content) = vgpu_sample::run_file(vgpu_driver::Role::Host).unwrap();
+    fs::write(place.path(&host), &content).unwrap();
+    let files = vgpu_sample::files(vgpu_driver::Role::Host);
+    fs::write(place.path("own.xml"), &files.iter().find(|file| file.name == "vgpuConfig.xml").unwrap().data).unwrap();
+    let expected = place.prints(&["list", "--config", "own.xml"]);
+    for file in [&archive, &host] {
+        assert_eq!(place.prints(&["list", "--config", file]), expected);
+    }
+    let (guest, other) = vgpu_sample::run_file(vgpu_driver::Role::Guest).unwrap();
+    fs::write(place.path(&guest), other).unwrap();
+    assert!(failure(&place, &["gpus", "--config", &guest]).contains("is the guest driver, not the one for a host"));
+    fs::write(place.path(&host), &content[..content.len() - 100]).unwrap();
+    assert!(failure(&place, &["gpus", "--config", &host]).contains("damaged or incomplete"));
+    fs::write(place.path("page.html"), "<html></html>").unwrap();
+    assert!(failure(&place, &["gpus", "--config", "page.html"]).contains("the outermost element is <html>"));
+}
+
+#[test]
+fn a_gpu_of_this_machine_is_found_by_its_address() {
+    let place = Place::new();
+    let device = place.path("sys/bus/pci/devices/0000:41:00.0");
+    fs::create_dir_all(&device).unwrap();
+    for (file, value) in [
+        ("vendor", "0x10de"),
+        ("device", "0x1eb8"),
+        ("subsystem_vendor", "0x10de"),
+        ("subsystem_device", "0x12a2"),
+        ("class", "0x030200"),
+    ] {
+        fs::write(device.join(file), value).unwrap();
+    }
+    let list = |gpu: &str| {
+        let root = place.path("");
+        let args = ["list", "--config", "vgpuConfig.xml", "--root", root.to_str().unwrap(), "--gpu", gpu];
+        place.profiles(&args).output().unwrap()
+    };
+    for address in ["0000:41:00.0", "41:00.0"] {
+        let text = String::from_utf8(list(address).stdout).unwrap();
+        assert!(text.starts_with("Physical GPU 1EB8:12A2"), "{text}");
+    }
+    let text = String::from_utf8(list("0000:42:00.0").stderr).unwrap();
+    assert!(text.contains("this machine has no physical GPU of NVIDIA's at 0000:42:00.0"), "{text}");
+}
+
+#[test]
 fn show_gives_everything_about_a_profile() {
     let place = Place::new();
     let shown = place.prints(&["show", "nvidia-43", "--config", "vgpuConfig.xml"]);
@@ -255,6 +329,7 @@ fn show_gives_everything_about_a_profile() {
     Profile           nvidia-43
     Name              GRID M10-4Q
     Class             Quadro
+    Series            Q: workstations: graphics and computing (licence: RTX vWS)
     Framebuffer       4096 MiB
     Heads             4
     Display           5120x2880
@@ -752,7 +827,7 @@ fn files_that_are_no_vgpu_config_are_explained() {
     error: cannot list the profiles in nowhere.xml
     cause: cannot read nowhere.xml
     cause: No such file or directory (os error 2)
-    help: check the path, and that you may read it; vgpuConfig.xml lies at the root of an unpacked host driver, and --config names it
+    help: check the path, and that you may read it; `vgpu profiles list --config FILE` takes a vgpuConfig.xml, a GRID archive or a host's .run file
     ");
 }
 

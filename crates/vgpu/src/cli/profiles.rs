@@ -1,20 +1,27 @@
 //! `vgpu profiles`: vgpuConfig.xml in words, and changed.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
-use miette::{Result, WrapErr};
+use miette::{Diagnostic, Result, WrapErr};
 use serde::Serialize;
 use similar::TextDiff;
 
 use super::output::{self, Column};
-use vgpu_profiles::model::{Display, PhysicalGpu, Profile};
+use crate::machine::{overview, pci};
+use crate::profile_list;
+use vgpu_profiles::gpu_id::GpuQuery;
+use vgpu_profiles::model::{Display, PhysicalGpu, Profile, Series};
 use vgpu_profiles::{Config, file};
 
 /// Where a host driver looks for the file on NixOS.
 const CONFIG: &str = "/etc/nvidia/vgpu/vgpuConfig.xml";
 
 /// See, clone and change vGPU profiles (vgpuConfig.xml of a host driver).
+///
+/// A profile is what a vGPU gets. Its name has the board, the memory in GB, and a letter: GRID T4-2Q is 2 GB of a T4. The
+/// letter tells what the profile is made for: Q workstations, C computing, B virtual desktops, A published applications.
 #[derive(Parser)]
 pub struct Args {
     #[command(subcommand)]
@@ -23,41 +30,76 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    Gpus(Gpus),
     List(List),
     Show(Show),
     Apply(Apply),
+}
+
+/// List the physical GPUs that a driver makes vGPUs of, a line each.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  vgpu profiles gpus
+  vgpu profiles gpus --config ~/Downloads/NVIDIA-GRID-Linux-KVM-….zip")]
+struct Gpus {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Print JSON: an array of physical GPUs
+    #[arg(long)]
+    json: bool,
 }
 
 /// List what each physical GPU may be cut into.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   vgpu profiles list
-  vgpu profiles list --gpu 1B38
+  vgpu profiles list --gpu 10de:2235
+  vgpu profiles list --gpu 0000:41:00.0
   vgpu profiles list --config ./vgpuConfig.xml --gpu 1EB8:12A2 --json")]
 struct List {
-    /// The vgpuConfig.xml to read
-    #[arg(long, value_name = "FILE", default_value = CONFIG)]
-    config: PathBuf,
-    /// Only physical GPUs with these PCI ids, in hexadecimal as `lspci -nn` prints them
-    #[arg(long, value_name = "DEVICE[:SUBSYSTEM]")]
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Only this physical GPU: PCI ids in hexadecimal as `lspci -nn` prints them (2235, 10de:2235, 2235:145A), or the
+    /// address of a GPU of this machine (0000:41:00.0)
+    #[arg(long, value_name = "GPU")]
     gpu: Option<String>,
     /// Print JSON: an array of profiles, each with the physical GPUs that offer it
     #[arg(long)]
     json: bool,
+    /// Root directory of the machine to look at; for tests
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    root: PathBuf,
 }
 
 /// Show one profile in full, with everything NVIDIA wrote about it.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  vgpu profiles show 333
-  vgpu profiles show nvidia-333 --config ./vgpuConfig.xml
+  vgpu profiles show 43
+  vgpu profiles show nvidia-43 --config ./vgpuConfig.xml
   vgpu profiles show 'GRID T4-2Q'")]
 struct Show {
-    /// The number of the profile (333 or nvidia-333), or its name
+    /// The number of the profile (43 or nvidia-43), or its name
     id: String,
-    /// The vgpuConfig.xml to read
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where the profiles are read from.
+#[derive(clap::Args)]
+struct ConfigFile {
+    /// What to read: a vgpuConfig.xml, a GRID archive or a host's .run file
     #[arg(long, value_name = "FILE", default_value = CONFIG)]
     config: PathBuf,
+}
+
+impl ConfigFile {
+    fn read(&self) -> Result<String> {
+        let size = self.config.metadata().map_or(0, |meta| meta.len());
+        Ok(output::with_progress("unpacking", size, |progress| profile_list::read(&self.config, progress))?)
+    }
 }
 
 /// Clone physical GPUs and override profiles.
@@ -70,7 +112,7 @@ struct Show {
   clones              {"AAAA:BBBB": "CCCC:DDDD"}: AAAA:BBBB gets the profiles of
                       CCCC:DDDD (PCI device and subsystem of physical GPUs). One
                       that is listed already is replaced
-  overrides           {"333": {...}}: what of this is set changes nvidia-333:
+  overrides           {"43": {...}}: what of this is set changes nvidia-43:
     vramAllocation      memory in MiB, from 384 on
     heads               virtual monitors
     enableCuda          true or false
@@ -81,10 +123,10 @@ struct Show {
                         for anything else; made where absent; wins over the rest
 
 Examples:
-  echo '{"clones": {"1E07:12A4": "1E30:12BA"}}' > changes.json
+  echo '{"clones": {"1E07:0000": "1E30:12BA"}}' > changes.json
   vgpu profiles apply --changes changes.json --diff
   vgpu profiles apply --changes changes.json --out vgpuConfig.xml
-  echo '{"overrides": {"333": {"vramAllocation": 3584, "heads": 1}}}' |
+  echo '{"overrides": {"43": {"vramAllocation": 3584, "heads": 1}}}' |
     vgpu profiles apply --changes /dev/stdin --config old.xml --out new.xml"#)]
 struct Apply {
     /// The changes, as JSON
@@ -103,10 +145,87 @@ struct Apply {
 
 pub fn run(args: Args) -> Result<()> {
     match args.command {
+        Command::Gpus(args) => gpus(&args),
         Command::List(args) => list(&args),
         Command::Show(args) => show(&args),
         Command::Apply(args) => apply(&args),
     }
+}
+
+/// A physical GPU as `gpus --json` gives it.
+#[derive(Serialize)]
+struct Board<'a> {
+    device: String,
+    subsystem: String,
+    name: Option<&'a str>,
+    /// As far as its profiles tell: what the vGPUs that fit on it take together.
+    memory_mib: u64,
+    profiles: usize,
+    series: Vec<Series>,
+    sriov: bool,
+}
+
+fn gpus(args: &Gpus) -> Result<()> {
+    let doing = || format!("cannot list the physical GPUs in {}", args.config.config.display());
+    let text = args.config.read().wrap_err_with(doing)?;
+    let config = Config::parse(&text).wrap_err_with(doing)?;
+    let sizes = config.board_sizes();
+    let boards: Vec<Board> = config
+        .gpus
+        .iter()
+        .map(|gpu| {
+            let offered = config.profiles.iter().filter(|profile| max_instances(gpu, profile).is_some());
+            Board {
+                device: format!("{:04X}", gpu.id.device),
+                subsystem: format!("{:04X}", gpu.id.subsystem),
+                name: config.board_name(gpu),
+                memory_mib: sizes.get(&gpu.id).map_or(0, |bytes| bytes >> 20),
+                profiles: gpu.supported.len(),
+                series: offered.filter_map(Profile::series).collect::<BTreeSet<_>>().into_iter().collect(),
+                sriov: gpu.mode.as_deref() == Some("sriov"),
+            }
+        })
+        .collect();
+    if args.json {
+        return output::json(&boards);
+    }
+    let rows = boards.iter().map(|board| {
+        vec![
+            format!("{}:{}", board.device, board.subsystem),
+            or_dash(board.name),
+            board.memory_mib.to_string(),
+            board.profiles.to_string(),
+            board.series.iter().map(|series| format!("{series:?}")).collect::<Vec<_>>().join(" "),
+            if board.sriov { "yes" } else { "no" }.to_owned(),
+        ]
+    });
+    let columns = [
+        Column::text("GPU"),
+        Column::text("NAME"),
+        Column::number("MIB"),
+        Column::number("PROFILES").spare(2),
+        Column::text("SERIES").spare(1),
+        Column::text("SR-IOV").spare(3),
+    ];
+    output::print(output::table(&columns, rows))
+}
+
+/// What `text` means: ids, or the address of a GPU of this machine.
+fn query(text: &str, root: &Path) -> Result<GpuQuery> {
+    let Ok(address) = text.parse::<pci::Address>() else {
+        return Ok(GpuQuery::parse(text)
+            .ok_or_else(|| vgpu_profiles::gpu_id::GpuIdError::NotAGpu { text: text.to_owned() })?);
+    };
+    let gpu = overview::gpus(root).into_iter().find(|gpu| gpu.function.address == address);
+    let function = gpu.ok_or_else(|| Error::NoGpuThere(address.to_string()))?.function;
+    Ok(GpuQuery { device: function.device, subsystem: Some(function.subsystem_device) })
+}
+
+#[derive(Debug, thiserror::Error, Diagnostic)]
+enum Error {
+    #[error("this machine has no physical GPU of NVIDIA's at {0}")]
+    #[diagnostic(help("`lspci -nn -d 10de:` shows addresses and ids"))]
+    NoGpuThere(String),
 }
 
 /// A profile as `list --json` gives it. Numbers the file doesn't give are null.
@@ -115,6 +234,8 @@ struct Listed<'a> {
     id: u32,
     name: &'a str,
     class: &'a str,
+    /// What it is made for: A, B, C or Q.
+    series: Option<Series>,
     framebuffer_mib: Option<u64>,
     heads: Option<u64>,
     display: Option<Display>,
@@ -131,11 +252,11 @@ struct Offer {
 }
 
 fn list(args: &List) -> Result<()> {
-    let doing = || format!("cannot list the profiles in {}", args.config.display());
-    let text = file::read(&args.config).wrap_err_with(doing)?;
+    let doing = || format!("cannot list the profiles in {}", args.config.config.display());
+    let text = args.config.read().wrap_err_with(doing)?;
     let config = Config::parse(&text).wrap_err_with(doing)?;
     let gpus = match &args.gpu {
-        Some(gpu) => config.find_gpus(gpu).wrap_err_with(doing)?,
+        Some(gpu) => config.find_gpus(query(gpu, &args.root).wrap_err_with(doing)?).wrap_err_with(doing)?,
         None => config.gpus.iter().collect(),
     };
     if args.json {
@@ -153,7 +274,7 @@ fn list(args: &List) -> Result<()> {
         sections.push(format!("Offered by no physical GPU\n{table}"));
     }
     if sections.is_empty() {
-        sections.push(format!("{} lists no physical GPUs and no profiles.", args.config.display()));
+        sections.push(format!("{} lists no physical GPUs and no profiles.", args.config.config.display()));
     }
     output::print(sections.join("\n\n"))
 }
@@ -168,6 +289,7 @@ fn listed<'a>(profile: &'a Profile, gpus: &[&PhysicalGpu]) -> Listed<'a> {
         id: profile.id,
         name: &profile.name,
         class: &profile.class,
+        series: profile.series(),
         framebuffer_mib: profile.profile_size.map(|bytes| bytes >> 20),
         heads: profile.heads,
         display: profile.display,
@@ -240,16 +362,20 @@ fn or_dash(value: Option<impl ToString>) -> String {
 }
 
 fn show(args: &Show) -> Result<()> {
-    let doing = || format!("cannot show a profile of {}", args.config.display());
-    let text = file::read(&args.config).wrap_err_with(doing)?;
+    let doing = || format!("cannot show a profile of {}", args.config.config.display());
+    let text = args.config.read().wrap_err_with(doing)?;
     let config = Config::parse(&text).wrap_err_with(doing)?;
     let profile = config.find_profile(&args.id).wrap_err_with(doing)?;
+    if args.json {
+        return output::json(&listed(profile, &config.gpus.iter().collect::<Vec<_>>()));
+    }
     let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
     let limit = |limit| if limit == 0 { "none".to_owned() } else { format!("{limit} frames a second") };
     let mut facts = vec![
         ("Profile", format!("nvidia-{}", profile.id)),
         ("Name", profile.name.clone()),
         ("Class", profile.class.clone()),
+        ("Series", or_dash(profile.series().map(|series| format!("{series:?}: {}", series.meaning())))),
         ("Framebuffer", or_dash(profile.profile_size.map(mib))),
         ("Heads", or_dash(profile.heads)),
         ("Display", or_dash(profile.display.map(|display| format!("{}x{}", display.width, display.height)))),

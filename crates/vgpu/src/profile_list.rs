@@ -1,0 +1,52 @@
+//! Where a list of profiles comes from: a vgpuConfig.xml, or the host driver in a GRID archive or .run file.
+
+use std::io::Read;
+use std::path::Path;
+
+use miette::Diagnostic;
+use vgpu_driver::Role;
+use vgpu_driver::archive::kind::Kind;
+use vgpu_driver::archive::{self, Progress};
+use vgpu_driver::source::Source;
+use vgpu_profiles::file;
+use vgpu_profiles::limits::MAX_BYTES;
+
+/// Why there is no list.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Error {
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    File(#[from] vgpu_profiles::Error),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Driver(#[from] vgpu_driver::Error),
+    #[error("{0} has no vgpuConfig.xml")]
+    #[diagnostic(help("only host drivers have one: give a GRID archive, or NVIDIA-Linux-x86_64-…-vgpu-kvm.run"))]
+    NoList(String),
+}
+
+const NAME: &str = "vgpuConfig.xml";
+
+/// The text of a vgpuConfig.xml: that file itself, or the one in an archive or .run file, which is read to its end.
+pub fn read(path: &Path, progress: Progress) -> Result<String, Error> {
+    // What is no regular file, such as a pipe, can only be the list itself.
+    match Kind::of_file(path) {
+        Ok(Kind::Zip | Kind::Script) => unpack(path, progress),
+        _ => Ok(file::read(path)?),
+    }
+}
+
+fn unpack(path: &Path, progress: Progress) -> Result<String, Error> {
+    let mut found = None;
+    Source::open(path, Role::Host)?.for_each(progress, |member| {
+        if member.path == NAME {
+            let mut bytes = Vec::new();
+            let unreadable = |error| archive::Error::io(path, "cannot be read", error);
+            member.data.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+            found = Some(bytes);
+        }
+        Ok(())
+    })?;
+    let bytes = found.ok_or_else(|| Error::NoList(path.display().to_string()))?;
+    Ok(file::text(&path.join(NAME), bytes)?)
+}
