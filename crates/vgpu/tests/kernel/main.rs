@@ -16,10 +16,14 @@ const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kernel");
 /// What `run` exits with where a scene cannot be run at all.
 const SKIPPED: i32 = 77;
 
+/// In seconds, for one start of the machine. Killing a program at fifty moments takes a minute on an idle machine, and an
+/// emulated one is the first to starve on a busy one.
+const LIMIT: &str = "1200";
+
 fn play(scene: &str) {
     let required = std::env::var_os("VGPU_REQUIRE_KERNEL").is_some();
     let mut run = Command::new(Path::new(HERE).join("run"));
-    run.args(["--vgpu", env!("CARGO_BIN_EXE_vgpu")]);
+    run.args(["--vgpu", env!("CARGO_BIN_EXE_vgpu"), "--timeout", LIMIT]);
     if !required {
         run.arg("--offline");
     }

@@ -104,17 +104,24 @@ declare() {
 }
 
 # vgpus: a line for each vGPU that there is, whatever the interface: FUNCTION [UUID] TYPE PARAMETERS
+# Without other programs where it can: starting one takes long here.
 vgpus() {
     for file in /sys/bus/pci/devices/*/nvidia/current_vgpu_type; do
-        [ -e "$file" ] && [ "$(cat "$file")" != 0 ] || continue
-        nvidia=$(dirname "$file")
-        echo "$(basename "$(dirname "$nvidia")") $(cat "$file") $(head -n 1 "$nvidia/vgpu_params")"
+        [ -e "$file" ] || continue
+        read -r type <"$file"
+        [ "$type" != 0 ] || continue
+        nvidia=${file%/*}
+        read -r parameters <"$nvidia/vgpu_params" || true
+        function=${nvidia%/nvidia}
+        echo "${function##*/} $type $parameters"
     done
     for mdev in /sys/bus/mdev/devices/*; do
         [ -e "$mdev" ] || continue
         real=$(readlink -f "$mdev")
-        type=$(basename "$(readlink "$mdev/mdev_type")")
-        echo "$(basename "$(dirname "$real")") $(basename "$real") ${type#nvidia-} $(head -n 1 "$mdev/nvidia/vgpu_params")"
+        type=$(readlink "$mdev/mdev_type")
+        read -r parameters <"$mdev/nvidia/vgpu_params" || true
+        function=${real%/*}
+        echo "${function##*/} ${real##*/} ${type##*/nvidia-} $parameters"
     done
 }
 
