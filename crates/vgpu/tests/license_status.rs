@@ -260,7 +260,8 @@ fn the_token_is_looked_for_where_gridd_conf_says() {
         problems(&machine),
         [
             "/etc/nvidia/gridd.conf sets \"Serverport\", which this driver's gridd.conf.template has not",
-            "/run/elsewhere, where tokens are looked for, cannot be read: No such file or directory (os error 2)",
+            "/run/elsewhere, where nvidia-gridd finds its token, cannot be read: No such file or directory (os error 2); \
+             does it run? systemctl status nvidia-gridd",
         ]
     );
     machine.file("run/elsewhere/a.tok", "<html>");

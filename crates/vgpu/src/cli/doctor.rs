@@ -5,17 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anstyle::{AnsiColor, Style};
 use miette::{Diagnostic, Result};
-use textwrap::{WordSeparator, WordSplitter};
 use vgpu_driver::Role;
 
-use super::output;
+use super::output::{self, wrap};
 use crate::doctor::check::{Group, Status};
 use crate::doctor::observed::Observed;
 use crate::doctor::{self, Outcome, Privacy, Report};
 use crate::machine::journal::Journal;
-
-/// How wide lines are.
-const WIDTH: usize = 80;
 
 /// Find out why vGPU does not work on this machine.
 ///
@@ -169,16 +165,4 @@ fn unknown(checks: &[&Outcome]) -> String {
         format!("  {style}unknown {style:#}{}{reason}", &title[10..])
     };
     reasons.into_iter().map(describe).collect()
-}
-
-/// Lines of at most 80 columns, all `indent` columns in; the first begins with `label`, and later ones stand under its text.
-fn wrap(text: &str, label: &str, indent: usize) -> String {
-    // What comes out of a journal is not to steer the terminal.
-    let text: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    let first = format!("{:indent$}{label}", "");
-    let rest = " ".repeat(first.len());
-    let options = textwrap::Options::new(WIDTH).initial_indent(&first).subsequent_indent(&rest).break_words(false);
-    // Names of checks, options and devices stay whole.
-    let options = options.word_separator(WordSeparator::AsciiSpace).word_splitter(WordSplitter::NoHyphenation);
-    textwrap::fill(&text, options) + "\n"
 }

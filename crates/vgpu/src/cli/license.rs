@@ -156,32 +156,17 @@ fn describe_state(state: State) -> &'static str {
     }
 }
 
-/// Lines of a word and what there is to say, long ones broken at 80 columns. Tokens and journals may hold anything: nothing
-/// of them reaches the terminal as a control sequence.
+/// Lines of a word and what there is to say.
 #[derive(Default)]
-struct Lines(Vec<String>);
+struct Lines(String);
 
 impl Lines {
     fn add(&mut self, what: &str, text: &str) {
-        const INDENT: usize = 14;
-        let mut line = format!("  {what:<11}");
-        let mut width = line.len();
-        let text = text.replace(|letter: char| letter.is_control(), "\u{fffd}");
-        for word in text.split_whitespace() {
-            let length = word.chars().count();
-            if width + 1 + length > 80 && width > INDENT {
-                self.0.push(std::mem::replace(&mut line, " ".repeat(INDENT - 1)));
-                width = INDENT - 1;
-            }
-            line.push(' ');
-            line.push_str(word);
-            width += 1 + length;
-        }
-        self.0.push(line);
+        self.0.push_str(&output::wrap(text, &format!("{what:<11} "), 2));
     }
 
     fn finish(self) -> String {
-        self.0.join("\n")
+        self.0.trim_end().to_owned()
     }
 }
 
@@ -198,7 +183,7 @@ fn read(file: &Path) -> Result<Token, TokenError> {
 }
 
 fn describe(file: &Path, token: &Token) -> String {
-    let mut lines = Lines(vec![file.display().to_string()]);
+    let mut lines = Lines(format!("{}\n", file.display()));
     lines.add(
         "kind",
         match token.kind {

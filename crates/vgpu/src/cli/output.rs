@@ -4,6 +4,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, TableStyle};
 use indicatif::{ProgressBar, ProgressStyle};
 use miette::{IntoDiagnostic, Result};
 use serde::Serialize;
+use textwrap::{WordSeparator, WordSplitter};
 use vgpu_driver::archive::Progress;
 
 pub use vgpu_base::interrupt::remove_when_interrupted;
@@ -75,6 +76,18 @@ fn laid_out(columns: &[Column], rows: &[Vec<String>]) -> String {
 fn width() -> usize {
     let set = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     set.or_else(|| Table::new().width().map(usize::from)).unwrap_or(usize::MAX)
+}
+
+/// Lines of at most 80 columns, all `indent` columns in; the first begins with `label`, and later ones stand under its text.
+pub fn wrap(text: &str, label: &str, indent: usize) -> String {
+    // What comes out of a journal or a token is not to steer the terminal.
+    let text: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let first = format!("{:indent$}{label}", "");
+    let rest = " ".repeat(first.len());
+    let options = textwrap::Options::new(80).initial_indent(&first).subsequent_indent(&rest).break_words(false);
+    // Names of checks, options and devices stay whole.
+    let options = options.word_separator(WordSeparator::AsciiSpace).word_splitter(WordSplitter::NoHyphenation);
+    textwrap::fill(&text, options) + "\n"
 }
 
 /// Prints one JSON document to standard output.

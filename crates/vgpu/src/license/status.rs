@@ -174,7 +174,9 @@ fn find_token(root: &Path, directory: &str, problems: &mut Vec<String>) -> Optio
     let entries = match fs::read_dir(&within) {
         Ok(entries) => entries,
         Err(error) => {
-            problems.push(format!("{directory}, where tokens are looked for, cannot be read: {error}"));
+            // It is there as long as the service runs.
+            let hint = if directory.starts_with("/run/") { "; does it run? systemctl status nvidia-gridd" } else { "" };
+            problems.push(format!("{directory}, where nvidia-gridd finds its token, cannot be read: {error}{hint}"));
             return None;
         }
     };
