@@ -107,7 +107,13 @@ fn remove_under_way(path: &Path) {
         }
     }
     for doomed in &moved {
-        let _ = std::fs::remove_file(doomed).or_else(|_| std::fs::remove_dir_all(doomed));
+        // Through handles they go on writing until the folder they write into is gone.
+        for _ in 0..1000 {
+            let _ = std::fs::remove_file(doomed).or_else(|_| std::fs::remove_dir_all(doomed));
+            if doomed.symlink_metadata().is_err() {
+                break;
+            }
+        }
     }
     if path.is_symlink() {
         let _ = std::fs::remove_file(path);

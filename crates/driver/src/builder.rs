@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use miette::{Report, Result, WrapErr, miette};
 use vgpu_base::terminal::note;
 
-use crate::Error;
-use crate::install::{self, Options};
+use crate::error::Error;
+use crate::install;
 use crate::protocol::Attributes;
 use crate::source::Source;
 use crate::unpack::unpack;
+use crate::words::options::Options;
+use crate::words::report::Report as Installed;
 
 /// What to do with the driver that the derivation's `src` is.
 #[derive(Clone, Debug)]
@@ -52,7 +54,7 @@ pub fn run(work: Work) -> Result<()> {
 }
 
 /// Straight to the outputs: Nix drops them when this fails.
-fn build(path: &Path, options: &Options) -> Result<install::Report, Error> {
+fn build(path: &Path, options: &Options) -> Result<Installed, Error> {
     let source = Source::open(path, options.role)?;
     install::install(&source, options, &|_| {})
 }

@@ -6,34 +6,37 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use crate::Error;
 use crate::archive;
 use crate::archive::payload::Member;
+use crate::error::Error;
+use crate::words::path::RelativePath;
 
 /// Members that came before the manifest wait in an unnamed temporary file.
 #[derive(Default)]
-pub(super) struct Early {
+pub struct Early {
     file: Option<File>,
-    members: Vec<(String, u32, u64)>,
+    members: Vec<(RelativePath, u32, u64)>,
 }
 
 impl Early {
-    pub(super) fn keep(&mut self, path: &Path, member: &mut Member) -> Result<(), Error> {
+    /// Keeps a member for later.
+    pub fn keep(&mut self, path: &Path, member: Member) -> Result<(), Error> {
         let unwritable = |e| Error::write(&std::env::temp_dir(), e);
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(tempfile::tempfile().map_err(unwritable)?),
         };
-        let copied = std::io::copy(&mut member.data, file).map_err(unwritable)?;
+        let copied = std::io::copy(member.data, file).map_err(unwritable)?;
         if copied != member.size {
             let source = std::io::ErrorKind::UnexpectedEof.into();
             return Err(archive::Error::Payload { path: path.into(), source }.into());
         }
-        self.members.push((std::mem::take(&mut member.path), member.mode, member.size));
+        self.members.push((member.path, member.mode, member.size));
         Ok(())
     }
 
-    pub(super) fn replay(self, path: &Path, mut take: impl FnMut(Member) -> Result<(), Error>) -> Result<(), Error> {
+    /// Hands the members over, in the order they came.
+    pub fn replay(self, path: &Path, mut take: impl FnMut(Member) -> Result<(), Error>) -> Result<(), Error> {
         let Some(mut file) = self.file else { return Ok(()) };
         file.seek(SeekFrom::Start(0)).map_err(|e| archive::Error::io(path, "cannot be read again", e))?;
         for (member, mode, size) in self.members {

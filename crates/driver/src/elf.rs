@@ -3,7 +3,10 @@
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use object::elf::{FileHeader32, FileHeader64, SHT_NOBITS};
+use object::elf::{
+    EM_386, EM_X86_64, ET_DYN, ET_EXEC, FileHeader32, FileHeader64, PN_XNUM, PT_DYNAMIC, PT_INTERP, SHT_DYNAMIC,
+    SHT_DYNSYM, SHT_GNU_VERDEF, SHT_GNU_VERNEED, SHT_NOBITS, SHT_REL, SHT_RELA, SHT_SYMTAB,
+};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use object::{Endianness, FileKind};
 use object_rewrite::{ErrorKind, Rewriter};
@@ -14,8 +17,10 @@ const LARGEST_ALIGNMENT: u64 = 2 << 20;
 /// Where the memory of a process ends on x86-64; no part lies beyond.
 const END_OF_MEMORY: u64 = 1 << 47;
 
-/// A file grows by its run path and padding; by more than this, in bytes, only if it means harm.
-pub const MOST_GROWTH: usize = 16 << 20;
+/// A file grows by its run path and padding. Of the 550 driver none grows by more than GROWTH.
+///
+/// By more than this, in bytes, and a sixteenth of its size, it grows only if it means harm.
+pub const MOST_GROWTH: usize = 256 << 10;
 
 /// What to change in an ELF file.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +29,24 @@ pub struct Changes {
     pub run_path: String,
     /// The new interpreter; programs only. `None` keeps the one there is.
     pub interpreter: Option<String>,
+    /// What it has to be for.
+    pub machine: Machine,
+}
+
+/// Whose instructions a file has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Machine {
+    #[default]
+    X86_64,
+    I386,
+}
+
+/// What a file is used as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Library,
+    /// It may be linked statically: then it has no use for a run path.
+    Program,
 }
 
 /// Why an ELF file could not be changed.
@@ -32,6 +55,15 @@ pub enum Error {
     /// The file is damaged, or not what it seems.
     #[error("it is damaged: {0}")]
     Damaged(String),
+    /// It is for another processor than the place it goes to.
+    #[error("it is not for {0}")]
+    Foreign(&'static str),
+    /// A file in between, for linkers or debuggers.
+    #[error("it is neither a library nor a program")]
+    WrongType,
+    /// Nothing to write a run path into.
+    #[error("it has no {0}")]
+    Without(&'static str),
     /// The result could not be written.
     #[error("{0}")]
     Write(io::Error),
@@ -55,9 +87,15 @@ pub fn is_elf(data: &[u8]) -> bool {
 /// Writes the ELF file `data`, changed, to `out`; returns its SONAME.
 ///
 /// A statically linked program has nothing to change and is written as it is.
-pub fn rewrite(data: &[u8], changes: &Changes, out: &mut dyn Write) -> Result<Option<String>, Error> {
-    if !is_whole(data).map_err(|error| Error::Damaged(error.to_string()))? {
-        return Err(Error::Damaged("a part of it lies outside the file".into()));
+pub fn rewrite(data: &[u8], form: Form, changes: &Changes, out: &mut dyn Write) -> Result<Option<String>, Error> {
+    let facts = Facts::read(data).map_err(|error| Error::Damaged(error.to_string()))?;
+    facts.check(form, changes.machine)?;
+    if form == Form::Program && !facts.is_dynamic && !facts.has_interpreter {
+        out.write_all(data).map_err(Error::Write)?;
+        return Ok(None);
+    }
+    if !facts.is_dynamic {
+        return Err(Error::Without("dynamic section"));
     }
     // The rewriter was written for files of compilers. What it panics at is no such file.
     catch_unwind(AssertUnwindSafe(|| rewrite_whole(data, changes, out)))
@@ -67,18 +105,16 @@ pub fn rewrite(data: &[u8], changes: &Changes, out: &mut dyn Write) -> Result<Op
 fn rewrite_whole(data: &[u8], changes: &Changes, out: &mut dyn Write) -> Result<Option<String>, Error> {
     let mut elf = Rewriter::read(data)?;
     let soname = elf.elf_soname().map(|name| String::from_utf8_lossy(name).into_owned());
-    // Fails without a dynamic section, and turns DT_RPATH, which would go before LD_LIBRARY_PATH, into DT_RUNPATH.
-    if elf.elf_delete_runpath().is_err() {
-        out.write_all(data).map_err(Error::Write)?;
-        return Ok(soname);
-    }
+    // Turns DT_RPATH, which would go before LD_LIBRARY_PATH, into DT_RUNPATH.
+    elf.elf_delete_runpath()?;
     elf.elf_set_runpath(changes.run_path.clone().into_bytes())?;
     if let Some(interpreter) = &changes.interpreter
         && elf.elf_interpreter().is_some()
     {
         elf.elf_set_interpreter(interpreter.clone().into_bytes())?;
     }
-    elf.write(Limited { out, left: data.len() + MOST_GROWTH })?;
+    let names = changes.run_path.len() + changes.interpreter.as_ref().map_or(0, String::len);
+    elf.write(Limited { out, left: data.len() + data.len() / 16 + MOST_GROWTH + names })?;
     Ok(soname)
 }
 
@@ -100,13 +136,98 @@ impl Write for Limited<'_> {
     }
 }
 
-/// Whether all parts lie within the file: the rewriter believes offsets, alignments and the sizes of hash tables, and
-/// would write as much.
-fn is_whole(data: &[u8]) -> object::read::Result<bool> {
-    match FileKind::parse(data)? {
-        FileKind::Elf32 => parts_are_inside(FileHeader32::<Endianness>::parse(data)?, data),
-        _ => parts_are_inside(FileHeader64::<Endianness>::parse(data)?, data),
+/// How much memory [`rewrite`] takes besides `data`, in bytes, at most. 0 where it will refuse the file.
+pub fn memory(data: &[u8]) -> usize {
+    Facts::read(data).map_or(0, |facts| facts.memory)
+}
+
+/// What a look at the headers of a file tells.
+#[derive(Debug)]
+struct Facts {
+    machine: u16,
+    file_type: u16,
+    segments: usize,
+    sections: usize,
+    /// Whether all parts lie within the file: the rewriter believes offsets, alignments and the sizes of hash tables,
+    /// and would write as much.
+    is_whole: bool,
+    is_dynamic: bool,
+    has_interpreter: bool,
+    /// What the rewriter makes of its tables takes so much, in bytes.
+    memory: usize,
+}
+
+impl Facts {
+    fn read(data: &[u8]) -> object::read::Result<Facts> {
+        match FileKind::parse(data)? {
+            FileKind::Elf32 => facts(FileHeader32::<Endianness>::parse(data)?, data),
+            _ => facts(FileHeader64::<Endianness>::parse(data)?, data),
+        }
     }
+
+    fn check(&self, form: Form, machine: Machine) -> Result<(), Error> {
+        let (number, name) = match machine {
+            Machine::X86_64 => (EM_X86_64, "x86-64"),
+            Machine::I386 => (EM_386, "32-bit x86"),
+        };
+        if self.machine != number {
+            return Err(Error::Foreign(name));
+        }
+        if self.file_type != ET_DYN && (form == Form::Library || self.file_type != ET_EXEC) {
+            return Err(Error::WrongType);
+        }
+        if self.segments == 0 || self.segments >= usize::from(PN_XNUM) {
+            return Err(Error::Without("usable program headers"));
+        }
+        if self.sections == 0 {
+            return Err(Error::Without("sections"));
+        }
+        if !self.is_whole {
+            return Err(Error::Damaged("a part of it lies outside the file".into()));
+        }
+        Ok(())
+    }
+}
+
+fn facts<Elf>(header: &Elf, data: &[u8]) -> object::read::Result<Facts>
+where
+    Elf: FileHeader<Endian = Endianness>,
+{
+    let endian = header.endian()?;
+    let segments = header.program_headers(endian, data)?;
+    let sections = header.section_headers(endian, data)?;
+    let dynamic = sections.iter().any(|section| section.sh_type(endian) == SHT_DYNAMIC);
+    Ok(Facts {
+        machine: header.e_machine(endian),
+        file_type: header.e_type(endian),
+        segments: segments.len(),
+        sections: sections.len(),
+        is_whole: parts_are_inside(header, data)?,
+        is_dynamic: dynamic && segments.iter().any(|segment| segment.p_type(endian) == PT_DYNAMIC),
+        has_interpreter: segments.iter().any(|segment| segment.p_type(endian) == PT_INTERP),
+        memory: tables::<Elf>(endian, sections, segments.len()),
+    })
+}
+
+/// How much memory the crate `object` takes for the tables of a file: it makes a value of each symbol, relocation and
+/// dynamic entry, in vectors that grow by doubling, and gives each segment a list of its sections.
+fn tables<Elf>(endian: Endianness, sections: &[Elf::SectionHeader], segments: usize) -> usize
+where
+    Elf: FileHeader<Endian = Endianness>,
+{
+    let mut bytes = sections.len().saturating_mul(512 + 16 * segments);
+    for section in sections {
+        let size: u64 = section.sh_size(endian).into();
+        // What a byte of the table becomes. The smallest entries: a symbol of 16 bytes, a relocation of 8.
+        let factor = match section.sh_type(endian) {
+            SHT_SYMTAB | SHT_DYNSYM => 20,
+            SHT_REL | SHT_RELA => 10,
+            SHT_DYNAMIC | SHT_GNU_VERDEF | SHT_GNU_VERNEED => 16,
+            _ => continue,
+        };
+        bytes = bytes.saturating_add(usize::try_from(size).unwrap_or(usize::MAX).saturating_mul(factor));
+    }
+    bytes
 }
 
 fn parts_are_inside<Elf>(header: &Elf, data: &[u8]) -> object::read::Result<bool>

@@ -1,182 +1,463 @@
-//! The installer: takes a driver package and writes the outputs NixOS wants.
+//! The installer: takes a driver package and writes the outputs NixOS wants. It conducts; the work is done elsewhere.
 //!
-//! The archive is read once. While one thread reads and checks it and another decompresses, two write: each file once,
-//! straight to its place. Nothing counts before the check sums are right; removing what was written then is the
-//! caller's business ([`crate::cli::build`] works in a directory that it renames at the end; Nix drops failed outputs).
+//! The archive is read once. While one thread reads and checks it and another decompresses, two change and write: each
+//! file once, straight to its place. Nothing counts before the check sums are right; removing what was written then is
+//! the caller's business (`vgpu build` works in a directory that it renames at the end; Nix drops failed outputs).
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use serde::Serialize;
-
-use crate::archive::Progress;
 use crate::archive::payload::Member;
+use crate::archive::{self, MemberError, Progress};
+use crate::confined::{Directory, Executable};
 use crate::early::Early;
-use crate::manifest::{self, Manifest};
-use crate::placement::Output;
-use crate::plan::Plan;
+use crate::error::Error;
+use crate::ledger::Ledger;
+use crate::links::Tree;
+use crate::manifest::{self, Manifest, ManifestError};
+use crate::memory::{Memory, Refused};
+use crate::placement::is_left_out;
+use crate::plan::{Conflict, Plan, check_mode};
 use crate::source::Source;
+use crate::text;
+use crate::treat::{self, Failed, Problem};
+pub use crate::words::file_type::EGL_PLATFORMS;
+pub use crate::words::options::Options;
+pub use crate::words::output::Outputs;
+use crate::words::output::{Output, Place, Treatment};
+use crate::words::path::RelativePath;
+pub use crate::words::report::Report;
 use crate::writer::{Shared, Writers};
-use crate::{Error, Role};
 
-/// Where the five parts of a driver go. Paths are absolute.
-#[derive(Clone, Debug)]
-pub struct Outputs {
-    /// Libraries and data.
-    pub out: PathBuf,
-    /// Programs and the X driver.
-    pub bin: PathBuf,
-    /// 32-bit libraries. `None` drops them.
-    pub lib32: Option<PathBuf>,
-    /// GSP firmware.
-    pub firmware: PathBuf,
-    /// Kernel module sources.
-    pub modsrc: PathBuf,
-}
-
-impl Outputs {
-    /// The five parts below one directory.
-    pub fn below(dir: &Path) -> Outputs {
-        let at = |name| dir.join(name);
-        Outputs {
-            out: at("out"),
-            bin: at("bin"),
-            lib32: Some(at("lib32")),
-            firmware: at("firmware"),
-            modsrc: at("modsrc"),
-        }
-    }
-
-    /// Where an output lies. Nothing is placed in `lib32` when there is none.
-    pub(super) fn of(&self, output: Output) -> &Path {
-        match output {
-            Output::Out => &self.out,
-            Output::Bin => &self.bin,
-            Output::Lib32 => self.lib32.as_deref().unwrap_or(&self.out),
-            Output::Firmware => &self.firmware,
-            Output::Modsrc => &self.modsrc,
-        }
-    }
-}
-
-/// What the installer needs to know beyond the driver itself.
-#[derive(Clone, Debug)]
-pub struct Options {
-    pub role: Role,
-    /// Where the outputs will lie in the end: paths in run paths, ICD files and scripts.
-    pub outputs: Outputs,
-    /// Where they are written now. Nix writes them to their place at once.
-    pub destination: Outputs,
-    /// Directories after the driver's own in the run path of 64-bit libraries and programs.
-    pub lib_path: Vec<PathBuf>,
-    /// The same for 32-bit libraries.
-    pub lib_path_32: Vec<PathBuf>,
-    /// The dynamic loader of programs. `None` keeps NVIDIA's.
-    pub interpreter: Option<PathBuf>,
-    /// A vgpuConfig.xml to install in place of the driver's.
-    pub vgpu_config: Option<PathBuf>,
-    /// The shell that scripts start with. `None` keeps NVIDIA's.
-    pub shell: Option<PathBuf>,
-    /// Directories of programs that scripts call, put in front of their PATH.
-    pub tools: Vec<PathBuf>,
-    /// Whether to install EGL platforms: share/egl/egl_external_platform.d and the libraries it names. From 26.05 on
-    /// NixOS brings its own, and two packages with one file break its graphics environment.
-    pub egl_platforms: bool,
-}
-
-/// What was done, for `vgpu build --json`.
-#[derive(Debug, Serialize)]
-pub struct Report {
-    pub role: Role,
-    /// Version of the driver, from its manifest.
-    pub version: String,
-    /// Number of files written, without symlinks.
-    pub files: u64,
-    /// Their size together, in bytes.
-    pub bytes: u64,
-    /// Where each output lies, by name.
-    pub outputs: BTreeMap<&'static str, PathBuf>,
-    /// What went nowhere, and why. Sorted.
-    pub skipped: Vec<Skipped>,
-    /// Types in the manifest this version doesn't know. Sorted.
-    pub unknown: Vec<String>,
-}
-
-/// A file of the driver that was not installed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Skipped {
-    /// Its path within the package.
-    pub file: String,
-    pub reason: String,
-}
+/// Files that nothing is done to are handed over in parts of so many bytes, so that reading and writing overlap.
+const PART: u64 = 4 << 20;
+/// The longest list of libraries, in bytes: an ICD has 200.
+const LONGEST_LIST: u64 = 1 << 20;
+/// The largest vgpuConfig.xml, in bytes: NVIDIA's have 700 KB.
+const LARGEST_CONFIG: u64 = 8 << 20;
+/// The installer keeps so many times the manifest's size in memory, at most.
+const MANIFEST_MEMORY: usize = 8;
 
 /// Installs the driver `source` as `options` say.
+///
+/// # Errors
+/// When the driver cannot be read or is not as it should be, and when something cannot be written.
 pub fn install(source: &Source, options: &Options, progress: Progress) -> Result<Report, Error> {
-    for (output, _) in Output::ALL {
-        let dir = options.destination.of(output);
-        fs::create_dir_all(dir).map_err(|e| Error::write(dir, e))?;
-    }
-    let shared = Shared::new(options, source.path());
-    let (mut plan, read) = thread::scope(|scope| {
-        let mut installer = Installer {
-            path: source.path(),
-            options,
-            writers: Writers::start(scope, &shared),
-            plan: None,
-            early: None,
+    options.check()?;
+    let ledger = Ledger::default();
+    let target = Target::open(source.path(), options, &ledger)?;
+    let shared = Shared::default();
+    let (read, plan, deferred) = thread::scope(|scope| {
+        let started = |e| archive::Error::io(source.path(), "cannot be read: no thread can be started for it", e);
+        let writers = match Writers::start(scope, &shared) {
+            Ok(writers) => writers,
+            Err(error) => return (Err(Error::from(started(error))), None, vec![]),
         };
-        let read = source.for_each(progress, |member| installer.take(member));
-        (installer.plan, read)
+        let mut reader = Reader { target: &target, memory: &shared.memory, writers, plan: None, early: None };
+        let read = source.for_each(&shared.memory, progress, |member| {
+            ledger.read(member.size);
+            reader.take(member)
+        });
+        match reader.plan {
+            Some(planned) => (read, Some((planned.plan, planned.seen)), planned.deferred),
+            None => (read, None, vec![]),
+        }
     });
+    if ledger.is_exceeded() {
+        return Err(Error::Growth { path: source.path().into(), most: ledger.most() });
+    }
     // An error in reading explains more than the error in writing that it led to; a wrong check sum explains both.
-    let written = match (read, shared.finish()) {
-        (Err(Error::Write { .. }), Err(error)) => return Err(error),
-        (Err(error), _) | (Ok(()), Err(error)) => return Err(error),
-        (Ok(()), Ok(written)) => written,
-    };
-    let plan = plan.take().ok_or_else(|| Error::NoManifest { path: source.path().into() })?;
-    plan.finish(source.path(), options, written)
+    match (read, shared.finish()) {
+        (Err(Error::Write { .. }), Err(error)) | (Err(error), _) | (Ok(()), Err(error)) => return Err(error),
+        (Ok(()), Ok(())) => {}
+    }
+    let (plan, seen) = plan.ok_or_else(|| Error::NoManifest { path: source.path().into() })?;
+    let report = finish(&target, plan, &seen, deferred);
+    match report {
+        Err(_) if ledger.is_exceeded() => Err(Error::Growth { path: source.path().into(), most: ledger.most() }),
+        report => report,
+    }
+}
+
+/// What was written so far.
+#[derive(Default)]
+struct Written {
+    files: u64,
+    /// In bytes.
+    bytes: u64,
+    installed: Vec<Installed>,
+}
+
+/// A file that was written.
+struct Installed {
+    place: Place,
+    /// Of a library that has one.
+    soname: Option<String>,
+}
+
+/// Where the driver goes.
+struct Target<'a> {
+    /// Names the archive in errors.
+    archive: &'a Path,
+    options: &'a Options,
+    /// In the order of [`Output::ALL`]; `None` where an output is not wanted.
+    directories: Vec<Option<Directory<'a>>>,
+    ledger: &'a Ledger,
+    written: Mutex<Written>,
+}
+
+impl<'a> Target<'a> {
+    fn open(archive: &'a Path, options: &'a Options, ledger: &'a Ledger) -> Result<Target<'a>, Error> {
+        let open = |output| {
+            let Some(path) = options.destination.get(output) else { return Ok(None) };
+            Directory::create(path, ledger).map(Some).map_err(|e| Error::write(path, e))
+        };
+        let directories = Output::ALL.into_iter().map(open).collect::<Result<_, Error>>()?;
+        Ok(Target { archive, options, directories, ledger, written: Mutex::default() })
+    }
+
+    /// The directory of an output. Plans have nothing in outputs that are not wanted.
+    fn directory(&self, output: Output) -> Result<&Directory<'a>, Error> {
+        let at = Output::ALL.iter().position(|other| *other == output);
+        let directory = at.and_then(|at| self.directories[at].as_ref());
+        directory.ok_or_else(|| Error::write(Path::new(output.name()), io::ErrorKind::NotFound.into()))
+    }
+
+    fn damaged(&self, file: &RelativePath, problem: Problem) -> Error {
+        Error::File { path: self.archive.into(), file: file.clone(), problem }
+    }
+
+    fn member(&self, file: &RelativePath, problem: MemberError) -> Error {
+        archive::Error::member(self.archive, file.as_str(), problem).into()
+    }
+
+    /// Counts a file that was written.
+    fn count(&self, bytes: u64, installed: Option<Installed>) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.files += 1;
+        written.bytes += bytes;
+        written.installed.extend(installed);
+    }
+
+    /// Writes a file of which the content is known.
+    fn write(&self, output: Output, path: &RelativePath, executable: Executable, content: &[u8]) -> Result<u64, Error> {
+        let directory = self.directory(output)?;
+        let written = directory.file(path, executable).and_then(|mut file| file.write_all(content));
+        written.map_err(|e| Error::write(&directory.shown(path), e))?;
+        Ok(content.len() as u64)
+    }
+
+    /// Writes a file of the driver to one place.
+    fn install(&self, file: &RelativePath, place: Place, executable: Executable, data: &mut [u8]) -> Result<(), Error> {
+        let treatment = treat::of_content(place.treatment, data);
+        if treatment == Treatment::Program
+            && let Some(name) = place.path.as_str().strip_prefix("bin/")
+        {
+            // Containers mount programs as NVIDIA made them.
+            let original = RelativePath::parse(format!("origBin/{name}")).map_err(|e| self.member(file, e.into()))?;
+            self.count(self.write(place.output, &original, Executable::Yes, data)?, None);
+        }
+        let executable = match treatment {
+            Treatment::Library | Treatment::Program | Treatment::Script => Executable::Yes,
+            _ if place.keeps_executable() => executable,
+            _ => Executable::No,
+        };
+        let directory = self.directory(place.output)?;
+        let unwritable = |e| Error::write(&directory.shown(&place.path), e);
+        let file_out = directory.file(&place.path, executable).map_err(unwritable)?;
+        let mut out = io::BufWriter::with_capacity(256 << 10, file_out);
+        let soname = treat::treat(treatment, &place, data, self.options, &mut out).map_err(|failed| match failed {
+            Failed::File(problem) => self.damaged(file, problem),
+            Failed::Write(source) => unwritable(source),
+        })?;
+        out.flush().and_then(|()| out.get_ref().length()).map_err(unwritable).map(|length| {
+            self.count(length, Some(Installed { place: Place { treatment, ..place.clone() }, soname }));
+        })
+    }
 }
 
 /// Takes the members of a package as they come.
-struct Installer<'scope, 'a> {
-    path: &'a Path,
-    options: &'a Options,
-    writers: Writers<'scope, 'a>,
+struct Reader<'t, 'a> {
+    target: &'t Target<'a>,
+    memory: &'t Memory,
+    writers: Writers<'t>,
     /// Known once the manifest has been seen.
-    plan: Option<Plan>,
+    plan: Option<Underway>,
     /// Members that came before the manifest.
     early: Option<Early>,
 }
 
-impl Installer<'_, '_> {
-    fn take(&mut self, mut member: Member) -> Result<(), Error> {
-        if member.path == manifest::FILE {
+/// A plan that is being carried out.
+struct Underway {
+    plan: Plan,
+    /// Planned files that came.
+    seen: HashSet<RelativePath>,
+    /// Files that name libraries wait until all libraries are known.
+    deferred: Vec<Deferred>,
+}
+
+struct Deferred {
+    file: RelativePath,
+    place: Place,
+    text: String,
+}
+
+impl<'t> Reader<'t, '_> {
+    fn take(&mut self, member: Member) -> Result<(), Error> {
+        if member.path.as_str() == manifest::FILE {
             return self.take_manifest(member);
         }
-        let Some(plan) = &mut self.plan else {
-            return self.early.get_or_insert_default().keep(self.path, &mut member);
+        let Some(underway) = &mut self.plan else {
+            return self.early.get_or_insert_default().keep(self.target.archive, member);
         };
-        plan.take(self.path, &self.writers, member)
+        take_file(self.target, self.memory, &self.writers, underway, member)
     }
 
     fn take_manifest(&mut self, member: Member) -> Result<(), Error> {
-        let unusable = |problem| Error::Manifest { path: self.path.into(), problem };
+        let (target, memory, writers) = (self.target, self.memory, &self.writers);
+        let unusable = |problem| Error::Manifest { path: target.archive.into(), problem };
         if member.size > manifest::LARGEST {
-            return Err(unusable(format!("it has {} bytes", member.size)));
+            return Err(unusable(ManifestError::TooLarge(member.size)));
         }
         if self.plan.is_some() {
-            return Err(unusable("there are two of them".into()));
+            return Err(unusable(ManifestError::Twice));
         }
-        let list = member.read(self.path)?;
+        let refused = |refused: Refused| target.damaged(&member.path, refused.into());
+        memory.lease(member.size as usize * MANIFEST_MEMORY).map_err(refused)?;
+        let list = member.read(target.archive)?;
         let manifest = Manifest::parse(&list).map_err(unusable)?;
-        let mut plan = Plan::new(self.path, manifest, self.options)?;
+        let plan = Plan::new(manifest, target.options).map_err(|conflict| match conflict {
+            Conflict::Places { first, second, place } => {
+                Error::Conflict { path: target.archive.into(), first, second, place }
+            }
+            Conflict::File(file, problem) => target.member(&file, problem),
+        })?;
+        let mut underway = Underway { plan, seen: HashSet::new(), deferred: vec![] };
         if let Some(early) = self.early.take() {
-            early.replay(self.path, |member| plan.take(self.path, &self.writers, member))?;
+            early.replay(target.archive, |member| take_file(target, memory, writers, &mut underway, member))?;
         }
-        self.plan = Some(plan);
+        self.plan = Some(underway);
         Ok(())
     }
+}
+
+/// Takes a member of the archive: hands it to the writers if it goes anywhere.
+fn take_file<'t>(
+    target: &'t Target<'_>,
+    memory: &'t Memory,
+    writers: &Writers<'t>,
+    underway: &mut Underway,
+    member: Member,
+) -> Result<(), Error> {
+    let Some(planned) = underway.plan.files.get(&member.path) else { return Ok(()) };
+    if !underway.seen.insert(member.path.clone()) {
+        return Err(target.member(&member.path, MemberError::Twice));
+    }
+    check_mode(member.mode).map_err(|problem| target.member(&member.path, problem))?;
+    let executable = Executable::of(planned.mode | member.mode);
+    let mut places = planned.places.clone();
+    if target.options.vgpu_config.is_some() {
+        places.retain(|place| !is_config(place)); // Another one takes its place: see `finish`.
+    }
+    if places.iter().any(|place| place.treatment.names_libraries()) {
+        underway.deferred.extend(defer(target, member, places)?);
+        return Ok(());
+    }
+    // The writers' own error replaces this one.
+    let refused = |file: &RelativePath, refused| match refused {
+        Refused::Stopped => Error::write(target.archive, io::ErrorKind::Interrupted.into()),
+        refused => target.damaged(file, refused.into()),
+    };
+    match &places[..] {
+        [] => return Ok(()),
+        [place] if place.treatment == Treatment::Copy && member.size > PART => {
+            let executable = if place.keeps_executable() { executable } else { Executable::No };
+            return write_in_parts(target, memory, writers, place, executable, member)
+                .map_err(|failed| failed.unwrap_or_else(|| refused(&place.path, Refused::Stopped)));
+        }
+        _ => {}
+    }
+    let file = member.path.clone();
+    let mut data = memory.buffer(member.size).map_err(|r| refused(&file, r))?;
+    member.read_into(target.archive, &mut data)?;
+    let besides = places.iter().map(|place| treat::memory(treat::of_content(place.treatment, &data), &data)).max();
+    data.take_besides(besides.unwrap_or(0)).map_err(|r| refused(&file, r))?;
+    let work =
+        move |data: &mut [u8]| places.into_iter().try_for_each(|place| target.install(&file, place, executable, data));
+    writers.hand_over(data, Box::new(work));
+    Ok(())
+}
+
+/// Writes a large member that nothing is done to. The error is `None` when the writers have failed.
+fn write_in_parts<'t>(
+    target: &'t Target<'_>,
+    memory: &'t Memory,
+    writers: &Writers<'t>,
+    place: &Place,
+    executable: Executable,
+    member: Member,
+) -> Result<(), Option<Error>> {
+    let directory = target.directory(place.output)?;
+    let path = Arc::new(directory.shown(&place.path));
+    let file = Arc::new(directory.file(&place.path, executable).map_err(|e| Error::write(&path, e))?);
+    let mut offset = 0;
+    while offset < member.size {
+        let size = (member.size - offset).min(PART);
+        let mut data = memory.buffer(size).map_err(|_| None)?;
+        let part = Member { path: member.path.clone(), mode: 0, size, data: &mut *member.data };
+        part.read_into(target.archive, &mut data).map_err(Error::from)?;
+        let (path, file) = (path.clone(), file.clone());
+        let work = move |data: &mut [u8]| file.write_all_at(data, offset).map_err(|e| Error::write(&path, e));
+        writers.hand_over(data, Box::new(work));
+        offset += size;
+    }
+    target.count(member.size, Some(Installed { place: place.clone(), soname: None }));
+    Ok(())
+}
+
+fn defer(target: &Target, member: Member, places: Vec<Place>) -> Result<Vec<Deferred>, Error> {
+    let file = member.path.clone();
+    if member.size > LONGEST_LIST {
+        return Err(target.damaged(&file, Problem::ListTooLong));
+    }
+    let text = String::from_utf8(member.read(target.archive)?).map_err(|_| target.damaged(&file, Problem::NotUtf8))?;
+    Ok(places.into_iter().map(|place| Deferred { file: file.clone(), place, text: text.clone() }).collect())
+}
+
+/// What can only be done when all files are there: symlinks, files that name libraries, the report.
+fn finish(
+    target: &Target,
+    mut plan: Plan,
+    seen: &HashSet<RelativePath>,
+    deferred: Vec<Deferred>,
+) -> Result<Report, Error> {
+    let mut absent: Vec<_> = plan.files.keys().filter(|file| !seen.contains(file)).cloned().collect();
+    if !absent.is_empty() {
+        absent.sort();
+        return Err(Error::Absent { path: target.archive.into(), files: absent });
+    }
+    let tree = make_links(target, &mut plan)?;
+    for deferred in deferred {
+        write_deferred(target, &mut plan, &tree, deferred)?;
+    }
+    if plan.installs(Output::Bin, "bin/nvidia-gridd") {
+        write_fixed(target, Output::Bin, "share/dbus-1/system.d/nvidia-grid.conf", text::GRID_POLICY.as_bytes())?;
+    }
+    if let Some(config) = &target.options.vgpu_config {
+        replace_config(target, &plan, config)?;
+    }
+    let mut written = target.written.lock().unwrap_or_else(PoisonError::into_inner);
+    plan.skipped.sort();
+    plan.skipped.dedup();
+    plan.unknown.sort();
+    plan.unknown.dedup();
+    let outputs = Output::ALL
+        .into_iter()
+        .filter_map(|output| Some((output.name(), target.options.outputs.get(output)?.to_owned())))
+        .collect();
+    let Written { files, bytes, .. } = std::mem::take(&mut *written);
+    Ok(Report {
+        role: target.options.role,
+        version: plan.version,
+        files,
+        bytes,
+        outputs,
+        skipped: plan.skipped,
+        unknown: plan.unknown,
+    })
+}
+
+/// Makes the symlinks.
+fn make_links(target: &Target, plan: &mut Plan) -> Result<Tree, Error> {
+    let unusable = |link: RelativePath, problem| Error::Link { path: target.archive.into(), link, problem };
+    let mut tree = Tree::default();
+    let left_out = plan.left_out();
+    {
+        let written = target.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = written.installed.iter().map(|file| &file.place);
+        places.for_each(|place| tree.add_file(place.output, place.path.clone()));
+        plan.links.iter().for_each(|(_, link)| tree.want(link.clone()));
+        for Installed { place, soname } in &written.installed {
+            if place.treatment == Treatment::Library {
+                tree.want_library_links(place.output, &place.path, soname.as_deref());
+            }
+        }
+    }
+    for output in [Output::Out, Output::Lib32] {
+        // Newer drivers don't list this one.
+        tree.want_default_backend(output);
+    }
+    for (file, link) in std::mem::take(&mut plan.links) {
+        let unwanted = |name: &str| left_out.contains(name) || is_left_out(name);
+        if !tree.can_make(&link, unwanted).map_err(|problem| unusable(file.clone(), problem))? {
+            plan.skip(&file, "links to a file that is not installed");
+        }
+    }
+    for link in tree.links().map_err(|(link, problem)| unusable(link, problem))? {
+        let directory = target.directory(link.output)?;
+        let made = directory.link(&link.path, &link.target);
+        made.map_err(|e| Error::write(&directory.shown(&link.path), e))?;
+    }
+    Ok(tree)
+}
+
+/// Writes a file that names libraries, with the libraries' absolute paths.
+fn write_deferred(target: &Target, plan: &mut Plan, tree: &Tree, deferred: Deferred) -> Result<(), Error> {
+    let Deferred { file, place, text } = deferred;
+    let own = target.options.outputs.get(place.output).unwrap_or(Path::new("/"));
+    let mut missing = None;
+    let mut locate = |name: &str| {
+        let path = RelativePath::parse(format!("lib/{name}")).ok();
+        let path = path.filter(|path| tree.leads_to_file(place.output, path));
+        if path.is_none() {
+            missing = Some(vgpu_base::shown::name(name));
+        }
+        Some(own.join(path?.as_str()).display().to_string())
+    };
+    let text = match place.treatment {
+        Treatment::OpenclIcd => locate(text.trim()).map_or(text, |path| path + "\n"),
+        _ => text::library_json(&text, &mut locate).map_err(|problem| target.damaged(&file, problem.into()))?,
+    };
+    match missing {
+        // The system's own library serves EGL platforms; 32-bit ICDs come only with 32-bit libraries.
+        Some(_) if place.output == Output::Lib32 => return Ok(()),
+        Some(name) if !place.path.as_str().starts_with(EGL_PLATFORMS) => {
+            plan.skip(&file, format!("the driver has no {name}"));
+            return Ok(());
+        }
+        _ => {}
+    }
+    let bytes = target.write(place.output, &place.path, Executable::No, text.as_bytes())?;
+    target.count(bytes, None);
+    Ok(())
+}
+
+fn write_fixed(target: &Target, output: Output, path: &str, content: &[u8]) -> Result<(), Error> {
+    let path = RelativePath::parse(path).map_err(|e| archive::Error::member(target.archive, path, e.into()))?;
+    let bytes = target.write(output, &path, Executable::No, content)?;
+    target.count(bytes, None);
+    Ok(())
+}
+
+const CONFIG: &str = "vgpuConfig.xml";
+
+fn is_config(place: &Place) -> bool {
+    place.output == Output::Out && place.path.as_str() == CONFIG
+}
+
+/// Installs the user's vgpuConfig.xml in place of the driver's.
+fn replace_config(target: &Target, plan: &Plan, config: &Path) -> Result<(), Error> {
+    if !plan.installs(Output::Out, CONFIG) {
+        let file = RelativePath::parse(CONFIG).map_err(|e| archive::Error::member(target.archive, CONFIG, e.into()))?;
+        return Err(target.damaged(&file, Problem::Absent));
+    }
+    let mut content = Vec::new();
+    let read = File::open(config).and_then(|file| file.take(LARGEST_CONFIG).read_to_end(&mut content));
+    read.map_err(|e| archive::Error::io(config, "cannot be read", e))?;
+    target.ledger.read(content.len() as u64);
+    write_fixed(target, Output::Out, CONFIG, &content)
 }

@@ -1,136 +1,194 @@
-//! Symlinks of an installed driver: those of the manifest, and SONAME and `.so` for every library.
+//! Symlinks of an installed driver: those of the manifest, and SONAME and `.so` for every library. Nothing is made here.
 //!
-//! The chain is `libfoo.so` → SONAME → file, as ldconfig makes it and programs expect. A link whose target is not
-//! installed is not made.
+//! The chain is `libfoo.so` → SONAME → file, as ldconfig makes it and programs expect. Every link leads to a file of
+//! its own output. One of the manifest that cannot is an error, unless its target is one of the files that NixOS does
+//! not want.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use crate::manifest::Entry;
-use crate::placement::Output;
+use crate::manifest::{Entry, Type};
+use crate::words::file_type::Rule;
+use crate::words::output::Output::{self, *};
+use crate::words::path::{PathError, RelativePath, Target};
+
+/// Links follow each other so often, at most: as often as Linux follows them.
+const LONGEST_CHAIN: usize = 40;
+
+/// A symlink to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    pub output: Output,
+    pub path: RelativePath,
+    pub target: Target,
+}
+
+/// Where a symlink of the manifest goes, and where it leads; `None` for types that NixOS doesn't want.
+///
+/// # Errors
+/// When the entry's name makes no path there.
+pub fn link(entry: &Entry) -> Result<Option<Link>, PathError> {
+    let (Type::Known(file_type), Some(target)) = (&entry.file_type, entry.target.clone()) else { return Ok(None) };
+    let libraries = if entry.compat32 { Lib32 } else { Out };
+    let own = entry.path.as_ref().map_or(String::new(), |path| format!("{path}/"));
+    let name = &entry.file;
+    let (output, path, target) = match file_type.rule() {
+        Rule::Link(output, folder) => (output, format!("{folder}/{name}"), target),
+        Rule::ModuleLink => (Bin, format!("lib/xorg/modules/{own}{name}"), target),
+        Rule::LibraryLink => (libraries, format!("lib/{own}{name}"), target),
+        Rule::BackendLink if target.is_beside() => (libraries, format!("lib/gbm/{name}"), target.from_below()),
+        Rule::BackendLink => (libraries, format!("lib/gbm/{name}"), target),
+        _ => return Ok(None),
+    };
+    Ok(Some(Link { output, path: RelativePath::parse(path)?, target }))
+}
+
+/// Why a link cannot be made. Reads on from its name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    #[error("is a link to {0}, which leads out of the output {1}")]
+    Leaves(String, &'static str),
+    #[error("is a link to {0}, which is not there")]
+    Dangles(String),
+    #[error("is a link that leads back to itself")]
+    Circle,
+    #[error("would lie below {0}, which is no folder")]
+    BelowFile(String),
+}
 
 /// What lies where in the outputs.
 #[derive(Default)]
 pub struct Tree {
-    files: BTreeMap<(Output, String), Option<String>>,
+    nodes: BTreeMap<(Output, RelativePath), Option<Target>>,
 }
 
 impl Tree {
     /// Notes an installed file.
-    pub fn add_file(&mut self, output: Output, path: &str) {
-        self.files.insert((output, path.to_owned()), None);
+    pub fn add_file(&mut self, output: Output, path: RelativePath) {
+        self.nodes.insert((output, path), None);
     }
 
     /// Notes a symlink that is wanted, unless something lies there already.
-    pub fn want_link(&mut self, output: Output, path: &str, target: &str) {
-        self.files.entry((output, path.to_owned())).or_insert_with(|| Some(target.to_owned()));
+    pub fn want(&mut self, link: Link) {
+        self.nodes.entry((link.output, link.path)).or_insert(Some(link.target));
     }
 
     /// Notes the links `libfoo.so` → SONAME → file for a library.
-    pub fn want_library_links(&mut self, output: Output, path: &str, soname: Option<&str>) {
-        let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
+    pub fn want_library_links(&mut self, output: Output, path: &RelativePath, soname: Option<&str>) {
+        let file = path.name();
         let Some((stem, version)) = file.split_once(".so") else { return };
-        let at = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
-        // A SONAME comes from the file: it must be a plain name.
-        let soname = soname.filter(|name| name.starts_with("lib") && !name.contains(['/', '\0']));
+        let mut want = |name: &str, target: &str| {
+            // A SONAME comes from the file, and may be no name at all.
+            if let (Ok(path), Ok(target)) = (path.beside(name), Target::parse(target)) {
+                self.want(Link { output, path, target });
+            }
+        };
+        let soname = soname.filter(|name| name.starts_with("lib") && !name.contains('/'));
+        let soname = soname.filter(|name| RelativePath::parse(name).is_ok());
         if let Some(soname) = soname {
-            self.want_link(output, &at(soname), file);
+            want(soname, file);
         }
         if !version.is_empty() {
             let plain = format!("{stem}.so");
-            let target = soname.filter(|soname| *soname != plain).unwrap_or(file);
-            self.want_link(output, &at(&plain), target);
+            want(&plain, soname.filter(|soname| *soname != plain).unwrap_or(file));
         }
+    }
+
+    /// Notes the link by which GBM finds NVIDIA's backend.
+    pub fn want_default_backend(&mut self, output: Output) {
+        let path = RelativePath::parse("lib/gbm/nvidia-drm_gbm.so");
+        if let (Ok(path), Ok(target)) = (path, Target::parse("../libnvidia-allocator.so")) {
+            self.want(Link { output, path, target });
+        }
+    }
+
+    /// Follows links from a path to an installed file. The error names the path where they end instead.
+    fn follow(&self, output: Output, path: &RelativePath) -> Result<(), Lost> {
+        let mut at = path.clone();
+        for _ in 0..LONGEST_CHAIN {
+            match self.nodes.get(&(output, at.clone())) {
+                None => return Err(Lost::At(at)),
+                Some(None) => return Ok(()),
+                Some(Some(target)) => at = target.from(&at).ok_or_else(|| Lost::Out(target.clone()))?,
+            }
+        }
+        Err(Lost::Circle)
     }
 
     /// Whether a path leads to an installed file, through links or not.
-    pub fn leads_to_file(&self, output: Output, path: &str) -> bool {
-        let mut at = path.to_owned();
-        for _ in 0..8 {
-            match self.files.get(&(output, at.clone())) {
-                None => return false,
-                Some(None) => return true,
-                Some(Some(target)) => match resolve(&at, target) {
-                    Some(next) => at = next,
-                    None => return false,
-                },
-            }
-        }
-        false
+    pub fn leads_to_file(&self, output: Output, path: &RelativePath) -> bool {
+        self.follow(output, path).is_ok()
     }
 
-    /// All links that lead somewhere: output, path, target. Sorted.
-    pub fn links(&self) -> impl Iterator<Item = (Output, &str, &str)> {
-        self.files.iter().filter_map(|((output, path), target)| {
-            let target = target.as_deref()?;
-            self.leads_to_file(*output, path).then_some((*output, path.as_str(), target))
-        })
-    }
-}
-
-/// Where a relative symlink at `link` points to; `None` where it leads out of the output.
-fn resolve(link: &str, target: &str) -> Option<String> {
-    if target.starts_with('/') {
-        return None;
-    }
-    let mut parts: Vec<&str> = link.split('/').collect();
-    parts.pop();
-    for part in target.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop()?;
-            }
-            part => parts.push(part),
+    /// Looks whether a link of the manifest can be made. `Ok(false)` when it leads to one of the files that are left
+    /// out, whose names are `left_out`.
+    ///
+    /// # Errors
+    /// When it leads nowhere at all.
+    pub fn can_make(&self, link: &Link, is_left_out: impl Fn(&str) -> bool) -> Result<bool, LinkError> {
+        match self.follow(link.output, &link.path) {
+            Ok(()) => Ok(true),
+            Err(Lost::At(path)) if is_left_out(path.name()) => Ok(false),
+            Err(Lost::At(path)) => Err(LinkError::Dangles(path.to_string())),
+            Err(Lost::Out(target)) => Err(LinkError::Leaves(target.to_string(), link.output.name())),
+            Err(Lost::Circle) => Err(LinkError::Circle),
         }
     }
-    Some(parts.join("/"))
+
+    /// All links that lead to a file. Sorted.
+    ///
+    /// # Errors
+    /// When one would lie below a file or another link.
+    pub fn links(&self) -> Result<Vec<Link>, (RelativePath, LinkError)> {
+        let mut links = Vec::new();
+        for ((output, path), target) in &self.nodes {
+            let Some(target) = target.clone().filter(|_| self.leads_to_file(*output, path)) else { continue };
+            for folder in path.folders() {
+                let folder = RelativePath::parse(folder).map_err(|_| (path.clone(), LinkError::Circle))?;
+                if self.nodes.contains_key(&(*output, folder.clone())) {
+                    return Err((path.clone(), LinkError::BelowFile(folder.to_string())));
+                }
+            }
+            links.push(Link { output: *output, path: path.clone(), target });
+        }
+        Ok(links)
+    }
 }
 
-/// What a symlink of the manifest points at, from where [`place`] puts it. `None` where the manifest doesn't say.
-pub fn target(entry: &Entry) -> Option<String> {
-    let target = entry.target.as_deref()?;
-    // NVIDIA counts from the folder of libraries, and puts the link into one below it.
-    let from_lib = entry.kind == "GBM_BACKEND_LIB_SYMLINK" && !target.contains('/');
-    Some(if from_lib { format!("../{target}") } else { target.to_owned() })
+/// Where following a link ends, if not at a file.
+enum Lost {
+    At(RelativePath),
+    Out(Target),
+    Circle,
 }
 
-/// Where a symlink of the manifest goes; `None` for kinds NixOS doesn't want.
-pub fn place(entry: &Entry) -> Option<(Output, String)> {
-    let name = &entry.file;
-    let libraries = if entry.compat32 { Output::Lib32 } else { Output::Out };
-    let path = entry.path.trim_matches('/');
-    Some(match entry.kind.as_str() {
-        "UTILITY_BIN_SYMLINK" => (Output::Bin, format!("bin/{name}")),
-        "GLX_MODULE_SYMLINK" => (Output::Bin, join("lib/xorg/modules", path, name)),
-        "GBM_BACKEND_LIB_SYMLINK" => (libraries, format!("lib/gbm/{name}")),
-        "CUDA_SYMLINK" | "OPENCL_LIB_SYMLINK" | "VDPAU_SYMLINK" => (libraries, join("lib", path, name)),
-        "OPENGL_SYMLINK"
-        | "UTILITY_LIB_SYMLINK"
-        | "NVCUVID_LIB_SYMLINK"
-        | "ENCODEAPI_LIB_SYMLINK"
-        | "NVIFR_LIB_SYMLINK"
-        | "VGX_LIB_SYMLINK"
-        | "GRID_LIB_SYMLINK"
-        | "FLEXERA_LIB_SYMLINK" => (libraries, format!("lib/{name}")),
-        _ => return None,
+/// The first of these paths that lies below another one: it and the other.
+pub fn nested<'p>(paths: impl IntoIterator<Item = &'p RelativePath>) -> Option<(&'p RelativePath, String)> {
+    let paths: Vec<&RelativePath> = paths.into_iter().collect();
+    let all: HashSet<&str> = paths.iter().map(|path| path.as_str()).collect();
+    paths.into_iter().find_map(|path| {
+        let above = path.folders().find(|folder| all.contains(folder))?;
+        Some((path, above.to_owned()))
     })
-}
-
-fn join(folder: &str, path: &str, name: &str) -> String {
-    if path.is_empty() { format!("{folder}/{name}") } else { format!("{folder}/{path}/{name}") }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Output::Out;
     use super::*;
     use crate::manifest::Manifest;
 
+    fn path(text: &str) -> RelativePath {
+        RelativePath::parse(text).unwrap()
+    }
+
+    fn to(at: &str, target: &str) -> Link {
+        Link { output: Out, path: path(at), target: Target::parse(target).unwrap() }
+    }
+
     fn links_of(file: &str, soname: Option<&str>) -> Vec<String> {
         let mut tree = Tree::default();
-        tree.add_file(Out, file);
-        tree.want_library_links(Out, file, soname);
-        tree.links().map(|(_, path, target)| format!("{path} -> {target}")).collect()
+        tree.add_file(Out, path(file));
+        tree.want_library_links(Out, &path(file), soname);
+        tree.links().unwrap().iter().map(|link| format!("{} -> {}", link.path, link.target)).collect()
     }
 
     #[test]
@@ -181,27 +239,49 @@ mod tests {
         for (line, expected) in lines {
             let manifest = format!("driver\n550\n\n\n\n\n\n\n{line} MODULE:x\n");
             let entry = &Manifest::parse(manifest.as_bytes()).unwrap().entries[0];
-            let found = place(entry).zip(target(entry));
-            let found = found.map_or("-".into(), |((output, path), target)| format!("{output:?}/{path} -> {target}"));
+            let found = link(entry)
+                .unwrap()
+                .map_or("-".into(), |Link { output, path, target }| format!("{output:?}/{path} -> {target}"));
             assert_eq!(found, expected, "{line}");
         }
     }
 
     #[test]
     fn a_soname_cannot_lead_out() {
-        assert_eq!(links_of("lib/liba.so.1", Some("../../etc/x")), ["lib/liba.so -> liba.so.1"]);
+        for soname in ["../../etc/x", "lib/../../x", "lib\nx", "lib\0"] {
+            assert_eq!(links_of("lib/liba.so.1", Some(soname)), ["lib/liba.so -> liba.so.1"], "{soname:?}");
+        }
     }
 
     #[test]
-    fn links_to_nothing_and_in_circles_are_not_made() {
+    fn links_that_lead_nowhere_are_told_apart() {
         let mut tree = Tree::default();
-        tree.want_link(Out, "lib/a", "b");
-        tree.want_link(Out, "lib/b", "a");
-        tree.want_link(Out, "lib/c", "../../../etc/passwd");
-        tree.want_link(Out, "lib/d", "/etc/passwd");
-        tree.add_file(Out, "lib/file");
-        tree.want_link(Out, "lib/e", "../../../lib/file");
-        tree.want_link(Out, "lib/f", "../../out/lib/file");
-        assert_eq!(tree.links().count(), 0, "{:?}", tree.links().collect::<Vec<_>>());
+        tree.add_file(Out, path("lib/file"));
+        let circle = [to("lib/a", "b"), to("lib/b", "a")];
+        let out = to("lib/c", "../../etc/passwd");
+        let up = to("lib/e", "../../lib/file");
+        let (dangling, left_out) = (to("lib/f", "absent"), to("lib/g", "unwanted"));
+        let good = to("lib/deep/h", "../file");
+        for link in circle.iter().chain([&out, &up, &dangling, &left_out, &good]) {
+            tree.want(link.clone());
+        }
+        let can = |link: &Link| tree.can_make(link, |name| name == "unwanted").map_err(|error| error.to_string());
+        assert_eq!(can(&circle[0]), Err("is a link that leads back to itself".into()));
+        assert_eq!(can(&out), Err("is a link to ../../etc/passwd, which leads out of the output out".into()));
+        assert_eq!(can(&up), Err("is a link to ../../lib/file, which leads out of the output out".into()));
+        assert_eq!(can(&dangling), Err("is a link to lib/absent, which is not there".into()));
+        assert_eq!(can(&left_out), Ok(false));
+        assert_eq!(can(&good), Ok(true));
+        assert_eq!(tree.links().unwrap(), [good]);
+    }
+
+    #[test]
+    fn nothing_lies_below_a_file_or_a_link() {
+        let mut tree = Tree::default();
+        tree.add_file(Out, path("lib/file"));
+        tree.want(to("lib/file/a", "../file"));
+        assert_eq!(tree.links().unwrap_err().1.to_string(), "would lie below lib/file, which is no folder");
+        assert_eq!(nested(&[path("a/b"), path("a/b/c")]), Some((&path("a/b/c"), "a/b".into())));
+        assert_eq!(nested(&[path("a/b"), path("a/bc/c")]), None);
     }
 }

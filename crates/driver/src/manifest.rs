@@ -6,15 +6,21 @@
 //! <file> <octal mode> <TYPE> [NATIVE|COMPAT32] [path] [INHERIT_PATH_DEPTH:n] [symlink target] MODULE:<module>
 //! ```
 //!
-//! Which of the bracketed fields an entry has depends on its type. nvidia-installer knows by a table, and so do we.
+//! Which of the bracketed fields an entry has depends on its type: [`FileType::fields`].
 
-use crate::archive::payload::member_path;
+use vgpu_base::shown;
+
+use crate::words::file_type::{Field, FileType, is_symlink};
+use crate::words::path::{PathError, RelativePath, Target};
 
 /// Name of the manifest in a package.
 pub const FILE: &str = ".manifest";
 
 /// No manifest is larger, in bytes: that of the 550 driver has 60 KB.
-pub const LARGEST: u64 = 8 << 20;
+pub const LARGEST: u64 = 4 << 20;
+
+/// No driver has more files: the 550 driver has 1,200, newer ones with more kernel sources 3,000.
+pub const MOST_FILES: usize = 20_000;
 
 const HEADER_LINES: usize = 8;
 
@@ -30,121 +36,150 @@ pub struct Manifest {
 /// A file or symlink of the package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Path within the package, without `./`. For symlinks the name of the link.
-    pub file: String,
+    /// Path within the package. For symlinks the name of the link.
+    pub file: RelativePath,
     /// Permission bits; 0 for symlinks.
     pub mode: u32,
-    /// NVIDIA's type, `OPENGL_LIB`.
-    pub kind: String,
+    /// What NVIDIA says it is.
+    pub file_type: Type,
     /// Whether this is a file for 32-bit programs.
     pub compat32: bool,
-    /// Where NVIDIA's installer puts it, below the directory it has for the type; empty without one.
-    pub path: String,
+    /// Where NVIDIA's installer puts it, below the directory it has for the type; without slashes around it.
+    pub path: Option<RelativePath>,
     /// What a symlink points at.
-    pub target: Option<String>,
-    /// Whether the type is in the table. Of unknown ones only file, mode, type and word size are known.
-    pub known: bool,
+    pub target: Option<Target>,
+}
+
+/// A type of file, known or not. Of entries with unknown ones only file, mode, type and word size are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Type {
+    Known(FileType),
+    /// Its name.
+    New(String),
+}
+
+impl Type {
+    /// What NVIDIA calls it.
+    pub fn name(&self) -> &str {
+        match self {
+            Type::Known(known) => known.name(),
+            Type::New(name) => name,
+        }
+    }
 }
 
 impl Entry {
-    /// The file name without folders.
-    pub fn name(&self) -> &str {
-        self.file.rsplit('/').next().unwrap_or(&self.file)
-    }
-
     /// Whether this is a symlink to make, not a file of the package.
     pub fn is_symlink(&self) -> bool {
-        self.kind.ends_with("_SYMLINK")
+        is_symlink(self.file_type.name())
     }
 }
 
-/// The fields of each type: a(rchitecture), p(ath), s(ymlink target); an inherited path needs no place of its own.
-pub(super) const FIELDS: [(&str, &str); 9] = [
-    (
-        "a",
-        "OPENGL_LIB UTILITY_LIB GBM_BACKEND_LIB NVCUVID_LIB ENCODEAPI_LIB GLVND_LIB GLX_CLIENT_LIB EGL_CLIENT_LIB \
-         WINE_LIB INTERNAL_UTILITY_BINARY INTERNAL_UTILITY_LIB LIBGL_LA NVIFR_LIB",
-    ),
-    ("ap", "CUDA_LIB OPENCL_LIB OPENCL_WRAPPER_LIB TLS_LIB VDPAU_LIB"),
-    (
-        "as",
-        "OPENGL_SYMLINK UTILITY_LIB_SYMLINK GBM_BACKEND_LIB_SYMLINK NVCUVID_LIB_SYMLINK ENCODEAPI_LIB_SYMLINK \
-         GLVND_SYMLINK GLX_CLIENT_SYMLINK EGL_CLIENT_SYMLINK NVIFR_LIB_SYMLINK",
-    ),
-    ("aps", "CUDA_SYMLINK OPENCL_LIB_SYMLINK OPENCL_WRAPPER_SYMLINK VDPAU_SYMLINK"),
-    (
-        "p",
-        "DOCUMENTATION APPLICATION_PROFILE MANPAGE EXPLICIT_PATH DOT_DESKTOP ICON XMODULE_SHARED_LIB \
-         GLX_MODULE_SHARED_LIB GRID_LIB NVIDIA_MODPROBE NVIDIA_MODPROBE_MANPAGE VULKAN_ICD_JSON VULKANSC_ICD_JSON \
-         OPENGL_DATA FLEXERA_LIB SANDBOXUTILS_FILELIST_JSON \
-         SYSTEMD_UNIT_SYMLINK", // NVIDIA leaves its target out: it is the unit of the same name.
-    ),
-    ("ps", "GLX_MODULE_SYMLINK GRID_LIB_SYMLINK FLEXERA_LIB_SYMLINK"),
-    ("s", "UTILITY_BIN_SYMLINK VGX_LIB_SYMLINK"),
-    ("", "KERNEL_MODULE_SRC DKMS_CONF FIRMWARE"),
-    (
-        "",
-        "KERNEL_MODULE CUDA_ICD INSTALLER_BINARY UTILITY_BINARY VGX_LIB MODULE_SIGNING_KEY XORG_OUTPUTCLASS_CONFIG \
-         GLVND_EGL_ICD_JSON EGL_EXTERNAL_PLATFORM_JSON INTERNAL_UTILITY_DATA SYSTEMD_UNIT SYSTEMD_SLEEP_SCRIPT",
-    ),
-];
+/// Why a manifest cannot be used. Words from it are shown escaped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    #[error("it has {0} bytes")]
+    TooLarge(u64),
+    #[error("there are two of them")]
+    Twice,
+    #[error("it names more than {MOST_FILES} files")]
+    TooMany,
+    #[error("it names no files")]
+    Empty,
+    #[error("it is not UTF-8 text")]
+    NotUtf8,
+    #[error("its second line is not a version")]
+    Version,
+    #[error("line {line}: {problem}")]
+    Line { line: usize, problem: LineError },
+}
 
-fn fields_of(kind: &str) -> Option<&'static str> {
-    FIELDS.iter().find(|(_, kinds)| kinds.split_ascii_whitespace().any(|k| k == kind)).map(|(fields, _)| *fields)
+/// What is wrong in a line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
+    #[error("too few fields: expected a file, its mode and its type")]
+    TooFew,
+    #[error("too few fields: {name} needs {missing}")]
+    Missing { name: &'static str, missing: &'static str },
+    #[error("{0} is not an octal mode")]
+    Mode(String),
+    #[error("{0} is neither NATIVE nor COMPAT32")]
+    Arch(String),
+    #[error("{0} is no file")]
+    NoFile(String),
+    #[error("{0} {1}")]
+    Path(String, PathError),
 }
 
 impl Manifest {
-    /// Reads a manifest. The error says in which line the mistake is, without the name of the archive.
-    pub fn parse(bytes: &[u8]) -> Result<Manifest, String> {
-        let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// Says in which line the mistake is, without the name of the archive.
+    pub fn parse(bytes: &[u8]) -> Result<Manifest, ManifestError> {
+        let text = std::str::from_utf8(bytes).map_err(|_| ManifestError::NotUtf8)?;
         let version = text.lines().nth(1).unwrap_or_default().trim();
         let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
         if version.len() > 32 || !version.split('.').all(digits) {
-            return Err("its second line is not a version".into());
+            return Err(ManifestError::Version);
         }
         let mut entries = Vec::new();
         for (number, line) in text.lines().enumerate().skip(HEADER_LINES) {
-            if !line.trim().is_empty() {
-                entries.push(entry(line).map_err(|problem| format!("line {}: {problem}", number + 1))?);
+            if line.trim().is_empty() {
+                continue;
             }
+            if entries.len() == MOST_FILES {
+                return Err(ManifestError::TooMany);
+            }
+            entries.push(entry(line).map_err(|problem| ManifestError::Line { line: number + 1, problem })?);
         }
         Ok(Manifest { version: version.to_owned(), entries })
     }
 }
 
-fn entry(line: &str) -> Result<Entry, String> {
+fn entry(line: &str) -> Result<Entry, LineError> {
     let mut words = line.split_ascii_whitespace().filter(|w| !w.starts_with("INHERIT_PATH_DEPTH:"));
     let (Some(file), Some(mode), Some(kind)) = (words.next(), words.next(), words.next()) else {
-        return Err("too few fields: expected a file, its mode and its type".into());
+        return Err(LineError::TooFew);
+    };
+    let wrong = |word: &str| {
+        let word = shown::name(word);
+        |problem| LineError::Path(word, problem)
     };
     let mut rest = words.take_while(|w| !w.starts_with("MODULE:"));
+    let known = FileType::named(kind);
     let mut entry = Entry {
-        file: member_path(file.as_bytes()).map_err(|problem| format!("{file} {problem}"))?,
-        mode: u32::from_str_radix(mode, 8).map_err(|_| format!("{mode} is not an octal mode"))?,
-        kind: kind.to_owned(),
+        file: RelativePath::parse(file).map_err(|problem| match problem {
+            PathError::Empty => LineError::NoFile(shown::name(file)),
+            problem => LineError::Path(shown::name(file), problem),
+        })?,
+        mode: u32::from_str_radix(mode, 8).map_err(|_| LineError::Mode(shown::name(mode)))?,
+        file_type: known.map_or_else(|| Type::New(shown::name(kind)), Type::Known),
         compat32: false,
-        path: String::new(),
+        path: None,
         target: None,
-        known: true,
     };
-    if entry.file.is_empty() {
-        return Err(format!("{file} is no file"));
-    }
-    let Some(fields) = fields_of(kind) else {
-        return Ok(Entry { known: false, compat32: rest.any(|word| word == "COMPAT32"), ..entry });
+    let Some(known) = known else {
+        return Ok(Entry { compat32: rest.any(|word| word == "COMPAT32"), ..entry });
     };
-    for field in fields.bytes() {
-        let missing = |what| format!("too few fields: {kind} needs {what}");
-        // Only symlinks need their path, and those lack a target then.
+    for field in known.fields() {
+        let missing = |missing| LineError::Missing { name: known.name(), missing };
         match field {
-            b'a' => match rest.next() {
+            Field::Arch => match rest.next() {
                 Some("NATIVE") => {}
                 Some("COMPAT32") => entry.compat32 = true,
-                Some(other) => return Err(format!("{other} is neither NATIVE nor COMPAT32")),
+                Some(other) => return Err(LineError::Arch(shown::name(other))),
                 None => return Err(missing("NATIVE or COMPAT32")),
             },
-            b'p' => entry.path = rest.next().unwrap_or_default().to_owned(),
-            _ => entry.target = Some(rest.next().ok_or_else(|| missing("a symlink target"))?.to_owned()),
+            // Only symlinks need their path, and those lack a target then.
+            Field::Path => match rest.next().unwrap_or_default().trim_matches('/') {
+                "" => {}
+                path => entry.path = Some(RelativePath::parse(path).map_err(wrong(path))?),
+            },
+            Field::Target => {
+                let target = rest.next().ok_or_else(|| missing("a symlink target"))?;
+                entry.target = Some(Target::parse(target).map_err(wrong(target))?);
+            }
         }
     }
     Ok(entry)
@@ -158,7 +193,12 @@ mod tests {
         "NVIDIA Accelerated Graphics Driver\n440.82\n \nnvidia \n \n \n./kernel/\n./kernel/precompiled/\n";
 
     fn only(line: &str) -> Result<Entry, String> {
-        Manifest::parse(format!("{HEADER}{line}\n").as_bytes()).map(|m| m.entries[0].clone())
+        let manifest = Manifest::parse(format!("{HEADER}{line}\n").as_bytes());
+        manifest.map(|m| m.entries[0].clone()).map_err(|error| error.to_string())
+    }
+
+    fn path(entry: &Entry) -> Option<&str> {
+        entry.path.as_ref().map(RelativePath::as_str)
     }
 
     #[test]
@@ -166,11 +206,12 @@ mod tests {
         let entry =
             only("libvdpau_nvidia.so 0000 VDPAU_SYMLINK COMPAT32 / vdpau/libvdpau_nvidia.so.440.82 MODULE:vdpau");
         let entry = entry.unwrap();
-        assert_eq!((entry.file.as_str(), entry.compat32, entry.path.as_str()), ("libvdpau_nvidia.so", true, "/"));
-        assert_eq!(entry.target.as_deref(), Some("vdpau/libvdpau_nvidia.so.440.82"));
+        assert_eq!((entry.file.as_str(), entry.compat32, path(&entry)), ("libvdpau_nvidia.so", true, None));
+        assert_eq!(entry.target.as_ref().unwrap().to_string(), "vdpau/libvdpau_nvidia.so.440.82");
         assert!(entry.is_symlink());
         let entry = only("kernel/nvidia/nv.c 0644 KERNEL_MODULE_SRC INHERIT_PATH_DEPTH:1 MODULE:resman").unwrap();
-        assert_eq!((entry.mode, entry.path.as_str()), (0o644, ""));
+        assert_eq!((entry.mode, path(&entry)), (0o644, None));
+        assert_eq!(path(&only("a 0644 EXPLICIT_PATH /usr/lib/nvidia/ MODULE:x").unwrap()), Some("usr/lib/nvidia"));
     }
 
     #[test]
@@ -178,25 +219,32 @@ mod tests {
         let unit =
             "nvidia-suspend.service 0000 SYSTEMD_UNIT_SYMLINK systemd-suspend.service.requires/ MODULE:installer";
         assert_eq!(only(unit).unwrap().target, None);
-        assert_eq!(only("LICENSE 0444 DOCUMENTATION MODULE:installer").unwrap().path, "");
+        assert_eq!(only("LICENSE 0444 DOCUMENTATION MODULE:installer").unwrap().path, None);
     }
 
     #[test]
     fn a_new_type_is_kept_as_unknown() {
         let entry = only("thing.so 0755 QUANTUM_LIB NATIVE / x MODULE:q").unwrap();
-        assert_eq!((entry.kind.as_str(), entry.known, entry.compat32), ("QUANTUM_LIB", false, false));
+        assert_eq!((entry.file_type, entry.compat32), (Type::New("QUANTUM_LIB".into()), false));
         assert!(only("./32/thing.so 0755 QUANTUM_LIB COMPAT32 / x MODULE:q").unwrap().compat32);
     }
 
     #[test]
     fn mistakes_are_named_with_their_line() {
-        assert_eq!(only("lib.so 0755"), Err("line 9: too few fields: expected a file, its mode and its type".into()));
-        assert_eq!(
-            only("a 0000 CUDA_SYMLINK NATIVE / MODULE:x"),
-            Err("line 9: too few fields: CUDA_SYMLINK needs a symlink target".into())
-        );
-        assert_eq!(only("a 0x9 CUDA_ICD"), Err("line 9: 0x9 is not an octal mode".into()));
-        assert_eq!(only("./ 0644 CUDA_ICD"), Err("line 9: ./ is no file".into()));
-        assert_eq!(only("../a 0644 CUDA_ICD"), Err("line 9: ../a leads out of the package with `..`".into()));
+        for (line, expected) in [
+            ("lib.so 0755", "line 9: too few fields: expected a file, its mode and its type"),
+            ("a 0000 CUDA_SYMLINK NATIVE / MODULE:x", "line 9: too few fields: CUDA_SYMLINK needs a symlink target"),
+            ("a 0x9 CUDA_ICD", "line 9: 0x9 is not an octal mode"),
+            ("./ 0644 CUDA_ICD", "line 9: ./ is no file"),
+            ("../a 0644 CUDA_ICD", "line 9: ../a leads out of the package with `..`"),
+            ("a 0000 CUDA_SYMLINK NATIVE ../../../x b", "line 9: ../../../x leads out of the package with `..`"),
+            ("a 0000 VGX_LIB_SYMLINK /etc/passwd", "line 9: /etc/passwd has an absolute path"),
+            ("a 0000 VGX_LIB_SYMLINK b/../../c", "line 9: b/../../c leads out of the package with `..`"),
+            ("a\x1b[31m 0644 CUDA_ICD", "line 9: a\\u{1b}[31m has a control character in its name"),
+        ] {
+            assert_eq!(only(line), Err(expected.to_owned()));
+        }
+        let many = format!("{HEADER}{}", "a 0644 CUDA_ICD\n".repeat(MOST_FILES + 1));
+        assert_eq!(Manifest::parse(many.as_bytes()), Err(ManifestError::TooMany));
     }
 }

@@ -1,112 +1,138 @@
-//! What is to happen with each file that a manifest names: planned when the manifest is read, done as the files come,
-//! finished with what needs all of them: symlinks, files that name libraries, the report.
+//! What is to happen with each file that a manifest names: manifest and options in; files, links, what is left out and
+//! conflicts out. Nothing is read or written here.
 
-use std::collections::HashMap;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::collections::{HashMap, HashSet};
 
-use crate::archive;
-use crate::archive::payload::Member;
-use crate::install::{Options, Report, Skipped};
-use crate::links::{self, Tree};
-use crate::manifest::{Entry, Manifest};
-use crate::placement::{self, EGL_PLATFORMS, Output, Place, Placement, Treatment};
-use crate::writer::{Job, Writers, Written, is_large, write_file};
-use crate::{Error, text};
+use crate::archive::MemberError;
+use crate::links::{self, Link, nested};
+use crate::manifest::{Entry, Manifest, Type};
+use crate::placement::{self, Placement};
+use crate::words::options::Options;
+use crate::words::output::{Output, Place};
+use crate::words::path::RelativePath;
+use crate::words::report::Skipped;
 
 /// What is to happen with each file of the manifest.
-pub(super) struct Plan {
-    version: String,
-    files: HashMap<String, Planned>,
-    symlinks: Vec<Entry>,
-    /// Files that name libraries wait until all libraries are known.
-    deferred: Vec<Deferred>,
-    has_gridd: bool,
-    skipped: Vec<Skipped>,
-    unknown: Vec<String>,
+#[derive(Debug)]
+pub struct Plan {
+    /// The driver's.
+    pub version: String,
+    /// By path within the package. Every one must be there.
+    pub files: HashMap<RelativePath, Planned>,
+    /// Symlinks of the manifest, by entry.
+    pub links: Vec<(RelativePath, Link)>,
+    /// What goes nowhere.
+    pub skipped: Vec<Skipped>,
+    /// Types that are new, in the manifest's order.
+    pub unknown: Vec<String>,
 }
 
-struct Planned {
-    places: Vec<Place>,
-    mode: u32,
-    seen: bool,
+/// A file that goes somewhere.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Planned {
+    pub places: Vec<Place>,
+    /// As the manifest has it.
+    pub mode: u32,
 }
 
-struct Deferred {
-    file: String,
-    place: Place,
-    text: String,
+/// Why there is no plan.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// Two files would be installed as one, or one below the other.
+    Places { first: String, second: RelativePath, place: RelativePath },
+    /// A file that cannot be installed at all.
+    File(RelativePath, MemberError),
 }
 
 impl Plan {
-    pub(super) fn new(path: &Path, manifest: Manifest, options: &Options) -> Result<Plan, Error> {
-        let mut plan = Plan {
-            version: manifest.version,
-            files: HashMap::new(),
-            symlinks: Vec::new(),
-            deferred: Vec::new(),
-            has_gridd: false,
-            skipped: Vec::new(),
-            unknown: Vec::new(),
-        };
-        let mut taken: HashMap<(Output, String), String> = HashMap::new();
+    /// Plans an installation.
+    ///
+    /// # Errors
+    /// When files get in each other's way, or would be installed set-user-ID.
+    pub fn new(manifest: Manifest, options: &Options) -> Result<Plan, Conflict> {
+        let version = manifest.version;
+        let mut plan = Plan { version, files: HashMap::new(), links: vec![], skipped: vec![], unknown: vec![] };
+        let mut taken: HashMap<(Output, RelativePath), RelativePath> = HashMap::new();
         for entry in manifest.entries {
             if entry.is_symlink() {
-                plan.add_symlink(entry);
+                plan.add_link(entry, options)?;
                 continue;
             }
-            for place in plan.places(&entry, options) {
+            for place in plan.places(&entry, options)? {
                 let place_name = (place.output, place.path.clone());
                 if let Some(first) = taken.insert(place_name, entry.file.clone()) {
                     if first == entry.file {
                         continue; // NVIDIA lists some files twice.
                     }
-                    let second = entry.file.clone();
-                    return Err(Error::Conflict { path: path.into(), first, second, place: place.path });
+                    return Err(Conflict::Places { first: first.to_string(), second: entry.file, place: place.path });
                 }
-                check_mode(path, &entry.file, entry.mode)?;
-                plan.has_gridd |= place.path == "bin/nvidia-gridd";
+                check_mode(entry.mode).map_err(|error| Conflict::File(entry.file.clone(), error))?;
                 let planned = plan.files.entry(entry.file.clone());
-                planned.or_insert(Planned { places: vec![], mode: entry.mode, seen: false }).places.push(place);
+                planned.or_insert(Planned { places: vec![], mode: entry.mode }).places.push(place);
+            }
+        }
+        for output in Output::ALL {
+            let paths = taken.keys().filter(|(other, _)| *other == output).map(|(_, path)| path);
+            if let Some((path, above)) = nested(paths) {
+                let second = taken[&(output, path.clone())].clone();
+                return Err(Conflict::Places { first: above, second, place: path.clone() });
             }
         }
         Ok(plan)
     }
 
-    fn skip(&mut self, file: &str, reason: impl Into<String>) {
-        self.skipped.push(Skipped { file: file.to_owned(), reason: reason.into() });
+    /// Whether the driver has this file in this place.
+    pub fn installs(&self, output: Output, path: &str) -> bool {
+        let mut places = self.files.values().flat_map(|file| &file.places);
+        places.any(|place| place.output == output && place.path.as_str() == path)
     }
 
-    fn add_symlink(&mut self, entry: Entry) {
-        if entry.known {
-            self.symlinks.push(entry);
-        } else {
-            self.skip_unknown(&entry);
-        }
+    /// The names of files that are left out. Links to them are left out, too.
+    pub fn left_out(&self) -> HashSet<String> {
+        let name = |skipped: &Skipped| skipped.file.rsplit('/').next().unwrap_or_default().to_owned();
+        self.skipped.iter().map(name).collect()
+    }
+
+    /// Notes a file that goes nowhere.
+    pub fn skip(&mut self, file: &RelativePath, reason: impl Into<String>) {
+        self.skipped.push(Skipped { file: file.to_string(), reason: reason.into() });
     }
 
     fn skip_unknown(&mut self, entry: &Entry) {
-        self.skip(&entry.file, format!("its type {} is not known", entry.kind));
-        self.unknown.push(entry.kind.clone());
+        self.skip(&entry.file, format!("its type {} is not known", entry.file_type.name()));
+        self.unknown.push(entry.file_type.name().to_owned());
+    }
+
+    fn add_link(&mut self, entry: Entry, options: &Options) -> Result<(), Conflict> {
+        if let Type::New(_) = entry.file_type {
+            self.skip_unknown(&entry);
+            return Ok(());
+        }
+        match links::link(&entry).map_err(|error| Conflict::File(entry.file.clone(), error.into()))? {
+            Some(link) if link.output == Output::Lib32 && options.destination.lib32.is_none() => {}
+            Some(link) => self.links.push((entry.file, link)),
+            None => self.skip(&entry.file, "links to what nixpkgs has itself"),
+        }
+        Ok(())
     }
 
     /// The places of a file that this installation wants.
-    fn places(&mut self, entry: &Entry, options: &Options) -> Vec<Place> {
-        let mut places = match placement::place(entry, &self.version) {
+    fn places(&mut self, entry: &Entry, options: &Options) -> Result<Vec<Place>, Conflict> {
+        let placed = placement::place(entry, &self.version);
+        let mut places = match placed.map_err(|error| Conflict::File(entry.file.clone(), error.into()))? {
             Placement::Places(places) => places,
             Placement::Nowhere(reason) => {
                 self.skip(&entry.file, reason);
-                return vec![];
+                return Ok(vec![]);
             }
             Placement::Unknown => {
                 self.skip_unknown(entry);
-                return vec![];
+                return Ok(vec![]);
             }
         };
         if !options.egl_platforms && placement::is_egl_platform(entry) {
             self.skip(&entry.file, "NixOS has its own EGL platforms");
-            return vec![];
+            return Ok(vec![]);
         }
         if options.destination.lib32.is_none() {
             places.retain(|place| place.output != Output::Lib32);
@@ -114,215 +140,89 @@ impl Plan {
                 self.skip(&entry.file, "32-bit libraries are not wanted");
             }
         }
-        places
-    }
-
-    /// Takes a member of the archive: hands it to the writers if it goes anywhere.
-    pub(super) fn take(&mut self, path: &Path, writers: &Writers, member: Member) -> Result<(), Error> {
-        let Some(planned) = self.files.get_mut(&member.path) else {
-            return Ok(());
-        };
-        if planned.seen {
-            let problem = "is there twice";
-            return Err(archive::Error::member(path, member.path, problem).into());
-        }
-        planned.seen = true;
-        check_mode(path, &member.path, member.mode)?;
-        let file = member.path.clone();
-        let executable = (planned.mode | member.mode) & 0o111 != 0;
-        let names_libraries = |p: &Place| matches!(p.treatment, Treatment::LibraryJson | Treatment::OpenclIcd);
-        if planned.places.iter().any(names_libraries) {
-            let places = std::mem::take(&mut planned.places);
-            return self.defer(path, member, places);
-        }
-        let mut places = std::mem::take(&mut planned.places);
-        let stopped = || Error::write(path, std::io::ErrorKind::Interrupted.into()); // The writer's error replaces this.
-        if let [Place { treatment: Treatment::Copy, .. }] = places[..]
-            && is_large(member.size)
-        {
-            let executable = executable && places[0].keeps_executable();
-            let written = writers.write_in_parts(path, member, places.remove(0), executable)?;
-            return if written { Ok(()) } else { Err(stopped()) };
-        }
-        let mut data = writers.wait_for_room(member.size).ok_or_else(stopped)?;
-        member.read_into(path, &mut data)?;
-        writers.write(Job { file, places, data, executable });
-        Ok(())
-    }
-
-    fn defer(&mut self, path: &Path, member: Member, places: Vec<Place>) -> Result<(), Error> {
-        let file = member.path.clone();
-        let damaged = |problem: &str| Error::File { path: path.into(), file: file.clone(), problem: problem.into() };
-        if member.size > 1 << 20 {
-            return Err(damaged("is too large for a list of libraries"));
-        }
-        let text = String::from_utf8(member.read(path)?).map_err(|_| damaged("is not UTF-8 text"))?;
-        for place in places {
-            self.deferred.push(Deferred { file: file.clone(), place, text: text.clone() });
-        }
-        Ok(())
-    }
-
-    /// What can only be done when all files are there: symlinks, files that name libraries, the report.
-    pub(super) fn finish(mut self, path: &Path, options: &Options, mut written: Written) -> Result<Report, Error> {
-        let mut absent: Vec<_> = self.files.iter().filter(|(_, p)| !p.seen).map(|(file, _)| file.clone()).collect();
-        if !absent.is_empty() {
-            absent.sort();
-            return Err(Error::Absent { path: path.into(), files: absent });
-        }
-        let tree = self.link(options, &written)?;
-        self.write_deferred(path, options, &tree, &mut written)?;
-        if self.has_gridd {
-            let policy = options.place(Output::Bin, "share/dbus-1/system.d/nvidia-grid.conf");
-            write(&policy, text::GRID_POLICY.as_bytes(), &mut written)?;
-        }
-        if let Some(config) = &options.vgpu_config {
-            replace_config(path, options, config, &mut written)?;
-        }
-        for (output, _) in Output::ALL {
-            let dir = options.destination.of(output);
-            open_directories(dir).map_err(|e| Error::write(dir, e))?;
-        }
-        self.skipped.sort();
-        self.skipped.dedup();
-        self.unknown.sort();
-        self.unknown.dedup();
-        let outputs = Output::ALL
-            .into_iter()
-            .filter(|(output, _)| *output != Output::Lib32 || options.outputs.lib32.is_some())
-            .map(|(output, name)| (name, options.outputs.of(output).to_owned()))
-            .collect();
-        Ok(Report {
-            role: options.role,
-            version: self.version,
-            files: written.files,
-            bytes: written.bytes,
-            outputs,
-            skipped: self.skipped,
-            unknown: self.unknown,
-        })
-    }
-
-    /// Makes the symlinks.
-    fn link(&mut self, options: &Options, written: &Written) -> Result<Tree, Error> {
-        let mut tree = Tree::default();
-        for file in &written.installed {
-            tree.add_file(file.output, &file.path);
-        }
-        let mut wanted = Vec::new();
-        for entry in std::mem::take(&mut self.symlinks) {
-            match (links::place(&entry), links::target(&entry)) {
-                (Some((Output::Lib32, _)), _) if options.destination.lib32.is_none() => {}
-                (Some((output, path)), Some(target)) => {
-                    tree.want_link(output, &path, &target);
-                    wanted.push((entry.file, output, path));
-                }
-                _ => self.skip(&entry.file, "links to what nixpkgs has itself"),
-            }
-        }
-        for library in written.installed.iter().filter(|file| file.is_library) {
-            tree.want_library_links(library.output, &library.path, library.soname.as_deref());
-        }
-        for output in [Output::Out, Output::Lib32] {
-            // Newer drivers don't list this one.
-            tree.want_link(output, "lib/gbm/nvidia-drm_gbm.so", "../libnvidia-allocator.so");
-        }
-        for (file, output, path) in wanted {
-            if !tree.leads_to_file(output, &path) {
-                self.skip(&file, "links to a file that is not installed");
-            }
-        }
-        for (output, path, target) in tree.links() {
-            let link = options.place(output, path);
-            make_link(&link, target).map_err(|e| Error::write(&link, e))?;
-        }
-        Ok(tree)
-    }
-
-    /// Writes the files that name libraries, with the libraries' absolute paths.
-    fn write_deferred(
-        &mut self,
-        path: &Path,
-        options: &Options,
-        tree: &Tree,
-        written: &mut Written,
-    ) -> Result<(), Error> {
-        for Deferred { file, place, text } in std::mem::take(&mut self.deferred) {
-            let mut missing = None;
-            let mut locate = |name: &str| {
-                let found = tree.leads_to_file(place.output, &format!("lib/{name}"));
-                if !found {
-                    missing = Some(name.to_owned());
-                }
-                found.then(|| options.outputs.of(place.output).join("lib").join(name).display().to_string())
-            };
-            let text = match place.treatment {
-                Treatment::OpenclIcd => locate(text.trim()).map_or(text, |path| path + "\n"),
-                _ => text::library_json(&text, &mut locate).map_err(|problem| Error::File {
-                    path: path.into(),
-                    file: file.clone(),
-                    problem,
-                })?,
-            };
-            match missing {
-                // The system's own library serves EGL platforms; 32-bit ICDs come only with 32-bit libraries.
-                Some(_) if place.output == Output::Lib32 => continue,
-                Some(name) if !place.path.starts_with(EGL_PLATFORMS) => {
-                    self.skip(&file, format!("the driver has no {name}"));
-                    continue;
-                }
-                _ => {}
-            }
-            write(&options.place(place.output, &place.path), text.as_bytes(), written)?;
-        }
-        Ok(())
+        Ok(places)
     }
 }
 
 /// Nothing set-user-ID is ever installed.
-fn check_mode(path: &Path, file: &str, mode: u32) -> Result<(), Error> {
-    if mode & 0o7000 != 0 {
-        return Err(archive::Error::member(path, file, "would be installed set-user-ID, set-group-ID or sticky").into());
-    }
-    Ok(())
+pub fn check_mode(mode: u32) -> Result<(), MemberError> {
+    if mode & 0o7000 == 0 { Ok(()) } else { Err(MemberError::SetId) }
 }
 
-fn write(path: &Path, content: &[u8], written: &mut Written) -> Result<(), Error> {
-    write_file(path, false, |out| out.write_all(content)).map_err(|e| Error::write(path, e))?;
-    written.files += 1;
-    written.bytes += content.len() as u64;
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
 
-/// Installs the user's vgpuConfig.xml in place of the driver's.
-fn replace_config(path: &Path, options: &Options, config: &Path, written: &mut Written) -> Result<(), Error> {
-    let installed = options.place(Output::Out, "vgpuConfig.xml");
-    let old = fs::metadata(&installed).map_err(|_| {
-        let problem = "is not in this driver, so it cannot be replaced: only host drivers have one".to_owned();
-        Error::File { path: path.into(), file: "vgpuConfig.xml".into(), problem }
-    })?;
-    let content = fs::read(config).map_err(|e| archive::Error::io(config, "cannot be read", e))?;
-    fs::remove_file(&installed).map_err(|e| Error::write(&installed, e))?;
-    written.files -= 1;
-    written.bytes -= old.len();
-    write(&installed, &content, written)
-}
+    use super::*;
+    use crate::words::output::Outputs;
+    use crate::words::role::Role;
 
-/// Gives directories the mode that NixOS' store knows, whatever the umask is.
-fn open_directories(dir: &Path) -> std::io::Result<()> {
-    fs::set_permissions(dir, Permissions::from_mode(0o755))?;
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            open_directories(&entry.path())?;
+    fn options() -> Options {
+        Options {
+            role: Role::Guest,
+            outputs: Outputs::below(Path::new("/driver")),
+            destination: Outputs::below(Path::new("/staging")),
+            lib_path: vec![],
+            lib_path_32: vec![],
+            interpreter: None,
+            vgpu_config: None,
+            shell: None,
+            tools: vec![],
+            egl_platforms: true,
         }
     }
-    Ok(())
-}
 
-fn make_link(link: &Path, target: &str) -> std::io::Result<()> {
-    if let Some(parent) = link.parent() {
-        fs::create_dir_all(parent)?;
+    fn plan(lines: &str, options: &Options) -> Result<Plan, Conflict> {
+        Plan::new(Manifest::parse(format!("driver\n550\n\n\n\n\n\n\n{lines}").as_bytes()).unwrap(), options)
     }
-    std::os::unix::fs::symlink(target, link)
+
+    const LINES: &str = "libcuda.so.550 0755 CUDA_LIB NATIVE / MODULE:x
+./32/libcuda.so.550 0755 CUDA_LIB COMPAT32 / MODULE:x
+libcuda.so.1 0000 CUDA_SYMLINK NATIVE / libcuda.so.550 MODULE:x
+libcuda.so.1 0000 CUDA_SYMLINK COMPAT32 / libcuda.so.550 MODULE:x
+libGL.so 0000 GLX_CLIENT_SYMLINK NATIVE libGL.so.1 MODULE:x
+nvidia_icd.json 0644 VULKAN_ICD_JSON icd.d/ MODULE:x
+10_nvidia_wayland.json 0644 EGL_EXTERNAL_PLATFORM_JSON MODULE:x
+nvidia-settings 0755 UTILITY_BINARY MODULE:x
+thing 0644 QUANTUM_DATA MODULE:x
+";
+
+    #[test]
+    fn everything_has_its_place_or_a_reason() {
+        let plan = plan(LINES, &options()).unwrap();
+        assert_eq!(plan.files.len(), 4);
+        assert!(plan.installs(Output::Out, "lib/libcuda.so.550") && plan.installs(Output::Lib32, "lib/libcuda.so.550"));
+        assert_eq!(plan.links.len(), 2);
+        assert_eq!(plan.unknown, ["QUANTUM_DATA"]);
+        let skipped: Vec<_> = plan.skipped.iter().map(|skipped| skipped.file.as_str()).collect();
+        assert_eq!(skipped, ["libGL.so", "nvidia-settings", "thing"]);
+        assert!(plan.left_out().contains("nvidia-settings"));
+    }
+
+    #[test]
+    fn options_leave_things_out() {
+        let mut options = options();
+        options.destination.lib32 = None;
+        options.egl_platforms = false;
+        let plan = plan(LINES, &options).unwrap();
+        assert!(!plan.files.values().flat_map(|file| &file.places).any(|place| place.output == Output::Lib32));
+        assert_eq!(plan.links.len(), 1);
+        assert_eq!(plan.files.len(), 2, "libcuda and the ICD: {:?}", plan.files);
+    }
+
+    #[test]
+    fn files_do_not_get_in_each_others_way() {
+        let refused = |lines: &str| plan(lines, &options()).unwrap_err();
+        assert!(matches!(
+            refused("a/nvidia-smi 0755 UTILITY_BINARY\nb/nvidia-smi 0755 UTILITY_BINARY\n"),
+            Conflict::Places { first, place, .. } if first == "a/nvidia-smi" && place.as_str() == "bin/nvidia-smi"
+        ));
+        assert!(matches!(
+            refused("kernel/a 0644 KERNEL_MODULE_SRC\nkernel/a/b 0644 KERNEL_MODULE_SRC\n"),
+            Conflict::Places { first, place, .. } if first == "kernel/a" && place.as_str() == "kernel/a/b"
+        ));
+        assert!(matches!(refused("a 04755 UTILITY_BINARY\n"), Conflict::File(_, MemberError::SetId)));
+        assert!(matches!(refused("-550 0644 APPLICATION_PROFILE /\n"), Conflict::File(_, MemberError::Path(_))));
+        assert_eq!(plan("a 0755 UTILITY_BINARY\na 0755 UTILITY_BINARY\n", &options()).unwrap().files.len(), 1);
+    }
 }

@@ -9,8 +9,9 @@ use miette::Diagnostic;
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::Role;
-use crate::install;
+use crate::words::options::Options;
+use crate::words::output;
+use crate::words::role::Role;
 
 /// The attributes of a driver derivation.
 #[derive(Debug, Deserialize)]
@@ -78,15 +79,15 @@ impl Attributes {
     }
 
     /// The same in the installer's words.
-    pub fn options(self) -> install::Options {
-        let outputs = install::Outputs {
+    pub fn options(self) -> Options {
+        let outputs = output::Outputs {
             out: self.outputs.out,
             bin: self.outputs.bin,
             lib32: self.outputs.lib32,
             firmware: self.outputs.firmware,
             modsrc: self.outputs.modsrc,
         };
-        install::Options {
+        Options {
             role: self.role,
             destination: outputs.clone(),
             outputs,

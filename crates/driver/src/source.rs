@@ -3,17 +3,24 @@
 //! All three yield the same: the files of one driver package, one after the other.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
 
 use crate::archive::grid::{Driver, Grid};
 use crate::archive::kind::Kind;
 use crate::archive::makeself::Header;
-use crate::archive::payload::{Member, for_each_member};
+use crate::archive::payload::{LARGEST_MEMBER, Member, for_each_member, most_unpacked};
 use crate::archive::stream::{self, Use};
-use crate::archive::{self, Progress};
-use crate::manifest::{self, Manifest};
-use crate::{Error, Role};
+use crate::archive::{self, MemberError, Progress};
+use crate::confined::Tree;
+use crate::error::Error;
+use crate::manifest::{self, Manifest, ManifestError};
+use crate::memory::Memory;
+use crate::words::path::RelativePath;
+use crate::words::role::Role;
 
 /// A driver package, not yet read.
 pub struct Source {
@@ -64,17 +71,22 @@ impl Source {
     }
 
     /// Calls `visit` with each file of the package.
-    pub fn for_each(&self, progress: Progress, visit: impl FnMut(Member) -> Result<(), Error>) -> Result<(), Error> {
+    pub fn for_each(
+        &self,
+        memory: &Memory,
+        progress: Progress,
+        visit: impl FnMut(Member) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         match &self.form {
             Form::Grid(driver) => {
                 let mut grid = Grid::open(&self.path)?;
                 let (_, mut run) = grid.open_driver(driver)?;
-                self.walk_run(&self.path.join(&driver.name), &mut run, progress, visit)
+                self.walk_run(&self.path.join(&driver.name), &mut run, memory, progress, visit)
             }
             Form::Run => {
                 let mut run =
                     File::open(&self.path).map_err(|e| archive::Error::io(&self.path, "cannot be opened", e))?;
-                self.walk_run(&self.path, &mut run, progress, visit)
+                self.walk_run(&self.path, &mut run, memory, progress, visit)
             }
             Form::Directory => self.walk_directory(visit),
         }
@@ -85,12 +97,13 @@ impl Source {
         &self,
         name: &Path,
         run: &mut (dyn Read + Send),
+        memory: &Memory,
         progress: Progress,
         visit: impl FnMut(Member) -> Result<(), Error>,
     ) -> Result<(), Error> {
         stream::with_payload(name, run, Use::Unpacked, progress, |header, payload| {
             self.check_role(header)?;
-            for_each_member(name, payload, self.size, visit)
+            for_each_member(name, payload, self.size, memory, visit)
         })
     }
 
@@ -104,36 +117,57 @@ impl Source {
         }
     }
 
-    /// The manifest first, then the files it names.
+    /// The manifest first, then the files it names. Files are bounded as those of archives are; what counts as packed is
+    /// what they take on the disk.
     fn walk_directory(&self, mut visit: impl FnMut(Member) -> Result<(), Error>) -> Result<(), Error> {
-        let root = self.path.canonicalize().map_err(|e| archive::Error::io(&self.path, "cannot be opened", e))?;
+        let tree = Tree::open(&self.path).map_err(|e| archive::Error::io(&self.path, "cannot be opened", e))?;
+        let unusable = |problem| Error::Manifest { path: self.path.join(manifest::FILE), problem };
+        let none = |_| Error::NoManifest { path: self.path.clone() };
+        let name = RelativePath::parse(manifest::FILE).map_err(none)?;
         let mut list = Vec::new();
-        File::open(root.join(manifest::FILE))
-            .and_then(|file| file.take(manifest::LARGEST + 1).read_to_end(&mut list))
-            .map_err(|_| Error::NoManifest { path: self.path.clone() })?;
-        let manifest = Manifest::parse(&list)
-            .map_err(|problem| Error::Manifest { path: self.path.join(manifest::FILE), problem })?;
+        let read = tree.file(&name).and_then(|file| match file.metadata()?.is_file() {
+            true => file.take(manifest::LARGEST + 1).read_to_end(&mut list),
+            false => Err(io::ErrorKind::InvalidInput.into()),
+        });
+        read.map_err(|_| Error::NoManifest { path: self.path.clone() })?;
         let size = list.len() as u64;
-        visit(Member { path: manifest::FILE.into(), mode: 0o644, size, data: &mut list.as_slice() })?;
+        if size > manifest::LARGEST {
+            return Err(unusable(ManifestError::TooLarge(size)));
+        }
+        let manifest = Manifest::parse(&list).map_err(unusable)?;
+        visit(Member { path: name, mode: 0o644, size, data: &mut list.as_slice() })?;
+        drop(list);
         let mut files: Vec<_> = manifest.entries.into_iter().filter(|e| !e.is_symlink()).map(|e| e.file).collect();
         files.sort();
         files.dedup();
+        let (mut packed, mut unpacked) = (0, 0);
         for path in files {
-            let file = root.join(&path);
-            let Ok(real) = file.canonicalize() else {
-                continue; // The installer knows whether it is needed.
+            let refuse = |problem| Error::from(archive::Error::member(&self.path, path.as_str(), problem));
+            let unreadable = |e: io::Error| match e.raw_os_error().map(Errno::from_raw_os_error) {
+                Some(Errno::LOOP) => refuse(MemberError::Link),
+                Some(Errno::NXIO) => refuse(MemberError::Device),
+                _ => archive::Error::io(&self.path.join(path.as_str()), "cannot be read", e).into(),
             };
-            if !real.starts_with(&root) {
-                let problem = "is a symbolic link that leads out of the package".to_owned();
-                return Err(archive::Error::Member { path: self.path.clone(), member: path, problem }.into());
-            }
-            let unreadable = |e| archive::Error::io(&file, "cannot be read", e);
-            let mut data = File::open(&real).map_err(unreadable)?;
+            let mut data = match tree.file(&path) {
+                // The installer knows whether it is needed.
+                Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
+                opened => opened.map_err(unreadable)?,
+            };
             let meta = data.metadata().map_err(unreadable)?;
-            if meta.is_file() {
-                let mode = std::os::unix::fs::MetadataExt::mode(&meta) & 0o7777;
-                visit(Member { path, mode, size: meta.len(), data: &mut data })?;
+            if meta.is_dir() {
+                continue;
             }
+            if !meta.is_file() {
+                return Err(refuse(MemberError::Device));
+            }
+            (packed, unpacked) = (packed + meta.blocks() * 512, unpacked + meta.len());
+            if meta.len() > LARGEST_MEMBER {
+                return Err(refuse(MemberError::Huge(meta.len())));
+            }
+            if unpacked > most_unpacked(packed) {
+                return Err(archive::Error::TooLarge { path: self.path.clone(), limit: most_unpacked(packed) }.into());
+            }
+            visit(Member { path, mode: meta.mode() & 0o7777, size: meta.len(), data: &mut data })?;
         }
         Ok(())
     }

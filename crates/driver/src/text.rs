@@ -1,9 +1,11 @@
 //! Files of a driver that name other files: scripts, ICDs, and the path compiled into nvidia-vgpud.
 
+use std::io::{self, Write};
+
 use memchr::memmem;
 use serde_json::Value;
 
-use crate::install::Options;
+use crate::words::options::Options;
 
 /// Where nvidia-vgpud looks for the profiles, as NVIDIA compiled it, and where NixOS has them.
 const COMPILED_CONFIG: &[u8] = b"/usr/share/nvidia/vgpu/vgpuConfig.xml";
@@ -58,13 +60,57 @@ fn by_name(text: &str, path: &str, name: &str) -> String {
     changed + &text[done..]
 }
 
+/// Why a file is no JSON that can be installed. Reads on from its name.
+#[derive(Debug, thiserror::Error)]
+pub enum JsonError {
+    #[error("is not JSON: {0}")]
+    Syntax(serde_json::Error),
+    #[error("is JSON that would be longer than it came")]
+    Longer,
+}
+
 /// JSON that names libraries (Vulkan and EGL ICDs, layers), with `locate` applied to the name of each.
-pub fn library_json(text: &str, locate: &mut dyn FnMut(&str) -> Option<String>) -> Result<String, String> {
-    let mut value: Value = serde_json::from_str(text).map_err(|error| format!("is not JSON: {error}"))?;
-    relocate(&mut value, locate);
-    let mut text = serde_json::to_string_pretty(&value).map_err(|error| error.to_string())?;
-    text.push('\n');
-    Ok(text)
+///
+/// It is written for people where that is no longer than it came, else without blanks. The new names come on top.
+///
+/// # Errors
+/// When it is not JSON, or has numbers that are longer when they are written again.
+pub fn library_json(text: &str, locate: &mut dyn FnMut(&str) -> Option<String>) -> Result<String, JsonError> {
+    let mut value: Value = serde_json::from_str(text).map_err(JsonError::Syntax)?;
+    let mut longest = text.len() + 1; // A line end.
+    relocate(&mut value, &mut |name| {
+        let path = locate(name)?;
+        longest += path.len().saturating_sub(name.len());
+        Some(path)
+    });
+    // At most as long as it may be: deeply nested JSON is all indentation.
+    let mut pretty = Bounded { text: Vec::new(), longest };
+    if serde_json::to_writer_pretty(&mut pretty, &value).is_err() {
+        pretty.text.clear();
+        serde_json::to_writer(&mut pretty, &value).map_err(|_| JsonError::Longer)?;
+    }
+    pretty.text.push(b'\n');
+    String::from_utf8(pretty.text).map_err(|_| JsonError::Longer)
+}
+
+/// Takes no more than so many bytes.
+struct Bounded {
+    text: Vec<u8>,
+    longest: usize,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.text.len() + bytes.len() >= self.longest {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn relocate(value: &mut Value, locate: &mut dyn FnMut(&str) -> Option<String>) {
@@ -124,10 +170,22 @@ mod tests {
 
     #[test]
     fn libraries_are_located_at_any_depth() {
-        let text =
-            r#"{"file_format_version": "1.0.0", "layers": [{"library_path": "libGLX_nvidia.so.0", "name": "x"}]}"#;
+        let text = r#"{
+            "file_format_version": "1.0.0",
+            "layers": [ { "library_path": "libGLX_nvidia.so.0", "name": "x" } ]
+        }"#;
         let json = library_json(text, &mut |name| Some(format!("/lib/{name}"))).unwrap();
         assert!(json.contains("\"library_path\": \"/lib/libGLX_nvidia.so.0\""), "{json}");
         assert!(json.find("file_format_version") < json.find("layers"), "order is kept: {json}");
+    }
+
+    #[test]
+    fn json_gets_no_longer_than_it_came() {
+        let none = &mut |_: &str| None;
+        let nested = format!("{}1{}", "[".repeat(100), "]".repeat(100));
+        assert_eq!(library_json(&nested, none).unwrap(), format!("{nested}\n"));
+        assert!(matches!(library_json("[1e15,1e15]", none), Err(JsonError::Longer)));
+        let named = library_json(r#"{"library_path":"a"}"#, &mut |_| Some("/lib/a".into())).unwrap();
+        assert_eq!(named, "{\"library_path\":\"/lib/a\"}\n");
     }
 }

@@ -3,16 +3,22 @@
 use std::io;
 use std::path::Path;
 
-use crate::Error;
+use crate::confined::{Directory, Executable};
+use crate::error::Error;
+use crate::ledger::Ledger;
+use crate::memory::Memory;
 use crate::source::Source;
-use crate::writer::write_file;
 
 /// Writes every file of the driver below `dir`, without setuid bits. What is there after an error is not to be used:
 /// check sums are known at the end.
 pub fn unpack(source: &Source, dir: &Path) -> Result<(), Error> {
-    source.for_each(&|_| {}, |member| {
-        let path = dir.join(&member.path);
-        write_file(&path, member.mode & 0o111 != 0, |out| io::copy(member.data, out).map(drop))
-            .map_err(|source| Error::write(&path, source))
+    let ledger = Ledger::default();
+    let directory = Directory::create(dir, &ledger).map_err(|e| Error::write(dir, e))?;
+    source.for_each(&Memory::default(), &|_| {}, |member| {
+        ledger.read(member.size);
+        let copied = directory
+            .file(&member.path, Executable::of(member.mode))
+            .and_then(|mut file| io::copy(member.data, &mut file));
+        copied.map(drop).map_err(|e| Error::write(&directory.shown(&member.path), e))
     })
 }

@@ -24,7 +24,7 @@ use vgpu_driver::archive;
 use vgpu_driver::archive::grid::Grid;
 use vgpu_driver::archive::kind::Kind;
 use vgpu_driver::archive::makeself::{Header, LONGEST_SCRIPT};
-use vgpu_driver::manifest::{self, Manifest};
+use vgpu_driver::manifest::{self, Manifest, ManifestError};
 
 /// How many of the script's last lines an error repeats.
 const TAIL: usize = 30;
@@ -83,7 +83,7 @@ pub enum PatchError {
 
     #[error("the .manifest of the patched driver {} is damaged: {problem}", tree.display())]
     #[diagnostic(help("the log of patch.sh tells what went wrong while it unpacked the driver"))]
-    Manifest { tree: PathBuf, problem: String },
+    Manifest { tree: PathBuf, problem: ManifestError },
 
     #[error("the patched driver is version {found}, not {expected}")]
     #[diagnostic(help(
@@ -354,13 +354,13 @@ pub fn check(tree: &Path, expected: Option<&str>) -> Result<String, PatchError> 
     let damaged = |problem| PatchError::Manifest { tree: tree.to_owned(), problem };
     let Manifest { version, entries } = Manifest::parse(&text).map_err(damaged)?;
     if entries.is_empty() {
-        return Err(damaged("it names no files".into()));
+        return Err(damaged(ManifestError::Empty));
     }
     if let Some(expected) = expected.filter(|&expected| expected != version) {
         return Err(PatchError::Version { found: version, expected: expected.to_owned() });
     }
     // Links are made by the installer; all else has to be there.
-    let files = entries.into_iter().filter(|entry| !entry.is_symlink()).map(|entry| entry.file);
+    let files = entries.into_iter().filter(|entry| !entry.is_symlink()).map(|entry| entry.file.to_string());
     let missing: Vec<String> = files.filter(|file| !tree.join(file).is_file()).collect();
     if !missing.is_empty() {
         return Err(PatchError::Missing { tree: tree.to_owned(), count: missing.len(), first: list(missing) });

@@ -211,7 +211,7 @@ fn names_in_headers_of_their_own() {
         run_file_of(Role::Guest, &tar.into_inner().unwrap())
     };
     refused("a.run", pax("path", b"../outside"), "leads out of the package with `..`");
-    refused("a.run", pax("path", b"a\0b"), "has a NUL byte in its name");
+    refused("a.run", pax("path", b"a\0b"), "a\\u{0}b, which has a control character in its name");
     refused("a.run", pax("path", &b"long/".repeat(1000)), "has a name of absurd length");
     refused("a.run", pax("linkpath", b"/etc"), "is a symbolic link that leads out");
     refused("a.run", pax("size", b"7"), "has two sizes");
@@ -344,7 +344,7 @@ fn an_unpacked_driver_that_leads_out() {
     let smi = sandbox.path("unpacked/nvidia-smi");
     std::fs::remove_file(&smi).unwrap();
     std::os::unix::fs::symlink("../secret", &smi).unwrap();
-    refused_in(&sandbox, "unpacked", "nvidia-smi, which is a symbolic link that leads out of the package");
+    refused_in(&sandbox, "unpacked", "nvidia-smi, which is a symbolic link, or lies below one");
 }
 
 #[test]

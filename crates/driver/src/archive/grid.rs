@@ -3,23 +3,54 @@
 //! Drivers are found by their file names, at any depth: NVIDIA has moved them between folders.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use vgpu_base::shown;
 use zip::ZipArchive;
 
-use super::Error;
-use crate::Role;
+use super::{Error, MemberError};
+use crate::words::path::RelativePath;
+use crate::words::role::Role;
 
 /// A zip member may not unpack to more than this many times its packed size: .run files are compressed already.
 const RATIO: u64 = 20;
 /// Small members may: in bytes.
 const UNPACKED_ANYWAY: u64 = 64 << 20;
 
+/// The directory of an archive and what is looked at to find it may have so many bytes: NVIDIA's has less than 10 KB.
+const LARGEST_DIRECTORY: u64 = 2 << 20;
+/// So many names are shown in an error.
+const MOST_SHOWN: usize = 5;
+
 /// An open GRID archive.
 pub struct Grid {
     path: std::path::PathBuf,
-    zip: ZipArchive<File>,
+    zip: ZipArchive<Metered>,
+}
+
+/// A file of which no more than so much is read until its directory is known: what the directory takes in memory is in
+/// relation to that.
+struct Metered {
+    file: File,
+    left: Arc<AtomicU64>,
+}
+
+impl Read for Metered {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        let left = self.left.load(Ordering::Relaxed).checked_sub(count as u64);
+        self.left.store(left.ok_or_else(|| io::Error::other("its directory is too large"))?, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+impl Seek for Metered {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
 }
 
 /// A driver in a GRID archive.
@@ -42,7 +73,10 @@ impl Grid {
     /// Opens an archive and reads its directory.
     pub fn open(path: &Path) -> Result<Grid, Error> {
         let file = File::open(path).map_err(|e| Error::io(path, "cannot be opened", e))?;
-        let zip = ZipArchive::new(file).map_err(|source| Error::Zip { path: path.into(), source })?;
+        let left = Arc::new(AtomicU64::new(LARGEST_DIRECTORY));
+        let metered = Metered { file, left: left.clone() };
+        let zip = ZipArchive::new(metered).map_err(|source| Error::Zip { path: path.into(), source })?;
+        left.store(u64::MAX, Ordering::Relaxed);
         Ok(Grid { path: path.into(), zip })
     }
 
@@ -54,7 +88,7 @@ impl Grid {
             is_version(version).then_some(version)
         });
         if found.len() > 1 {
-            let names: Vec<_> = found.iter().map(|driver| driver.name.as_str()).collect();
+            let names: Vec<_> = found.iter().take(MOST_SHOWN).map(|driver| driver.name.as_str()).collect();
             return Err(Error::NoDriver {
                 path: self.path.clone(),
                 wanted: format!("unambiguous {role}"),
@@ -79,6 +113,8 @@ impl Grid {
     fn matching(&self, version: impl Fn(&str) -> Option<&str>) -> Vec<Driver> {
         let mut found: Vec<_> = (self.zip.file_names().flatten())
             .filter_map(|name| {
+                // Names that lead elsewhere or would move a terminal's cursor are no driver's. Some makers write `\\`.
+                RelativePath::parse(name.as_bytes()).ok()?;
                 let version = version(base_name(&name))?.to_owned();
                 Some(Driver { name: name.into_owned(), version })
             })
@@ -87,11 +123,13 @@ impl Grid {
         found
     }
 
-    /// The names of all .run members, for error messages.
+    /// The names of the first .run members, for error messages.
     pub fn run_files(&self) -> Vec<String> {
         let mut names: Vec<_> = self.zip.file_names().flatten().map(|name| name.into_owned()).collect();
         names.retain(|name| name.ends_with(".run"));
         names.sort();
+        names.truncate(MOST_SHOWN);
+        names.iter_mut().for_each(|name| *name = shown::name(name));
         names
     }
 
@@ -101,7 +139,7 @@ impl Grid {
         let member = self.zip.by_name(&driver.name).map_err(|source| Error::Zip { path: path.clone(), source })?;
         let size = member.size();
         if size > UNPACKED_ANYWAY.saturating_add(member.compressed_size().saturating_mul(RATIO)) {
-            return Err(Error::member(&path, &driver.name, format!("claims to unpack to {size} bytes")));
+            return Err(Error::member(&path, &driver.name, MemberError::Bomb(size)));
         }
         Ok((size, member))
     }

@@ -24,6 +24,23 @@ const MOST_LINES: u64 = 1_000_000;
 /// How many lines CRCsum, MD5 and skip are looked for in; they are lines 2 to 4, in any order.
 const FIRST_LINES: usize = 8;
 
+/// What is wrong with a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    #[error("its first line is not `#! /bin/sh`")]
+    NoScript,
+    #[error("{0} is not a number")]
+    NoNumber(&'static str),
+    #[error("MD5 is not 32 hex digits")]
+    NoMd5,
+    #[error("it has no {0} line")]
+    Missing(&'static str),
+    #[error("the payload cannot start at line {0}")]
+    Skip(u64),
+    #[error("the payload should start {0} lines further on than the file goes")]
+    Short(u64),
+}
+
 /// What the header of a .run file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -45,28 +62,29 @@ impl Header {
     /// Reads the header from the first bytes of a file ([`LONGEST_SCRIPT`] of them, or all there are).
     ///
     /// The error says what is wrong, without the name of the file.
-    pub fn parse(start: &[u8]) -> Result<Header, String> {
+    pub fn parse(start: &[u8]) -> Result<Header, HeaderError> {
         let mut header = Header { crc: 0, md5: [0; 16], checked_from: 0, lines: 0, version: None, target: None };
         let (mut crc, mut md5, mut skip) = (None, None, None);
         for (number, (offset, line)) in lines(start).enumerate() {
             if number == 0 {
                 if !matches!(line, b"#! /bin/sh" | b"#!/bin/sh") {
-                    return Err("its first line is not `#! /bin/sh`".into());
+                    return Err(HeaderError::NoScript);
                 }
             } else if number < FIRST_LINES
                 && let Some(value) = line.strip_prefix(b"CRCsum=")
             {
-                crc = Some(number_of(value).and_then(|n| u32::try_from(n).ok()).ok_or("CRCsum is not a number")?);
+                crc =
+                    Some(number_of(value).and_then(|n| u32::try_from(n).ok()).ok_or(HeaderError::NoNumber("CRCsum"))?);
                 header.checked_from = offset + line.len() + 1;
             } else if number < FIRST_LINES
                 && let Some(value) = line.strip_prefix(b"MD5=")
             {
-                md5 = Some(md5_of(value).ok_or("MD5 is not 32 hex digits")?);
+                md5 = Some(md5_of(value).ok_or(HeaderError::NoMd5)?);
                 header.checked_from = offset + line.len() + 1;
             } else if number < FIRST_LINES
                 && let Some(value) = line.strip_prefix(b"skip=")
             {
-                skip = Some(number_of(value).ok_or("skip is not a number")?);
+                skip = Some(number_of(value).ok_or(HeaderError::NoNumber("skip"))?);
             } else if let Some(value) = line.strip_prefix(b"version_string=") {
                 header.version = text_of(value);
             } else if let Some(value) = line.strip_prefix(b"targetdir=") {
@@ -76,11 +94,11 @@ impl Header {
                 break; // What follows is the script and the payload.
             }
         }
-        header.crc = crc.ok_or("it has no CRCsum line")?;
-        header.md5 = md5.ok_or("it has no MD5 line")?;
-        let skip = skip.ok_or("it has no skip line")?;
+        header.crc = crc.ok_or(HeaderError::Missing("CRCsum"))?;
+        header.md5 = md5.ok_or(HeaderError::Missing("MD5"))?;
+        let skip = skip.ok_or(HeaderError::Missing("skip"))?;
         if !(FIRST_LINES as u64..MOST_LINES).contains(&skip) {
-            return Err(format!("the payload cannot start at line {skip}"));
+            return Err(HeaderError::Skip(skip));
         }
         header.lines = skip - 1;
         Ok(header)
@@ -204,7 +222,8 @@ mod tests {
             ("skip=1022", "skip=0", "the payload cannot start at line 0"),
             ("skip=1022", "skip=4000000000", "the payload cannot start at line 4000000000"),
         ] {
-            assert_eq!(Header::parse(GOOD.replace(from, to).as_bytes()), Err(problem.to_owned()));
+            let error = Header::parse(GOOD.replace(from, to).as_bytes()).unwrap_err();
+            assert_eq!(error.to_string(), problem);
         }
     }
 }

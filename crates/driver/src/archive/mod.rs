@@ -17,7 +17,11 @@ pub mod stream;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use vgpu_base::shown;
+
+use crate::words::path::PathError;
 use kind::Kind;
+use makeself::HeaderError;
 
 /// Why an archive could not be read. Every message names the file.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -53,7 +57,7 @@ pub enum Error {
 
     #[error("{}: the header of the .run file is damaged: {problem}", .path.display())]
     #[diagnostic(help("download it again; NVIDIA's .run files start with `#! /bin/sh`, CRCsum, MD5 and skip"))]
-    Header { path: PathBuf, problem: String },
+    Header { path: PathBuf, problem: HeaderError },
 
     #[error("{} is damaged or incomplete: its {sum} is {found}, its header says {expected}", .path.display())]
     #[diagnostic(help("download it again and compare its size with the one NVIDIA shows"))]
@@ -69,7 +73,11 @@ pub enum Error {
 
     #[error("{} contains {member}, which {problem}", .path.display())]
     #[diagnostic(help("no driver of NVIDIA's has such a member: do not use this file, get it from NVIDIA"))]
-    Member { path: PathBuf, member: String, problem: String },
+    Member { path: PathBuf, member: String, problem: MemberError },
+
+    #[error("{} contains more than {limit} files, or very long names", .path.display())]
+    #[diagnostic(help("no driver of NVIDIA's does: do not use this file, get it from NVIDIA"))]
+    TooMany { path: PathBuf, limit: usize },
 
     #[error("{} unpacks to more than {limit} bytes, far more than a driver of its size", .path.display())]
     #[diagnostic(help("no driver of NVIDIA's does: do not use this file, get it from NVIDIA"))]
@@ -82,15 +90,48 @@ impl Error {
         Error::Io { path: path.into(), problem, source }
     }
 
-    pub fn member(path: &Path, member: impl Into<String>, problem: impl Into<String>) -> Self {
-        Error::Member { path: path.into(), member: member.into(), problem: problem.into() }
+    /// A member that no driver has. Its name is shown escaped.
+    pub fn member(path: &Path, member: &str, problem: MemberError) -> Self {
+        Error::Member { path: path.into(), member: shown::name(member), problem }
     }
+}
+
+/// What is wrong with a member. Reads on from its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MemberError {
+    #[error("{0}")]
+    Path(#[from] PathError),
+    #[error("claims to have {0} bytes")]
+    Huge(u64),
+    #[error("claims to unpack to {0} bytes")]
+    Bomb(u64),
+    #[error("has two sizes")]
+    TwoSizes,
+    #[error("is there twice")]
+    Twice,
+    #[error("would be installed set-user-ID, set-group-ID or sticky")]
+    SetId,
+    #[error("lies below a symbolic link of the same archive")]
+    BelowLink,
+    #[error("is a symbolic link that leads out of the package")]
+    LinkOut,
+    #[error("is a symbolic link, or lies below one")]
+    Link,
+    #[error("is a hard link")]
+    HardLink,
+    #[error("is a device")]
+    Device,
+    #[error("is neither a file, a directory nor a symbolic link")]
+    Strange,
 }
 
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::Other => {
             "the file is damaged or incomplete: download it again"
+        }
+        io::ErrorKind::WouldBlock => {
+            "the system has too many threads: end other programs, or raise the limit (ulimit -u)"
         }
         _ => "check the path, and that you may read it",
     }

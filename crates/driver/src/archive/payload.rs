@@ -5,27 +5,34 @@
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, Read};
-use std::path::{Component, Path};
+use std::path::Path;
 
 use liblzma::stream::Stream;
 use tar::{EntryType, Header, PaxExtensions};
 
-use super::Error;
+use super::{Error, MemberError};
+use crate::manifest::MOST_FILES;
+use crate::memory::Memory;
+use crate::words::path::{LONGEST_PATH, PathError, RelativePath, Target};
 
-/// No file of a driver is larger, in bytes: the largest of the 550 driver has 100 MB. The installer holds one in memory.
-const LARGEST_MEMBER: u64 = 512 << 20;
-/// No name in a driver is longer, in bytes.
-const LONGEST_NAME: u64 = 4096;
-/// A payload may unpack to this much plus [`RATIO`] times its packed size. The 550 driver's ratio is 3.2.
-const UNPACKED_ANYWAY: u64 = 256 << 20;
-const RATIO: u64 = 30;
-/// Memory that a decompressor may use, in bytes; xz -9 wants 65 MiB.
-const DECOMPRESSOR_MEMORY: u64 = 200 << 20;
+/// No file of a driver is larger, in bytes: the largest of the 550 driver has 100 MB.
+pub const LARGEST_MEMBER: u64 = 512 << 20;
+/// A header that holds a name may have so many bytes.
+const LONGEST_HEADER: u64 = 4 * LONGEST_PATH as u64;
+/// All names together may have so many bytes.
+const ALL_NAMES: usize = 4 << 20;
+/// A payload may unpack to this much plus [`RATIO`] times its packed size, in bytes. The 550 driver's ratio is 3.2.
+const UNPACKED_ANYWAY: u64 = 64 << 20;
+const RATIO: u64 = 12;
+/// Memory that a decompressor of xz may use, in bytes: xz -9 wants 65 MiB.
+const XZ_MEMORY: u64 = 66 << 20;
+/// The smallest window of zstd that is made ready, as a power of two, and the largest: `zstd --ultra -22` makes it.
+const WINDOWS: [u32; 2] = [21, 27];
 
 /// A file in a package.
 pub struct Member<'a> {
-    /// Path within the package, without `./`; never leads out of it.
-    pub path: String,
+    /// Path within the package.
+    pub path: RelativePath,
     /// Permission bits as the archive has them, setuid and all.
     pub mode: u32,
     /// Size in bytes.
@@ -50,15 +57,17 @@ impl Member<'_> {
 
 /// Walks the compressed tar stream `payload` of the archive `path`, and calls `visit` with each file.
 ///
-/// `packed` is the size of the archive in bytes, which bounds what the payload may unpack to.
+/// `packed` is the size of the archive in bytes, which bounds what the payload may unpack to. The decompressor takes its
+/// memory from `memory`.
 pub fn for_each_member<E: From<Error>>(
     path: &Path,
     payload: impl BufRead,
     packed: u64,
+    memory: &Memory,
     visit: impl FnMut(Member) -> Result<(), E>,
 ) -> Result<(), E> {
-    let limit = UNPACKED_ANYWAY.saturating_add(packed.saturating_mul(RATIO));
-    let unpacked = decompress(payload).map_err(|source| Error::Payload { path: path.into(), source })?;
+    let limit = most_unpacked(packed);
+    let unpacked = decompress(payload, memory).map_err(|source| Error::Payload { path: path.into(), source })?;
     let mut unpacked = unpacked.take(limit);
     let walked = walk(path, &mut unpacked, limit, visit).and_then(|()| {
         // A decompressor compares its check of the content at the end of the stream, which lies behind that of the tar.
@@ -71,15 +80,28 @@ pub fn for_each_member<E: From<Error>>(
     walked
 }
 
+/// What files of so many bytes may unpack to, in bytes.
+pub fn most_unpacked(packed: u64) -> u64 {
+    UNPACKED_ANYWAY.saturating_add(packed.saturating_mul(RATIO))
+}
+
 /// Tells the compression by its magic number. NVIDIA used gzip, bzip2 and xz before 530.30, zstd since. Each may come
 /// in several parts, as parallel compressors make them.
-fn decompress<'a>(mut packed: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
+fn decompress<'a>(mut packed: impl BufRead + 'a, memory: &Memory) -> io::Result<Box<dyn Read + 'a>> {
     let start = packed.fill_buf()?;
+    let lease = |bytes| memory.lease(bytes).map_err(|refused| io::Error::new(io::ErrorKind::OutOfMemory, refused));
     Ok(match start {
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::Decoder::with_buffer(packed)?),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            let window = zstd_window(start);
+            lease(2 << window)?;
+            let mut decoder = zstd::Decoder::with_buffer(packed)?;
+            decoder.window_log_max(window)?;
+            Box::new(decoder)
+        }
         [0xfd, b'7', b'z', b'X', b'Z', ..] => {
-            let decoder = Stream::new_stream_decoder(DECOMPRESSOR_MEMORY, liblzma::stream::CONCATENATED)
-                .map_err(io::Error::from)?;
+            lease(XZ_MEMORY as usize)?;
+            let decoder =
+                Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED).map_err(io::Error::from)?;
             Box::new(liblzma::bufread::XzDecoder::new_stream(packed, decoder))
         }
         [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
@@ -87,6 +109,19 @@ fn decompress<'a>(mut packed: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a
         [] => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the payload is missing")),
         _ => return Err(io::Error::other("it is neither zstd, xz, gzip nor bzip2")),
     })
+}
+
+/// The window of a zstd stream that begins so, as a power of two: RFC 8878, 3.1.1.1.2. Other frames of the stream may have
+/// no larger one. A frame in one segment has the window of its content.
+fn zstd_window(start: &[u8]) -> u32 {
+    let [least, most] = WINDOWS;
+    match start {
+        [_, _, _, _, descriptor, window, ..] if descriptor & 0x20 == 0 => {
+            let (exponent, mantissa) = (u32::from(window >> 3), window & 7);
+            (10 + exponent + u32::from(mantissa > 0)).clamp(least, most)
+        }
+        _ => 23,
+    }
 }
 
 /// Whether a payload that begins so carries a check of its unpacked content, which decompressors compare with what they
@@ -121,17 +156,18 @@ fn walk<E: From<Error>>(
     let mut tar = tar::Archive::new(unpacked);
     let mut symlinks = HashSet::new();
     let mut next = Next::default();
+    let (mut members, mut all_names) = (0, 0);
     // Raw: the crate would read long names into memory whatever their size.
     for entry in tar.entries().map_err(unreadable)?.raw(true) {
         let mut entry = entry.map_err(unreadable)?;
         let header = entry.header().clone();
         let shown = String::from_utf8_lossy(next.name.as_deref().unwrap_or(&header.path_bytes())).into_owned();
-        let refuse = |problem: &str| E::from(Error::member(path, &shown, problem));
+        let refuse = |problem: MemberError| E::from(Error::member(path, &shown, problem));
         let declared = header.entry_size().map_err(unreadable)?;
         match header.entry_type() {
             EntryType::GNULongName | EntryType::GNULongLink | EntryType::XHeader => {
-                if declared > LONGEST_NAME * 4 {
-                    return Err(refuse("has a name of absurd length"));
+                if declared > LONGEST_HEADER {
+                    return Err(refuse(PathError::TooLong.into()));
                 }
                 let mut data = Vec::new();
                 entry.read_to_end(&mut data).map_err(unreadable)?;
@@ -142,33 +178,43 @@ fn walk<E: From<Error>>(
             _ => {}
         }
         let Next { name, link, size } = std::mem::take(&mut next);
-        let name = member_path(name.as_deref().unwrap_or(&header.path_bytes())).map_err(&refuse)?;
+        let name = match RelativePath::parse(name.as_deref().unwrap_or(&header.path_bytes())) {
+            // The folder of all others.
+            Err(PathError::Empty) if header.entry_type() == EntryType::Directory => continue,
+            name => name.map_err(|problem| refuse(problem.into()))?,
+        };
+        (members, all_names) = (members + 1, all_names + name.as_str().len());
+        if members > MOST_FILES || all_names > ALL_NAMES {
+            return Err(Error::TooMany { path: path.into(), limit: MOST_FILES }.into());
+        }
         if below_any(&name, &symlinks) {
-            return Err(refuse("lies below a symbolic link of the same archive"));
+            return Err(refuse(MemberError::BelowLink));
         }
         let size = size.unwrap_or(declared);
         match header.entry_type() {
             EntryType::Regular | EntryType::Continuous => {
                 if size > LARGEST_MEMBER {
-                    return Err(refuse(&format!("claims to have {size} bytes")));
+                    return Err(refuse(MemberError::Huge(size)));
                 }
                 if size > limit {
                     return Err(Error::TooLarge { path: path.into(), limit }.into());
                 }
                 if size != declared {
-                    return Err(refuse("has two sizes"));
+                    return Err(refuse(MemberError::TwoSizes));
                 }
                 let mode = header.mode().map_err(unreadable)?;
                 visit(Member { path: name, mode, size, data: &mut entry })?;
             }
             EntryType::Directory => {}
             EntryType::Symlink => {
-                check_link(&name, &link_target(link, &header)).map_err(&refuse)?;
-                symlinks.insert(name);
+                // Symlinks are never created, but one that leads out of the package shows an archive that means harm.
+                let target = Target::parse(link_target(link, &header)).ok().and_then(|target| target.from(&name));
+                target.ok_or_else(|| refuse(MemberError::LinkOut))?;
+                symlinks.insert(name.to_string());
             }
-            EntryType::Link => return Err(refuse("is a hard link")),
-            EntryType::Char | EntryType::Block | EntryType::Fifo => return Err(refuse("is a device")),
-            _ => return Err(refuse("is neither a file, a directory nor a symbolic link")),
+            EntryType::Link => return Err(refuse(MemberError::HardLink)),
+            EntryType::Char | EntryType::Block | EntryType::Fifo => return Err(refuse(MemberError::Device)),
+            _ => return Err(refuse(MemberError::Strange)),
         }
     }
     Ok(())
@@ -196,50 +242,12 @@ fn remember(next: &mut Next, kind: EntryType, mut data: Vec<u8>) {
     }
 }
 
-/// A name in an archive as a path within the package: no `./`, no way out.
-pub(crate) fn member_path(name: &[u8]) -> Result<String, &'static str> {
-    let name = std::str::from_utf8(name).map_err(|_| "has a name that is not UTF-8")?;
-    if name.len() as u64 > LONGEST_NAME {
-        return Err("has a name of absurd length");
-    }
-    if name.contains('\0') {
-        return Err("has a NUL byte in its name");
-    }
-    let mut parts = Vec::new();
-    for component in Path::new(name).components() {
-        match component {
-            Component::Normal(part) => parts.push(part.to_str().unwrap_or_default()),
-            Component::CurDir => {}
-            Component::ParentDir => return Err("leads out of the package with `..`"),
-            Component::RootDir | Component::Prefix(_) => return Err("has an absolute path"),
-        }
-    }
-    Ok(parts.join("/"))
-}
-
-fn below_any(name: &str, symlinks: &HashSet<String>) -> bool {
-    !symlinks.is_empty()
-        && (symlinks.contains(name) || name.match_indices('/').any(|(end, _)| symlinks.contains(&name[..end])))
+fn below_any(name: &RelativePath, symlinks: &HashSet<String>) -> bool {
+    !symlinks.is_empty() && (symlinks.contains(name.as_str()) || name.folders().any(|folder| symlinks.contains(folder)))
 }
 
 fn link_target(long: Option<Vec<u8>>, header: &Header) -> Vec<u8> {
     long.or_else(|| header.link_name_bytes().map(|t| t.into_owned())).unwrap_or_default()
-}
-
-/// Symlinks are never created, but one that leads out of the package shows an archive that means harm.
-fn check_link(name: &str, target: &[u8]) -> Result<(), &'static str> {
-    const OUT: &str = "is a symbolic link that leads out of the package";
-    let target = std::str::from_utf8(target).map_err(|_| OUT)?;
-    let mut depth = name.matches('/').count();
-    for component in Path::new(target).components() {
-        match component {
-            Component::Normal(_) => depth += 1,
-            Component::CurDir => {}
-            Component::ParentDir => depth = depth.checked_sub(1).ok_or(OUT)?,
-            Component::RootDir | Component::Prefix(_) => return Err(OUT),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -247,25 +255,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_stay_within_the_package() {
-        assert_eq!(member_path(b"./32/libcuda.so").as_deref(), Ok("32/libcuda.so"));
-        assert_eq!(member_path(b"a//b/./c").as_deref(), Ok("a/b/c"));
-        assert!(member_path(b"a/../../b").is_err());
-        assert!(member_path(b"/etc/passwd").is_err());
-        assert!(member_path(b"a\xff").is_err());
-    }
-
-    #[test]
-    fn symlinks_may_go_up_only_as_far_as_they_are_deep() {
-        assert!(check_link("lib/gbm/a.so", b"../b.so").is_ok());
-        assert!(check_link("lib/a.so", b"../../b.so").is_err());
-        assert!(check_link("a", b"/etc").is_err());
-    }
-
-    #[test]
     fn a_link_covers_what_lies_below_it() {
         let links = HashSet::from(["a/b".to_owned()]);
-        assert!(below_any("a/b", &links) && below_any("a/b/c", &links));
-        assert!(!below_any("a/bc", &links));
+        let below = |name: &str| below_any(&RelativePath::parse(name).unwrap(), &links);
+        assert!(below("a/b") && below("a/b/c"));
+        assert!(!below("a/bc"));
+    }
+
+    #[test]
+    fn the_window_is_that_of_the_frame() {
+        let window = |content: &[u8], level| zstd_window(&zstd::encode_all(content, level).unwrap());
+        assert_eq!(zstd_window(&[0x28, 0xb5, 0x2f, 0xfd, 0x04, 17 << 3]), 27);
+        assert_eq!(zstd_window(&[0x28, 0xb5, 0x2f, 0xfd, 0x04, 12 << 3 | 1]), 23);
+        assert_eq!(zstd_window(&[0x28, 0xb5, 0x2f, 0xfd, 0x04, 255]), 27);
+        assert_eq!(window(b"small", 3), 21);
     }
 }

@@ -9,7 +9,7 @@ use std::thread;
 
 use memchr::memchr_iter;
 
-use super::makeself::{CheckSums, Header, LONGEST_SCRIPT, Sums, md5_text};
+use super::makeself::{CheckSums, Header, HeaderError, LONGEST_SCRIPT, Sums, md5_text};
 use super::payload::checks_content;
 use super::{Error, Progress, kind, read_up_to};
 
@@ -50,7 +50,9 @@ pub fn with_payload<T, E: From<Error>>(
         let (sender, receiver) = sync_channel(WAITING);
         let payload = Payload { chunks: receiver, chunk: stub.payload().to_vec(), at: 0 };
         let header = stub.header.clone();
-        let reader = scope.spawn(move || check(path, input, &stub, sums, &sender, progress));
+        let check = move || check(path, input, &stub, sums, &sender, progress);
+        let reader = thread::Builder::new().name("reader".into()).spawn_scoped(scope, check);
+        let reader = reader.map_err(|e| Error::io(path, "cannot be read: no thread can be started for it", e))?;
         let consumed = consume(&header, payload);
         reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         consumed
@@ -86,7 +88,7 @@ impl Stub {
             let more = read_up_to(input, CHUNK).map_err(unreadable)?;
             if more.is_empty() || length > LONGEST_STUB {
                 let missing = header.lines - lines;
-                let problem = format!("the payload should start {missing} lines further on than the file goes");
+                let problem = HeaderError::Short(missing);
                 return Err(Error::Header { path: path.into(), problem });
             }
             bytes.extend(more);

@@ -1,0 +1,234 @@
+//! Files below one directory, and nowhere else. The kernel sees to it: every path is looked up from the directory's
+//! handle with openat2(2), which follows no link and leaves the directory by no `..`.
+//!
+//! openat2 is there since Linux 5.6. Older kernels cannot confine a lookup, so that nothing is written there: an error.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fchmod, mkdirat, open, openat2, symlinkat};
+use rustix::io::Errno;
+
+use crate::ledger::Ledger;
+use crate::words::path::{RelativePath, Target};
+
+/// How every lookup is confined.
+const CONFINED: ResolveFlags =
+    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
+
+/// A directory, for lookups only.
+const LOOKUP: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+fn lookup(directory: &OwnedFd, path: &str, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+    openat2(directory, path, flags | OFlags::CLOEXEC, mode, CONFINED).map_err(|error| match error {
+        Errno::NOSYS => io::Error::new(
+            io::ErrorKind::Unsupported,
+            "this kernel has no openat2(2), by which files are kept within a directory: Linux 5.6 and later have it",
+        ),
+        error => error.into(),
+    })
+}
+
+/// Whether a file may be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Executable {
+    Yes,
+    No,
+}
+
+impl Executable {
+    /// By permission bits.
+    pub fn of(mode: u32) -> Executable {
+        if mode & 0o111 == 0 { Executable::No } else { Executable::Yes }
+    }
+
+    /// The mode that NixOS' store knows for such files.
+    fn mode(self) -> Mode {
+        Mode::from_raw_mode(if self == Executable::Yes { 0o755 } else { 0o644 })
+    }
+}
+
+/// A directory to write into. Everything below it is new.
+#[derive(Debug)]
+pub struct Directory<'l> {
+    handle: OwnedFd,
+    path: PathBuf,
+    ledger: &'l Ledger,
+    /// Folders that are there.
+    made: Mutex<HashSet<String>>,
+}
+
+impl<'l> Directory<'l> {
+    /// Opens a directory, and creates it where it is missing. All bytes written into it go through `ledger`.
+    pub fn create(path: &Path, ledger: &'l Ledger) -> io::Result<Directory<'l>> {
+        fs::create_dir_all(path)?;
+        let handle = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        fchmod(&handle, Executable::Yes.mode())?;
+        Ok(Directory { handle, path: path.to_owned(), ledger, made: Mutex::default() })
+    }
+
+    /// What errors call a path in it.
+    pub fn shown(&self, path: &RelativePath) -> PathBuf {
+        self.path.join(path.as_str())
+    }
+
+    /// Creates a file, and its folders.
+    pub fn file(&self, path: &RelativePath, executable: Executable) -> io::Result<NewFile<'l>> {
+        self.make_folders(path)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        let handle = lookup(&self.handle, path.as_str(), flags, executable.mode())?;
+        fchmod(&handle, executable.mode())?; // Whatever the umask is.
+        Ok(NewFile { file: handle.into(), ledger: self.ledger })
+    }
+
+    /// Creates a symbolic link, and its folders.
+    pub fn link(&self, path: &RelativePath, target: &Target) -> io::Result<()> {
+        self.make_folders(path)?;
+        let target = target.to_string();
+        match path.folder() {
+            Some(folder) => {
+                let folder = lookup(&self.handle, folder.as_str(), LOOKUP, Mode::empty())?;
+                symlinkat(target, folder, path.name())?;
+            }
+            None => symlinkat(target, &self.handle, path.name())?,
+        }
+        Ok(())
+    }
+
+    /// Makes the folders that a path lies in, with the mode that NixOS' store knows.
+    fn make_folders(&self, path: &RelativePath) -> io::Result<()> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if path.folder().is_none_or(|folder| made.contains(folder.as_str())) {
+            return Ok(());
+        }
+        let mut above: Option<&str> = None;
+        for folder in path.folders() {
+            if !made.contains(folder) {
+                let name = folder.rsplit('/').next().unwrap_or(folder);
+                let created = match above {
+                    Some(above) => {
+                        let above = lookup(&self.handle, above, LOOKUP, Mode::empty())?;
+                        mkdirat(above, name, Executable::Yes.mode())
+                    }
+                    None => mkdirat(&self.handle, name, Executable::Yes.mode()),
+                };
+                match created {
+                    Ok(()) => {
+                        let new = lookup(&self.handle, folder, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
+                        fchmod(new, Executable::Yes.mode())?;
+                    }
+                    Err(Errno::EXIST) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                made.insert(folder.to_owned());
+            }
+            above = Some(folder);
+        }
+        Ok(())
+    }
+}
+
+/// A file that is being written.
+#[derive(Debug)]
+pub struct NewFile<'l> {
+    file: File,
+    ledger: &'l Ledger,
+}
+
+impl NewFile<'_> {
+    /// Writes at an offset, in bytes, while others write elsewhere.
+    pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.ledger.write(bytes.len() as u64)?;
+        self.file.write_all_at(bytes, offset)
+    }
+
+    /// Its length, in bytes.
+    pub fn length(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+}
+
+impl Write for NewFile<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.ledger.write(bytes.len() as u64)?;
+        self.file.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// A directory to read from.
+#[derive(Debug)]
+pub struct Tree(OwnedFd);
+
+impl Tree {
+    /// Opens a directory.
+    pub fn open(path: &Path) -> io::Result<Tree> {
+        Ok(Tree(rustix::fs::openat(CWD, path, LOOKUP, Mode::empty())?))
+    }
+
+    /// Opens a file in it for reading. No link is followed, and nothing is waited for: opening a pipe returns at once.
+    pub fn file(&self, path: &RelativePath) -> io::Result<File> {
+        Ok(lookup(&self.0, path.as_str(), OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, Mode::empty())?.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn path(text: &str) -> RelativePath {
+        RelativePath::parse(text).unwrap()
+    }
+
+    #[test]
+    fn files_and_links_come_with_their_folders() {
+        let place = tempfile::tempdir().unwrap();
+        let ledger = Ledger::default();
+        let directory = Directory::create(&place.path().join("a/out"), &ledger).unwrap();
+        directory.file(&path("lib/deep/file"), Executable::Yes).unwrap().write_all(b"text").unwrap();
+        directory.link(&path("lib/link"), &Target::parse("deep/file").unwrap()).unwrap();
+        directory.link(&path("top"), &Target::parse("lib/link").unwrap()).unwrap();
+        let out = place.path().join("a/out");
+        assert_eq!(fs::read(out.join("top")).unwrap(), b"text");
+        assert_eq!(fs::metadata(out.join("lib/deep/file")).unwrap().permissions().mode() & 0o7777, 0o755);
+        assert_eq!(fs::metadata(out.join("lib/deep")).unwrap().permissions().mode() & 0o7777, 0o755);
+        let twice = directory.file(&path("top"), Executable::No).unwrap_err();
+        assert_eq!(twice.kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    /// Whoever put the link there: nothing is written through it.
+    #[test]
+    fn no_link_is_followed() {
+        let place = tempfile::tempdir().unwrap();
+        let (out, elsewhere) = (place.path().join("out"), place.path().join("elsewhere"));
+        fs::create_dir_all(&elsewhere).unwrap();
+        let ledger = Ledger::default();
+        let directory = Directory::create(&out, &ledger).unwrap();
+        symlink(&elsewhere, out.join("absolute")).unwrap();
+        symlink("../elsewhere", out.join("relative")).unwrap();
+        symlink(".", out.join("own")).unwrap();
+        for folder in ["absolute", "relative", "own"] {
+            assert!(directory.file(&path(&format!("{folder}/file")), Executable::No).is_err(), "{folder}");
+            assert!(directory.file(&path(&format!("{folder}/more/file")), Executable::No).is_err(), "{folder}");
+            let target = Target::parse("x").unwrap();
+            assert!(directory.link(&path(&format!("{folder}/link")), &target).is_err(), "{folder}");
+        }
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 3);
+        let tree = Tree::open(place.path()).unwrap();
+        fs::write(elsewhere.join("file"), "").unwrap();
+        assert!(tree.file(&path("elsewhere/file")).is_ok());
+        assert!(tree.file(&path("out/relative/file")).is_err());
+    }
+}

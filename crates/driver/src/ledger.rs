@@ -1,0 +1,67 @@
+//! What is written, in relation to what was read: a small archive cannot fill a disk.
+//!
+//! The whole 550 guest driver reads 1,087 MB and writes 918 MB; the only file that grows is a program, which is
+//! installed twice (see placement). 5 per cent more than was read is out of reach for any driver.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// This much may be written whatever was read, in bytes: run paths and absolute paths in small files.
+const ANYWAY: u64 = 16 << 20;
+
+/// So many bytes read allow one byte to be written besides.
+const SHARE: u64 = 20;
+
+/// Counts the bytes of files read from a package and written to its outputs.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    read: AtomicU64,
+    written: AtomicU64,
+    exceeded: AtomicBool,
+}
+
+impl Ledger {
+    /// Notes that a file of so many bytes comes out of the package.
+    pub fn read(&self, bytes: u64) {
+        self.read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Notes that so many bytes are about to be written.
+    ///
+    /// # Errors
+    /// When that is too much: see [`is_exceeded`](Self::is_exceeded).
+    pub fn write(&self, bytes: u64) -> io::Result<()> {
+        let written = self.written.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        if written > self.most() {
+            self.exceeded.store(true, Ordering::Relaxed);
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(())
+    }
+
+    /// How much may be written by now, in bytes.
+    pub fn most(&self) -> u64 {
+        let read = self.read.load(Ordering::Relaxed);
+        ANYWAY.saturating_add(read).saturating_add(read / SHARE)
+    }
+
+    /// Whether a write failed because it was too much.
+    pub fn is_exceeded(&self) -> bool {
+        self.exceeded.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_written_than_was_read() {
+        let ledger = Ledger::default();
+        ledger.write(ANYWAY).unwrap();
+        ledger.read(100);
+        ledger.write(105).unwrap();
+        assert!(!ledger.is_exceeded());
+        assert!(ledger.write(1).is_err() && ledger.is_exceeded());
+    }
+}

@@ -1,0 +1,122 @@
+//! What is done to the content of a file on its way: bytes in, bytes out. Nothing here knows where they are written.
+
+use std::io::{self, Write};
+
+use crate::elf::{self, Changes, Form, Machine};
+use crate::memory::Refused;
+use crate::text::{self, JsonError};
+use crate::words::options::Options;
+use crate::words::output::{Output, Place, Treatment};
+
+/// The longest script, in bytes: nvidia-bug-report.sh has 60 KB.
+const LONGEST_SCRIPT: usize = 2 << 20;
+/// Changing a script takes so many times its size of memory, at most: paths get longer.
+const SCRIPT_MEMORY: usize = 16;
+
+/// What is wrong with a file of the driver. Reads on from its name.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    #[error("should be a library, but is not an ELF file")]
+    NotElf,
+    #[error("does not name the vgpuConfig.xml that it reads")]
+    NoConfig,
+    #[error("cannot be given a run path: {0}")]
+    Elf(elf::Error),
+    #[error("is a script that is not UTF-8")]
+    ScriptNotUtf8,
+    #[error("is a script of absurd length")]
+    ScriptTooLong,
+    #[error("is not UTF-8 text")]
+    NotUtf8,
+    #[error("is too large for a list of libraries")]
+    ListTooLong,
+    #[error("{0}")]
+    Json(#[from] JsonError),
+    #[error("is not in this driver, so it cannot be replaced: only host drivers have one")]
+    Absent,
+    #[error("is too large: {0}")]
+    Memory(#[from] Refused),
+}
+
+/// Why a file could not be treated.
+#[derive(Debug)]
+pub enum Failed {
+    /// The file's own fault.
+    File(Problem),
+    /// The result could not be written.
+    Write(io::Error),
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Failed {
+        Failed::Write(error)
+    }
+}
+
+/// What is done to this file, after a look at it: programs can be scripts, or neither.
+pub fn of_content(treatment: Treatment, content: &[u8]) -> Treatment {
+    match treatment {
+        Treatment::Program if content.starts_with(b"#!") => Treatment::Script,
+        Treatment::Program if !elf::is_elf(content) => Treatment::Copy,
+        treatment => treatment,
+    }
+}
+
+/// How much memory a treatment takes besides the content, in bytes.
+pub fn memory(treatment: Treatment, content: &[u8]) -> usize {
+    match treatment {
+        Treatment::Library | Treatment::Program => elf::memory(content),
+        Treatment::Script => content.len().min(LONGEST_SCRIPT) * SCRIPT_MEMORY,
+        Treatment::Copy | Treatment::LibraryJson | Treatment::OpenclIcd => 0,
+    }
+}
+
+/// Writes the content of a file, changed as its place wants it. Returns the SONAME of a library that has one.
+pub fn treat(
+    treatment: Treatment,
+    place: &Place,
+    content: &mut [u8],
+    options: &Options,
+    out: &mut dyn Write,
+) -> Result<Option<String>, Failed> {
+    match treatment {
+        Treatment::Library | Treatment::Program => {
+            if !elf::is_elf(content) {
+                return Err(Failed::File(Problem::NotElf));
+            }
+            if place.path.as_str() == "bin/nvidia-vgpud" && text::redirect_config(content) == 0 {
+                return Err(Failed::File(Problem::NoConfig));
+            }
+            let form = if treatment == Treatment::Library { Form::Library } else { Form::Program };
+            elf::rewrite(content, form, &elf_changes(place.output, options), out).map_err(|error| match error {
+                elf::Error::Write(source) => Failed::Write(source),
+                error => Failed::File(Problem::Elf(error)),
+            })
+        }
+        Treatment::Script => {
+            if content.len() > LONGEST_SCRIPT {
+                return Err(Failed::File(Problem::ScriptTooLong));
+            }
+            let script = std::str::from_utf8(content).map_err(|_| Failed::File(Problem::ScriptNotUtf8))?;
+            out.write_all(text::script(script, options).as_bytes())?;
+            Ok(None)
+        }
+        Treatment::Copy | Treatment::LibraryJson | Treatment::OpenclIcd => {
+            out.write_all(content)?;
+            Ok(None)
+        }
+    }
+}
+
+fn elf_changes(output: Output, options: &Options) -> Changes {
+    let (own, system, machine) = match (output, &options.outputs.lib32) {
+        (Output::Lib32, Some(lib32)) => (lib32, &options.lib_path_32, Machine::I386),
+        _ => (&options.outputs.out, &options.lib_path, Machine::X86_64),
+    };
+    let mut run_path = own.join("lib").display().to_string();
+    for dir in system {
+        run_path.push(':');
+        run_path.push_str(&dir.display().to_string());
+    }
+    Changes { run_path, interpreter: options.interpreter.as_ref().map(|path| path.display().to_string()), machine }
+}

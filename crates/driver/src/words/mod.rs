@@ -1,0 +1,16 @@
+//! Words that the whole crate shares: plain data. Nothing here imports anything of ours but its neighbours and
+//! [`vgpu_base::shown`].
+//!
+//! - [`role`]: host or guest.
+//! - [`path`]: names in packages and outputs, and what links name.
+//! - [`file_type`]: the types of a manifest, in one table.
+//! - [`output`]: the five parts of an installed driver, and places in them.
+//! - [`options`]: what the installer is told.
+//! - [`report`]: what it tells.
+
+pub mod file_type;
+pub mod options;
+pub mod output;
+pub mod path;
+pub mod report;
+pub mod role;
