@@ -4,17 +4,21 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use vgpu_driver::elf::{Changes, MOST_GROWTH, rewrite};
+use vgpu_driver::elf::{Changes, Form, MOST_GROWTH, Machine, memory, rewrite};
 
 fuzz_target!(
     // libFuzzer ends the program at every panic; `rewrite` catches those of the crate that it uses.
     init: std::panic::set_hook(Box::new(|_| {})),
     |data: &[u8]| {
-        let changes = Changes { run_path: "/nix/store/driver/lib".into(), interpreter: Some("/nix/store/ld.so".into()) };
-        let mut once = Vec::new();
-        if rewrite(data, &changes, &mut once).is_ok() {
-            assert!(once.len() <= data.len() + MOST_GROWTH, "{} bytes became {}", data.len(), once.len());
-            let _ = rewrite(&once, &changes, &mut Vec::new());
+        for (machine, form) in [(Machine::X86_64, Form::Program), (Machine::I386, Form::Library)] {
+            let interpreter = Some("/nix/store/ld.so".into());
+            let changes = Changes { run_path: "/nix/store/driver/lib".into(), interpreter, machine };
+            let mut once = Vec::new();
+            if memory(data) < 64 << 20 && rewrite(data, form, &changes, &mut once).is_ok() {
+                let most = data.len() + data.len() / 16 + MOST_GROWTH + 64;
+                assert!(once.len() <= most, "{} bytes became {}", data.len(), once.len());
+                let _ = rewrite(&once, form, &changes, &mut Vec::new());
+            }
         }
     }
 );

@@ -7,6 +7,7 @@ use miette::Diagnostic;
 use vgpu_driver::Role;
 use vgpu_driver::archive::kind::Kind;
 use vgpu_driver::archive::{self, Progress};
+use vgpu_driver::memory::Memory;
 use vgpu_driver::source::Source;
 use vgpu_profiles::file;
 use vgpu_profiles::limits::MAX_BYTES;
@@ -38,8 +39,8 @@ pub fn read(path: &Path, progress: Progress) -> Result<String, Error> {
 
 fn unpack(path: &Path, progress: Progress) -> Result<String, Error> {
     let mut found = None;
-    Source::open(path, Role::Host)?.for_each(progress, |member| {
-        if member.path == NAME {
+    Source::open(path, Role::Host)?.for_each(&Memory::default(), progress, |member| {
+        if member.path.as_str() == NAME {
             let mut bytes = Vec::new();
             let unreadable = |error| archive::Error::io(path, "cannot be read", error);
             member.data.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
