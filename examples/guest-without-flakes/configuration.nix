@@ -15,15 +15,13 @@
   services.xserver.videoDrivers = [ "nvidia" ];
   hardware.graphics.enable = true;
 
-  hardware.nvidia.vgpu.griddUnlock = {
-    enable = true;
-    rootCaFile = ./root_certificate.pem; # https://SERVER/-/config/root-certificate
+  hardware.nvidia.vgpu = {
+    griddUnlock.enable = true;
+    griddUnlock.rootCaFile = ./root_certificate.pem; # https://SERVER/-/config/root-certificate
+    licensing.tokenFile = "/run/secrets/vgpu.tok"; # https://SERVER/-/client-token
   };
 
   nixpkgs.config.allowUnfree = true;
-  environment.etc."nvidia/gridd.conf".text = ''
-    FeatureType=1
-  '';
 
   # Replace what follows by your machine's own: nixos-generate-config writes it.
   networking.hostName = "guest";

@@ -10,10 +10,8 @@
   # NVIDIA's licence is not free.
   nixpkgs.config.allowUnfree = true;
 
-  # Put the client token of the licence server into /etc/nvidia/ClientConfigToken.
-  environment.etc."nvidia/gridd.conf".text = ''
-    FeatureType=1
-  '';
+  # The client token of the licence server: a file on the guest, readable by root alone.
+  hardware.nvidia.vgpu.licensing.tokenFile = "/run/secrets/vgpu.tok";
 
   # Replace what follows by your machine's own: nixos-generate-config writes it.
   networking.hostName = "guest";
