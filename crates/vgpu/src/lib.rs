@@ -8,6 +8,7 @@
 //! - [`verify`]: checks a driver without unpacking it.
 //! - [`license`]: licences of guests: tokens, certificates, the licence client.
 //! - [`profile_list`]: a vgpuConfig.xml, or the one in a driver.
+//! - [`start`]: what a machine needs to begin with.
 //! - [`nix`]: what Nix and we say to each other: SRI hashes, store, Nix syntax.
 //! - [`machine`]: what a machine has, read below a root directory: GPUs, vGPUs, drivers, processes.
 //! - [`doctor`]: why does vGPU not work on this machine?
@@ -22,4 +23,5 @@ pub mod license;
 pub mod machine;
 pub mod nix;
 pub mod profile_list;
+pub mod start;
 pub mod verify;

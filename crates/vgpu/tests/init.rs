@@ -97,6 +97,7 @@ fn a_host_is_described_and_configured() {
     # NVIDIA vGPU on this machine, a host. Written by `vgpu init`; yours to edit.
     #
     # GPU      0000:41:00.0 GA102GL [A40] [10de:2235], SR-IOV, driver nouveau
+    # vGPU     NVIDIA lists the A40
     # kernel   6.12.8
     # NixOS    25.05
     # IOMMU    off
@@ -126,20 +127,65 @@ fn a_host_is_described_and_configured() {
       # Makes and keeps vGPUs (mediated devices): mdevctl types, mdevctl define.
       # programs.mdevctl.enable = true;
 
-      # To use the GPU for this machine's own screens as well (needs the patcher):
-      # services.xserver.videoDrivers = [ "nvidia" ];
-
-      # For a GPU that NVIDIA doesn't list: patch the driver, and give the GPU the profiles of a listed one.
-      # Only releases with a patcher (`vgpu releases`) can be patched.
+      # To use the GPU for this machine's own screens as well, or one that NVIDIA doesn't list, the driver has
+      # to be patched, by vGPU-Unlock-patcher. `vgpu releases` shows which releases can be (PATCHER).
       # hardware.nvidia.vgpu.patcher.enable = true;
-      # hardware.nvidia.vgpu.patcher.copyVGPUProfiles = { "2235:0000" = "CCCC:DDDD"; };
     }
     "#);
-    insta::assert_snapshot!(notes(&assert), @r"
+    insta::assert_snapshot!(notes(&assert).replace(&machine.out().display().to_string(), "OUT"), @r"
     note: the IOMMU is off: switch on VT-d or AMD-Vi (and SR-IOV) in the firmware's setup
-    note: add ./vgpu.nix to `imports` in configuration.nix, then: nixos-rebuild switch
+    note: add OUT/vgpu.nix to `imports` in configuration.nix, then `nixos-rebuild boot` and restart: the kernel modules change
     note: if something does not work then: vgpu doctor
     ");
+}
+
+#[test]
+fn a_release_is_chosen_that_serves_the_gpu() {
+    let today = |machine: &Machine, month: &str, role: &str| {
+        let assert = machine.init(&["--today", month, "--role", role]).success();
+        let written = machine.written("vgpu.nix");
+        fs::remove_dir_all(machine.out()).unwrap();
+        (written, notes(&assert))
+    };
+    let release = |text: &str| {
+        let line = text.lines().find_map(|line| line.trim().strip_prefix("hardware.nvidia.vgpu.release = \""));
+        line.map(|line| line.trim_end_matches("\";").to_owned())
+    };
+    let with = |device: &str| {
+        let machine = Machine::new();
+        machine.device("0000:01:00.0", "0x10de", device, "0x030000");
+        machine
+    };
+    // Pascal: no branch after 16 serves it. A supported one would be preferred.
+    let (written, said) = today(&with("0x1b38"), "2026-08", "host");
+    assert!(written.contains("# vGPU     NVIDIA lists the P40\n"), "{written}");
+    assert_eq!(release(&written).unwrap().split('.').next(), Some("16"));
+    assert!(said.contains("NVIDIA's support for vGPU 16."), "{said}");
+    let (_, said) = today(&with("0x1b38"), "2026-07", "host");
+    assert!(!said.contains("NVIDIA's support"), "{said}");
+    // Blackwell: no branch before 19 does, whatever the archives.
+    let machine = with("0x2bb5");
+    machine
+        .file("nix/store/0pn3zhzq0qvfq4b0h8qsxkkkzbsz0hx9-NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip", "");
+    assert!(!release(&today(&machine, "2026-01", "host").0).unwrap().starts_with("17"));
+    // A GeForce RTX 2070 Super: the newest release with a patcher, and the profiles of a listed board.
+    let (written, said) = today(&with("0x1e84"), "2026-01", "host");
+    assert!(written.contains("not listed by NVIDIA; with a patched driver as a Quadro RTX 6000\n"), "{written}");
+    assert!(written.contains("  hardware.nvidia.vgpu.patcher.enable = true;\n"), "{written}");
+    assert!(written.contains("    \"1E84:0000\" = \"1E30:12BA\"; # what a Quadro RTX 6000 has\n"), "{written}");
+    assert!(said.contains("it gets the profiles of a Quadro RTX 6000"), "{said}");
+    let catalog = vgpu::catalog::Catalog::builtin();
+    let number = release(&written).unwrap().parse().unwrap();
+    assert!(catalog.find(&number).unwrap().patcher.is_some());
+    // A GeForce GTX 1070 is older than what the newest patched release serves.
+    assert_eq!(release(&today(&with("0x1b81"), "2026-01", "host").0).as_deref(), Some("16.5"));
+    // A GeForce RTX 4090 makes no vGPUs.
+    let (_, said) = today(&with("0x2684"), "2026-01", "host");
+    assert!(said.contains("vGPU-Unlock-patcher does not serve Ada GPUs"), "{said}");
+    // Guests need no patcher, but the hash of their own driver.
+    let (written, _) = today(&with("0x2235"), "2026-01", "guest");
+    let number = release(&written).unwrap().parse().unwrap();
+    assert!(catalog.find(&number).unwrap().guest_sha256.is_some() && !written.contains("patcher"), "{written}");
 }
 
 #[test]
@@ -213,8 +259,8 @@ fn a_virtual_machine_is_a_guest() {
       # hardware.nvidia.vgpu.griddUnlock.rootCaFile = ./root_certificate.pem;
     }
     "#);
-    insta::assert_snapshot!(notes(&assert), @r"
-    note: add ./vgpu.nix to `imports` in configuration.nix, then: nixos-rebuild switch
+    insta::assert_snapshot!(notes(&assert).replace(&machine.out().display().to_string(), "OUT"), @r"
+    note: add OUT/vgpu.nix to `imports` in configuration.nix, then `nixos-rebuild boot` and restart: the kernel modules change
     note: if something does not work then: vgpu doctor
     ");
 }

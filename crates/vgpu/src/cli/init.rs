@@ -7,16 +7,17 @@ use std::path::{Path, PathBuf};
 use miette::{Result, WrapErr};
 
 use super::output;
-use crate::catalog::{Catalog, Month, Release};
-use crate::machine::overview::{Cpu, Gpu, Machine};
-use crate::nix::expression::{Expression, Line, module, quoted};
+use crate::catalog::Month;
+use crate::machine::overview::Machine;
+use crate::nix::starter::{self, Modules};
+use crate::start::{self, Start, Support};
 use vgpu_base::publish::{self, Staged};
 use vgpu_driver::Role;
 
 /// Write a commented vgpu.nix for this machine, to start from.
 ///
-/// Looks at the machine: NVIDIA GPUs, kernel, NixOS release, IOMMU, and which GRID archives are in the Nix store. Files that
-/// exist are left alone.
+/// Looks at the machine: NVIDIA GPUs, kernel, NixOS release, IOMMU, and which GRID archives are in the Nix store. Chooses a
+/// release that serves the GPU, and patches the driver for a GPU that NVIDIA does not list. Files that exist are left alone.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   vgpu init                                 vgpu.nix here
@@ -38,14 +39,20 @@ pub struct Args {
     /// Root directory of the machine to look at; for tests
     #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
     root: PathBuf,
+
+    /// The month in which support is judged; for tests
+    #[arg(long, value_name = "YEAR-MONTH", hide = true)]
+    today: Option<Month>,
 }
 
 pub fn run(args: Args) -> Result<()> {
     let machine = Machine::look(&args.root);
     let role = args.role.unwrap_or(if machine.virtual_machine { Role::Guest } else { Role::Host });
-    let mut files = vec![(args.out.join("vgpu.nix"), configuration(&machine, role, args.flake))];
+    let start = start::decide(&machine, role, args.today.unwrap_or_else(Month::now));
+    let modules = if args.flake { Modules::FromFlake } else { Modules::Imported };
+    let mut files = vec![(args.out.join("vgpu.nix"), starter::configuration(&machine, &start, modules))];
     if args.flake {
-        files.push((args.out.join("flake.nix"), flake(&machine, role)));
+        files.push((args.out.join("flake.nix"), starter::flake(&machine, role)));
     }
     if let Some((path, _)) = files.iter().find(|(path, _)| path.symlink_metadata().is_ok()) {
         return Err(publish::Error::Exists { path: path.clone() }.into());
@@ -54,16 +61,24 @@ pub fn run(args: Args) -> Result<()> {
     for (path, _) in &files {
         output::print(path.display())?;
     }
-    for advice in advice(&machine, role) {
+    for advice in advice(&machine, &start) {
         output::note(advice);
     }
+    let rebuild = "then `nixos-rebuild boot` and restart: the kernel modules change";
     output::note(if args.flake {
-        "put configuration.nix and hardware-configuration.nix beside flake.nix, then: nixos-rebuild switch --flake ."
+        let flake = here(&args.out);
+        format!("put configuration.nix and hardware-configuration.nix beside flake.nix, {rebuild} (--flake {flake})")
     } else {
-        "add ./vgpu.nix to `imports` in configuration.nix, then: nixos-rebuild switch"
+        format!("add {} to `imports` in configuration.nix, {rebuild}", here(&files[0].0))
     });
     output::note("if something does not work then: vgpu doctor");
     Ok(())
+}
+
+/// A path as Nix takes it: with a slash.
+fn here(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.contains('/') || text == "." { text } else { format!("./{text}") }
 }
 
 /// Writes all of the files, or none.
@@ -86,20 +101,9 @@ fn write_new(path: &Path, text: &str) -> Result<()> {
     Ok(file.publish()?)
 }
 
-/// The release to begin with: the newest whose archive is in the store, else the newest that has a package. Hosts of a
-/// release that NVIDIA still supports are preferred.
-fn release(machine: &Machine) -> Option<&'static Release> {
-    let catalog = Catalog::builtin();
-    let ended = |release: &Release| {
-        catalog.branch(release.release.branch()).and_then(|branch| branch.ended(Month::now())) == Some(true)
-    };
-    let pinned = || catalog.releases().iter().filter(|release| release.is_pinned());
-    let stored = machine.archives.iter().copied().find(|release| release.is_pinned());
-    stored.or_else(|| pinned().find(|release| !ended(release))).or_else(|| pinned().next())
-}
-
 /// What the user should know before the first rebuild.
-fn advice(machine: &Machine, role: Role) -> Vec<String> {
+fn advice(machine: &Machine, start: &Start) -> Vec<String> {
+    let role = start.role;
     let mut advice = Vec::new();
     if machine.gpus.is_empty() {
         advice.push(match role {
@@ -113,168 +117,25 @@ fn advice(machine: &Machine, role: Role) -> Vec<String> {
     if role == Role::Host && machine.virtual_machine {
         advice.push("this is a virtual machine: a host driver needs the physical GPU".to_owned());
     }
+    match start.gpu {
+        Some((gpu, Support::Unlisted(generation))) if role == Role::Host => advice.push(format!(
+            "{} is not on NVIDIA's list of GPUs for vGPU, as far as we know, and vGPU-Unlock-patcher does not serve {} GPUs: \
+             it makes no vGPUs",
+            gpu.function.address, generation.name
+        )),
+        Some((_, Support::Patched(donor))) if role == Role::Host => advice.push(format!(
+            "NVIDIA does not list this GPU for vGPU: the driver is patched, and it gets the profiles of a {}",
+            donor.name
+        )),
+        _ => {}
+    }
+    if let (Some(release), true) = (start.release, start.ended) {
+        advice.push(format!("NVIDIA's support for vGPU {} is over: it gets no more security updates", release.release));
+    }
     if machine.nixos.is_none() {
         advice.push("this is not NixOS: copy the files to the machine that is".to_owned());
     }
     advice
-}
-
-/// vgpu.nix: what was found as a comment, what is needed, and what is often wanted, commented out.
-fn configuration(machine: &Machine, role: Role, flake: bool) -> String {
-    let mut lines = Vec::new();
-    if !flake {
-        lines.extend(import(role));
-    }
-    lines.extend(driver(machine, role));
-    lines.extend(match role {
-        Role::Host => host(machine),
-        Role::Guest => guest(),
-    });
-    module(&header(machine, role), &[], lines)
-}
-
-/// flake.nix, which takes vgpu.nix and the user's own configuration.nix.
-fn flake(machine: &Machine, role: Role) -> String {
-    let nixpkgs = match &machine.nixos {
-        Some(version) => format!("github:NixOS/nixpkgs/nixos-{version}"),
-        None => "github:NixOS/nixpkgs/nixos-unstable".to_owned(),
-    };
-    FLAKE
-        .replace("\"@nixpkgs@\"", &quoted(&nixpkgs))
-        .replace("\"@hostname@\"", &quoted(machine.hostname.as_deref().unwrap_or("nixos")))
-        .replace("@role@", &role.to_string())
-}
-
-const FLAKE: &str = r#"# The system of this machine, with NVIDIA vGPU. Written by `vgpu init --flake`; yours to edit.
-{
-  inputs = {
-    nixpkgs.url = "@nixpkgs@";
-    vgpu4nixos.url = "github:mrzenc/vgpu4nixos";
-  };
-
-  outputs =
-    { nixpkgs, vgpu4nixos, ... }:
-    {
-      nixosConfigurations."@hostname@" = nixpkgs.lib.nixosSystem {
-        system = "x86_64-linux";
-        modules = [
-          ./configuration.nix
-          ./vgpu.nix
-          vgpu4nixos.nixosModules.@role@
-        ];
-      };
-    };
-}
-"#;
-
-fn comment(text: &str) -> Line {
-    Line::Comment(text.to_owned())
-}
-
-fn header(machine: &Machine, role: Role) -> Vec<String> {
-    let mut header =
-        vec![format!("NVIDIA vGPU on this machine, a {role}. Written by `vgpu init`; yours to edit."), String::new()];
-    let mut found = |name: &str, value: &str| header.push(format!("{name:<9}{value}"));
-    for gpu in &machine.gpus {
-        found("GPU", &describe(gpu));
-    }
-    if machine.gpus.is_empty() {
-        found("GPU", "none found");
-    }
-    found("kernel", machine.kernel.as_deref().unwrap_or("not known"));
-    found("NixOS", machine.nixos.as_deref().unwrap_or("not NixOS"));
-    if role == Role::Host {
-        found("IOMMU", if machine.iommu { "on" } else { "off" });
-        let archives: Vec<String> = machine.archives.iter().map(|release| release.release.to_string()).collect();
-        found("archives", &if archives.is_empty() { "none in the Nix store".to_owned() } else { archives.join(", ") });
-    }
-    header
-}
-
-fn describe(gpu: &Gpu) -> String {
-    let name = gpu.name.as_deref().unwrap_or("NVIDIA GPU");
-    let function = &gpu.function;
-    let sriov = if function.sriov.is_some() { ", SR-IOV" } else { "" };
-    let driver = function.driver.as_ref().map_or(String::new(), |driver| format!(", driver {driver}"));
-    format!("{} {name} [10de:{:04x}]{sriov}{driver}", function.address, function.device)
-}
-
-fn import(role: Role) -> Vec<Line> {
-    let guest = role == Role::Guest;
-    let source = "(import (builtins.fetchGit { url = \"https://github.com/mrzenc/vgpu4nixos.git\"; })";
-    vec![
-        comment("The modules. Pin them with `rev = \"<commit>\";` beside the url."),
-        Line::binding("imports", Expression::Code(format!("[\n    {source} {{ guest = {guest}; }})\n  ]"))),
-        Line::Blank,
-    ]
-}
-
-fn driver(machine: &Machine, role: Role) -> Vec<Line> {
-    let mut lines = vec![
-        comment("NVIDIA's drivers are unfree."),
-        Line::binding("nixpkgs.config.allowUnfree", Expression::Bool(true)),
-        Line::Blank,
-    ];
-    let Some(release) = release(machine) else { return lines };
-    lines.push(comment(
-        "Release of vGPU software; `vgpu releases` lists them. A host works with guests of its own branch and",
-    ));
-    lines.push(comment("of the one before: `vgpu releases --for-guest VERSION`, `--for-host VERSION`."));
-    if role == Role::Host && !machine.archives.contains(&release) {
-        lines.push(comment(
-            "Its archive is behind NVIDIA's login. Get it and add it to the store: vgpu import FILE, with FILE",
-        ));
-        lines.push(comment(&release.zip_name()));
-    }
-    lines.push(Line::binding("hardware.nvidia.vgpu.release", Expression::text(release.release)));
-    lines.push(Line::Blank);
-    lines
-}
-
-fn host(machine: &Machine) -> Vec<Line> {
-    let mut lines = Vec::new();
-    if !machine.iommu {
-        lines.push(comment(
-            "Virtual machines reach the GPU through the IOMMU, which is off. Switch it on in the firmware, too.",
-        ));
-        let parameters = match machine.cpu {
-            Cpu::Intel => "[\n    \"intel_iommu=on\"\n    \"iommu=pt\"\n  ]",
-            Cpu::Amd | Cpu::Other => "[ \"iommu=pt\" ]",
-        };
-        lines.push(Line::binding("boot.kernelParams", Expression::Code(parameters.to_owned())));
-        lines.push(Line::Blank);
-    }
-    lines.push(comment("Makes and keeps vGPUs (mediated devices): mdevctl types, mdevctl define."));
-    lines.push(comment("programs.mdevctl.enable = true;"));
-    lines.push(Line::Blank);
-    lines.push(comment("To use the GPU for this machine's own screens as well (needs the patcher):"));
-    lines.push(comment("services.xserver.videoDrivers = [ \"nvidia\" ];"));
-    lines.push(Line::Blank);
-    lines.push(comment(
-        "For a GPU that NVIDIA doesn't list: patch the driver, and give the GPU the profiles of a listed one.",
-    ));
-    lines.push(comment("Only releases with a patcher (`vgpu releases`) can be patched."));
-    lines.push(comment("hardware.nvidia.vgpu.patcher.enable = true;"));
-    let device = machine.gpus.first().map_or("AAAA".to_owned(), |gpu| format!("{:04X}", gpu.function.device));
-    lines.push(comment(&format!(
-        "hardware.nvidia.vgpu.patcher.copyVGPUProfiles = {{ \"{device}:0000\" = \"CCCC:DDDD\"; }};"
-    )));
-    lines
-}
-
-fn guest() -> Vec<Line> {
-    vec![
-        comment("Screens, OpenGL, Vulkan and CUDA through NVIDIA's driver."),
-        Line::binding("services.xserver.videoDrivers", Expression::Code("[ \"nvidia\" ]".to_owned())),
-        Line::Blank,
-        comment("The licence: the client configuration token of your licence server, readable by root alone."),
-        comment("`vgpu license token FILE` explains a token."),
-        comment("hardware.nvidia.vgpu.licensing.tokenFile = \"/run/secrets/vgpu.tok\";"),
-        Line::Blank,
-        comment("For guests from 18.0 on, and a licence server with its own certificate authority:"),
-        comment("hardware.nvidia.vgpu.griddUnlock.enable = true;"),
-        comment("hardware.nvidia.vgpu.griddUnlock.rootCaFile = ./root_certificate.pem;"),
-    ]
 }
 
 #[cfg(test)]

@@ -3,4 +3,5 @@
 pub mod configuration;
 pub mod expression;
 pub mod sri;
+pub mod starter;
 pub mod store;
