@@ -42,6 +42,19 @@ fn every_help_fits_80_columns() {
 }
 
 #[test]
+fn misspelt_commands_are_answered_with_those_that_help_shows() {
+    let said = |command: &str| {
+        let output = vgpu().arg(command).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let text = said("buildr"); // builder is Nix's
+    assert!(text.contains("'build'") && !text.contains("builder'"), "{text}");
+    let text = said("mann");
+    assert!(text.contains("unrecognized subcommand 'mann'") && !text.contains("tip:"), "{text}");
+}
+
+#[test]
 fn examples_in_help_are_not_wrapped() {
     fn check(command: &clap::Command) {
         let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();

@@ -201,6 +201,14 @@ fn completions_and_man_pages_come_with_the_program() {
     let completed = Command::new("bash").args(["-c", &complete]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&completed.stdout).trim(), "--for-guest --for-host");
 
+    // A shell offers releases, and no command that is for Nix or for packagers.
+    let script = String::from_utf8(script.stdout).unwrap();
+    let newest = &vgpu::catalog::Catalog::builtin().releases()[0].release.to_string();
+    assert!(script.contains(newest), "releases are not completed");
+    for hidden in ["builder", "completions", "man)"] {
+        assert!(!script.contains(hidden), "{hidden} is completed");
+    }
+
     let directory = tempfile::tempdir().unwrap();
     let status = vgpu().arg("man").arg("--out").arg(directory.path().join("man1")).status().unwrap();
     assert!(status.success());
@@ -209,6 +217,16 @@ fn completions_and_man_pages_come_with_the_program() {
     for command in vgpu::cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
         let page = format!("man1/vgpu-{}.1", command.get_name());
         assert!(directory.path().join(&page).exists(), "{page} is missing");
+    }
+    assert!(!directory.path().join("man1/vgpu-builder.1").exists());
+    for entry in fs::read_dir(directory.path().join("man1")).unwrap() {
+        let path = entry.unwrap().path();
+        assert!(fs::read(&path).unwrap().is_ascii(), "troff warns of other characters in {}", path.display());
+        let Ok(rendered) = Command::new("groff").args(["-man", "-Tascii", "-ww", "-z"]).arg(&path).output() else {
+            eprintln!("skipped: groff is not on PATH");
+            continue;
+        };
+        assert!(rendered.stderr.is_empty(), "{}", String::from_utf8_lossy(&rendered.stderr));
     }
 }
 

@@ -1,9 +1,12 @@
 //! `vgpu completions`: completions for a shell. For packagers; hidden from the list of commands.
 
+use clap::Command;
+use clap::builder::PossibleValuesParser;
 use clap_complete::Shell;
 use miette::Result;
 
 use super::output;
+use crate::catalog::Catalog;
 
 /// Print completions for a shell, to be installed with the package.
 #[derive(clap::Args)]
@@ -17,6 +20,27 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::command(), "vgpu", &mut script);
+    clap_complete::generate(args.shell, &mut with_releases(super::visible()), "vgpu", &mut script);
     output::print(String::from_utf8_lossy(&script).trim_end())
+}
+
+/// Arguments that are releases, by command. They take more than the catalog has; a shell offers what it has.
+const RELEASES: [(&str, &str); 5] = [
+    ("releases", "what"),
+    ("releases", "for_guest"),
+    ("releases", "for_host"),
+    ("import", "release"),
+    ("identify", "release"),
+];
+
+fn with_releases(mut command: Command) -> Command {
+    let numbers: Vec<String> =
+        Catalog::builtin().releases().iter().map(|release| release.release.to_string()).collect();
+    for (name, argument) in RELEASES {
+        let numbers = numbers.clone();
+        command = command.mut_subcommand(name, |command| {
+            command.mut_arg(argument, |argument| argument.value_parser(PossibleValuesParser::new(numbers)))
+        });
+    }
+    command
 }

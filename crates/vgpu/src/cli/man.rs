@@ -16,7 +16,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     std::fs::create_dir_all(&args.out)
-        .and_then(|()| clap_mangen::generate_to(super::command(), &args.out))
+        .and_then(|()| clap_mangen::generate_to(super::visible(), &args.out))
         .map_err(|error| miette!(help = "name a directory that you may write to", "{error}"))
         .wrap_err_with(|| format!("cannot write man pages to {}", args.out.display()))
 }

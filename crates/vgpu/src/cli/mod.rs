@@ -22,6 +22,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 use miette::{IntoDiagnostic, WrapErr};
 use vgpu_driver::Role;
@@ -58,7 +59,34 @@ enum Command {
 
 /// The whole program: parse the arguments, run the command, report its error.
 pub fn main() -> ExitCode {
-    vgpu_base::terminal::exit_code(run(Cli::parse().command))
+    let cli = Cli::try_parse().unwrap_or_else(|error| without_hidden_suggestion(error).exit());
+    vgpu_base::terminal::exit_code(run(cli.command))
+}
+
+/// What users see: without commands that are for Nix and for packagers.
+pub fn visible() -> clap::Command {
+    let all = command();
+    let mut visible = clap::Command::new("vgpu").version(env!("CARGO_PKG_VERSION"));
+    visible = visible.about(all.get_about().cloned().unwrap_or_default()).subcommand_required(true);
+    visible.subcommands(all.get_subcommands().filter(|command| !command.is_hide_set()).cloned())
+}
+
+/// A misspelt command is answered with the nearest ones. Hidden ones help nobody.
+fn without_hidden_suggestion(mut error: clap::Error) -> clap::Error {
+    let command = command();
+    let hidden = |name: &String| command.find_subcommand(name).is_some_and(clap::Command::is_hide_set);
+    let suggested = match error.get(ContextKind::SuggestedSubcommand) {
+        Some(ContextValue::String(name)) => vec![name.clone()],
+        Some(ContextValue::Strings(names)) => names.clone(),
+        _ => return error,
+    };
+    let shown: Vec<String> = suggested.into_iter().filter(|name| !hidden(name)).collect();
+    if shown.is_empty() {
+        error.remove(ContextKind::SuggestedSubcommand);
+    } else {
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(shown));
+    }
+    error
 }
 
 fn run(command: Command) -> miette::Result<()> {

@@ -40,7 +40,7 @@ enum Command {
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   vgpu profiles gpus
-  vgpu profiles gpus --config ~/Downloads/NVIDIA-GRID-Linux-KVM-….zip")]
+  vgpu profiles gpus --config ~/Downloads/NVIDIA-GRID-Linux-KVM-*.zip")]
 struct Gpus {
     #[command(flatten)]
     config: ConfigFile,
