@@ -9,7 +9,11 @@
 #   merged          whether a host's driver must serve its own screens
 #   driverSource    the options of that name
 #   patching        { enable, target, extraFlags }
-{ lib, pkgs, settings }:
+{
+  lib,
+  pkgs,
+  settings,
+}:
 
 let
   # Shared by all kernels: evaluating the program's dependencies takes longer than all the rest.
@@ -83,6 +87,10 @@ let
       hooks = lib.filterAttrs (_: value: value != null && value != [ ]) (
         lib.getAttrs (lib.filter (name: release ? ${name}) hookNames) release
       );
+      moduleHooks = {
+        patches = release.modulePatches or [ ];
+        postPatch = release.modulePostPatch or "";
+      };
       broken = release.broken or false;
     };
 
@@ -110,6 +118,8 @@ let
           "persistencedVersion"
           "persistencedSha256"
           "broken"
+          "modulePatches"
+          "modulePostPatch"
         ]
         ++ hookNames;
       } attrs

@@ -119,11 +119,7 @@ in
     (lib.mkIf ours {
       environment.systemPackages = [ package.vgpu.program ];
 
-      hardware.nvidia = {
-        # The open kernel modules are not built for vGPU drivers, and from 560 on nixpkgs wants an answer.
-        open = mkOurDefault false;
-        nvidiaSettings = lib.mkDefault (package.settings != null);
-      };
+      hardware.nvidia.nvidiaSettings = lib.mkDefault (package.settings != null);
 
       assertions = [
         {
@@ -131,13 +127,6 @@ in
           message = ''
             hardware.nvidia.package is the driver of a ${package.vgpu.role}, and this configuration has the module for a ${role}.
             Choose nvidiaPackages.${prefix}${newest} for instance, or import vgpu4nixos' module for a ${package.vgpu.role}.
-          '';
-        }
-        {
-          assertion = config.hardware.nvidia.open != true;
-          message = ''
-            hardware.nvidia.open: the open kernel modules are not built for vGPU drivers, only those that come with ${driver}.
-            Set it to false.
           '';
         }
         {

@@ -17,6 +17,7 @@ in
     (withRole ./driver.nix)
     (withRole ./source.nix)
     (withRole ./patching.nix)
+    ./kernel-modules.nix
     ./licensing.nix
   ];
 
@@ -28,8 +29,8 @@ in
 
     hardware.nvidia = {
       modesetting.enable = lib.mkDefault true;
-      # The GPU's own system processor serves the host, not the guest.
-      gsp.enable = lib.mkDefault false;
+      # The GPU's own system processor serves the host, not the guest; but open kernel modules come with its firmware.
+      gsp.enable = lib.mkDefault (config.hardware.nvidia.open == true);
     };
 
     environment.etc."nvidia/nvidia-topologyd.conf.template".source =

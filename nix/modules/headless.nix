@@ -16,7 +16,9 @@ in
   config = lib.mkIf (ours && !merged) {
     boot = {
       kernelModules = [ "nvidia" ];
-      extraModulePackages = [ package.mod ];
+      extraModulePackages = [
+        (if config.hardware.nvidia.open == true then package.open else package.mod)
+      ];
       blacklistedKernelModules = [
         "nouveau"
         "nova_core"

@@ -18,8 +18,10 @@ in
     (withRole ./driver.nix)
     (withRole ./source.nix)
     (withRole ./patching.nix)
+    ./kernel-modules.nix
     ./headless.nix
     ./host-patching.nix
+    ./module-parameters.nix
     ./profiles.nix
   ];
 

@@ -36,8 +36,9 @@
   # { version, sha256 } of nvidia-settings and nvidia-persistenced; null for none.
   settings,
   persistenced,
-  # For stdenv.mkDerivation.
+  # For stdenv.mkDerivation: of the driver, and of its kernel modules alone.
   hooks,
+  moduleHooks,
   broken,
 }:
 
@@ -53,25 +54,36 @@ let
       # The output `bin` itself: on older releases of nixpkgs the attribute of that name is something else.
       programs = lib.findFirst (output: output.outputName == "bin") null self.all;
 
-      modules = pkgs.callPackage ./kernel-modules.nix {
-        inherit (kernelPackages) kernel;
-        inherit (kernelPackages.kernel) stdenv;
-        driver = self;
-        moduleMakeFlags = compat.moduleMakeFlags kernelPackages;
-      };
+      # Of both kinds, the one that is used is built.
+      modules =
+        open:
+        pkgs.callPackage ./kernel-modules.nix {
+          inherit (kernelPackages) kernel;
+          inherit (kernelPackages.kernel) stdenv;
+          inherit open;
+          driver = self;
+          moduleMakeFlags = compat.moduleMakeFlags kernelPackages;
+          hooks = moduleHooks;
+        };
 
       # Whether someone wants to change NVIDIA's files before they are installed, be it by mkVgpuDriver or overrideAttrs.
-      hooked = lib.any (name: !lib.elem (finalAttrs.${name} or null) [
-        null
-        ""
-        [ ]
-      ]) [
-        "patches"
-        "postInstall"
-        "postPatch"
-        "preInstall"
-        "prePatch"
-      ];
+      hooked =
+        lib.any
+          (
+            name:
+            !lib.elem (finalAttrs.${name} or null) [
+              null
+              ""
+              [ ]
+            ]
+          )
+          [
+            "patches"
+            "postInstall"
+            "postPatch"
+            "preInstall"
+            "prePatch"
+          ];
 
       # What nixpkgs' own tools are given: nothing in it depends on the kernel.
       forTools = self // {
@@ -170,8 +182,8 @@ let
         patcher = lib.mapNullable (make: make { inherit role version source; }) vgpuPatcher;
         inherit settingsVersion persistencedVersion;
 
-        mod = modules;
-        open = null;
+        mod = modules false;
+        open = modules true;
         fabricmanager = null;
         settings = lib.mapNullable (
           { sha256, ... }:

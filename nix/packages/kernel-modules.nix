@@ -6,23 +6,52 @@
   kernel,
   moduleMakeFlags,
   driver,
+  # NVIDIA's open modules, or the closed ones: an archive has the sources of both side by side.
+  open ? false,
+  # { patches, postPatch } for these sources alone.
+  hooks ? { },
 }:
 
 let
   build = "${kernel.dev}/lib/modules/${kernel.modDirVersion}";
+  flavour = if open then "open" else "closed";
+  directory = if open then "kernel-open" else "kernel";
+
+  # Lets NVIDIA's sources meet kernels that are newer than they are.
+  compat = builtins.path {
+    path = ../../kernel-compat;
+    name = "kernel-compat";
+  };
+
+  kernels = import ../lib/kernels.nix { inherit lib; };
 in
 stdenv.mkDerivation {
-  pname = "nvidia-vgpu-modules";
+  pname = "nvidia-vgpu-modules${lib.optionalString open "-open"}";
   version = "${driver.version}-${kernel.version}";
 
-  # kernel-open lies beside it.
-  src = "${driver.modsrc}/kernel";
+  src = "${driver.modsrc}/${directory}";
 
   nativeBuildInputs = [ nukeReferences ] ++ kernel.moduleBuildDependencies;
   hardeningDisable = [
     "format"
     "pic"
   ];
+
+  preUnpack = ''
+    if ! [ -d "$src" ]; then
+      echo "error: building the ${flavour} kernel modules of ${driver.name}" >&2
+      echo "cause: NVIDIA's archive has no folder ${directory}" >&2
+      echo "help: set hardware.nvidia.open = ${lib.boolToString (!open)}" >&2
+      exit 1
+    fi
+  '';
+
+  # Ours comes last, so that patches meet NVIDIA's own lines.
+  patches = hooks.patches or [ ];
+  postPatch = ''
+    ${hooks.postPatch or ""}
+    sh ${compat}/apply.sh .
+  '';
 
   makeFlags =
     moduleMakeFlags
@@ -43,19 +72,48 @@ stdenv.mkDerivation {
   installFlags = [ "INSTALL_MOD_STRIP=1" ];
   enableParallelBuilding = true;
 
+  # Twenty minutes of make end with what matters. In a subshell of its own, since `if` would switch off its `set -e`.
+  buildPhase = ''
+    log=$NIX_BUILD_TOP/make.log
+    set +e
+    (set -e; buildPhase) 2>&1 | tee "$log"
+    status=''${PIPESTATUS[0]}
+    set -e
+    if [ "$status" != 0 ]; then
+      {
+        echo
+        echo "error: the ${flavour} kernel modules of ${driver.name} ${driver.version} do not compile with Linux ${kernel.modDirVersion}"
+        echo "cause: $(grep -m 1 -E ': (fatal )?error: |ERROR: |\*\*\* ' "$log" || tail -n 1 "$log")"
+        echo "help: ${kernels.advice driver.version}"
+      } >&2
+      exit 1
+    fi
+  '';
+
   # The compiler leaves paths of the kernel's sources in a module. One alone would keep 100 MB of them installed.
   postInstall = ''
     find $out -name '*.ko' -exec nuke-refs {} +
   '';
-  disallowedReferences = [ kernel.dev ];
+  disallowedReferences = [
+    kernel.dev
+    compat
+  ];
 
   meta = {
-    description = "Kernel modules of ${driver.meta.description}";
+    description = "Kernel modules of ${driver.meta.description}, ${flavour}";
     inherit (driver.meta)
       homepage
-      license
       platforms
       broken
       ;
+    license =
+      if open then
+        with lib.licenses;
+        [
+          gpl2Plus
+          mit
+        ]
+      else
+        driver.meta.license;
   };
 }

@@ -211,15 +211,16 @@ let
         "hardware.nvidia.vgpu.release"
       ];
     };
-    "open kernel modules" = {
+    "open kernel modules beside the patcher" = {
       machine = {
-        guest = true;
+        guest = false;
         nvidia.open = true;
+        vgpu.patcher.enable = true;
       };
       mentions = [
         "hardware.nvidia.open"
-        "not built for vGPU drivers"
-        "Set it to false"
+        "closed kernel modules alone"
+        "Set one of the two to false"
       ];
     };
     "nvidia-persistenced of a release that has no sources for it" = {

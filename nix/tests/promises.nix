@@ -1007,14 +1007,12 @@ let
     };
     "what nixpkgs' nvidia module reads has the values of nixpkgs' own driver" = {
       got = map (name: (packageOf plainGuest).${name}) [
-        "open"
         "fabricmanager"
         "useProfiles"
         "ibtSupport"
         "compressFirmware"
       ];
       want = [
-        null
         null
         true
         true

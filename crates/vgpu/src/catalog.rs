@@ -6,6 +6,7 @@
 
 mod compatibility;
 pub mod gpus;
+pub mod kernels;
 pub mod question;
 mod version;
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::output::{self, Column};
 use crate::catalog::gpus::{Donor, Gpus};
+use crate::catalog::kernels::{KernelVersion, Kernels, Measurement};
 use crate::catalog::question::{self, Answer, ask};
 use crate::catalog::{
     Branch, BranchNumber, Catalog, DriverVersion, FileHash, Fit, Month, Release, ReleaseNumber, Target, Voucher,
@@ -23,6 +24,7 @@ use vgpu_driver::Role;
   vgpu releases 17                       a branch; R550 is the same
   vgpu releases 550.163.02               the releases with that driver
   vgpu releases 10de:2235                which branches serve a GPU; also: A40
+  vgpu releases --kernel 6.12.117        what compiles against a kernel
   vgpu releases --for-guest 550.163.01   what hosts of that guest can run
   vgpu releases --for-host 19.6          what guests of that host can run
   vgpu releases --json | jq -r '.[] | select(.pinned).release'")]
@@ -37,6 +39,10 @@ pub struct Args {
     /// List what guests of a host with this driver can run: a release or a version
     #[arg(long, value_name = "VERSION", conflicts_with = "what")]
     for_host: Option<DriverVersion>,
+
+    /// List the releases whose kernel modules are expected to compile against this kernel: 6.12.117, 6.12
+    #[arg(long, value_name = "VERSION", conflicts_with_all = ["what", "for_guest", "for_host"])]
+    kernel: Option<KernelVersion>,
 
     /// Print JSON
     #[arg(long)]
@@ -61,10 +67,16 @@ enum Error {
     #[error("the catalog knows no release {0}, and no {1} driver of that version or branch")]
     #[diagnostic(help("`vgpu releases` lists the versions; `nvidia-smi` prints the driver that a machine runs"))]
     UnknownVersion(String, Role),
+    #[error("no release is known to compile against Linux {0}")]
+    #[diagnostic(help("choose an older kernel: `vgpu releases RELEASE` says which were tried"))]
+    NothingCompiles(KernelVersion),
 }
 
 pub fn run(args: Args) -> Result<()> {
     let view = View { catalog: Catalog::builtin(), today: args.today.unwrap_or_else(Month::now) };
+    if let Some(kernel) = args.kernel {
+        return view.compiling(&kernel, args.json);
+    }
     match (args.what, args.for_guest, args.for_host) {
         (Some(word), ..) => view.answer(&word, args.json),
         (None, Some(version), _) => view.fitting(&version, Role::Guest, args.json),
@@ -87,6 +99,8 @@ struct Entry<'a> {
     ended: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fit: Option<Fit>,
+    /// What was measured of its kernel modules.
+    kernels: Option<&'static Measurement>,
 }
 
 /// What `--for-guest` and `--for-host` print as JSON.
@@ -291,6 +305,18 @@ impl View {
         })
     }
 
+    /// The releases whose modules compile against a kernel.
+    fn compiling(&self, kernel: &KernelVersion, json: bool) -> Result<()> {
+        let expected = |release: &&Release| {
+            Kernels::builtin().of(&release.host).is_some_and(|measured| measured.expects(kernel))
+        };
+        let releases: Vec<&Release> = self.catalog.releases().iter().filter(expected).collect();
+        if releases.is_empty() && !json {
+            return Err(Error::NothingCompiles(*kernel).into());
+        }
+        self.list(releases.into_iter(), json)
+    }
+
     fn entry(&self, release: &Release, fit: Option<Fit>) -> Entry<'_> {
         let branch = self.catalog.branch(release.release.branch());
         Entry {
@@ -300,6 +326,7 @@ impl View {
             branch,
             ended: branch.and_then(|branch| branch.ended(self.today)),
             fit,
+            kernels: Kernels::builtin().of(&release.host),
         }
     }
 
@@ -351,6 +378,7 @@ impl View {
             ("guest hash", hash(FileHash::GuestSha256)),
             ("guest from", release.guest_url()),
             ("settings from", text(release.general.as_ref().map(ToString::to_string))),
+            ("kernels", text(Kernels::builtin().of(&release.host).map(ToString::to_string))),
         ];
         let number = release.release.underscored();
         lines.push(("packages", format!("vgpu_{number} (host), grid_{number} (guest)")));

@@ -1,0 +1,11 @@
+/* Linux 7.2: struct drm_atomic_state and its functions are called drm_atomic_commit. */
+#ifdef KERNEL_HAS_drm_atomic_commit_put
+#define drm_atomic_state drm_atomic_commit
+#define drm_atomic_state_alloc drm_atomic_commit_alloc
+#define drm_atomic_state_clear drm_atomic_commit_clear
+#define drm_atomic_state_default_clear drm_atomic_commit_default_clear
+#define drm_atomic_state_default_release drm_atomic_commit_default_release
+#define drm_atomic_state_get drm_atomic_commit_get
+#define drm_atomic_state_init drm_atomic_commit_init
+#define drm_atomic_state_put drm_atomic_commit_put
+#endif

@@ -1,0 +1,55 @@
+# Which kernel modules are built, open or closed, and whether they are known to compile with the kernel.
+{
+  config,
+  lib,
+  options,
+  pkgs,
+  ...
+}:
+
+let
+  inherit (config.hardware.nvidia) open package;
+  inherit (config.boot.kernelPackages) kernel;
+
+  ours = import ../lib/is-ours.nix { inherit config lib options; };
+  kernels = import ../lib/kernels.nix {
+    inherit lib;
+    available = name: pkgs ? ${name};
+  };
+
+  driver = "vGPU ${package.vgpu.gridVersion} (${package.version})";
+  doubt = kernels.doubt {
+    driver = package.version;
+    kernel = kernel.version;
+  };
+  patchedHost = package.vgpu.role == "host" && config.hardware.nvidia.vgpu.patcher.enable;
+in
+{
+  config = lib.mkIf ours {
+    # Which GPU a machine has is not known here. The closed modules serve all but Blackwell and later, where
+    # `vgpu init` says so. Gives way to what the user sets, but not to defaults of other modules (nixos-hardware).
+    hardware.nvidia.open = lib.mkOverride 900 false;
+
+    assertions = [
+      {
+        assertion = open == true -> lib.versionAtLeast package.version "515";
+        message = ''
+          hardware.nvidia.open: NVIDIA has made open kernel modules since driver 515, and ${driver} has none.
+          Set it to false, or choose a newer release.
+        '';
+      }
+      {
+        assertion = open == true -> !patchedHost;
+        message = ''
+          hardware.nvidia.open: vGPU-Unlock-patcher changes the closed kernel modules alone; on open ones
+          hardware.nvidia.vgpu.patcher.enable would unlock nothing. Set one of the two to false.
+        '';
+      }
+    ];
+
+    warnings = lib.optional (doubt != null && !config.boot.isContainer) ''
+      The kernel modules of ${driver} are not known to compile with Linux ${kernel.version}: ${doubt}.
+      If they don't, ${kernels.advice package.version}
+    '';
+  };
+}

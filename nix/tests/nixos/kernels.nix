@@ -1,0 +1,147 @@
+# Open and closed kernel modules, and warnings about kernels, as NixOS has them.
+{
+  lib,
+  host,
+  guest,
+  packageOf,
+  ...
+}:
+
+let
+  kind = open: { hardware.nvidia = { inherit open; }; };
+  modulesOf = machine: map toString machine.config.boot.extraModulePackages;
+  # A kernel of another version, of which nothing is built. NixOS overrides the kernel it is given.
+  withKernel =
+    version:
+    { pkgs, ... }:
+    {
+      boot.kernelPackages = pkgs.linuxPackages.extend (
+        _: previous:
+        let
+          kernel = previous.kernel // {
+            inherit version;
+            override = _: kernel;
+          };
+        in
+        {
+          inherit kernel;
+        }
+      );
+    };
+  about = machine: lib.filter (lib.hasInfix "not known to compile") machine.warnings;
+
+  openHost = host (kind true);
+in
+{
+  "test a host without screens loads the kind of modules that is chosen" = {
+    expr = [
+      (lib.elem "${(packageOf openHost).open}" (modulesOf openHost))
+      (lib.elem "${(packageOf (host { })).mod}" (modulesOf (host { })))
+      (lib.elem "${(packageOf (host { })).open}" (modulesOf (host { })))
+      openHost.failed
+    ];
+    expected = [
+      true
+      true
+      false
+      [ ]
+    ];
+  };
+  "test nixpkgs' nvidia module takes the kind of modules that is chosen" = {
+    expr =
+      map
+        (
+          open:
+          let
+            machine = guest {
+              imports = [ (kind open) ];
+              services.xserver.videoDrivers = [ "nvidia" ];
+            };
+            package = packageOf machine;
+          in
+          [
+            (lib.elem "${package.open}" (modulesOf machine))
+            machine.failed
+          ]
+        )
+        [
+          true
+          false
+        ];
+    expected = [
+      [
+        true
+        [ ]
+      ]
+      [
+        false
+        [ ]
+      ]
+    ];
+  };
+  "test open modules are built from the folder of their own, with our compatibility code" = {
+    expr =
+      let
+        package = packageOf openHost;
+      in
+      [
+        (package.open.src == "${package.modsrc}/kernel-open")
+        (package.mod.src == "${package.modsrc}/kernel")
+        (lib.hasInfix "kernel-compat/apply.sh ." package.open.postPatch)
+        (package.open.drvPath == package.mod.drvPath)
+      ];
+    expected = [
+      true
+      true
+      true
+      false
+    ];
+  };
+  "test the patcher's host refuses open modules" = {
+    expr =
+      map (lib.hasInfix "vGPU-Unlock-patcher changes the closed kernel modules alone")
+        (host {
+          imports = [ (kind true) ];
+          hardware.nvidia.vgpu.patcher.enable = true;
+        }).failed;
+    expected = [ true ];
+  };
+  "test a guest's open modules come with GSP firmware, and closed ones without" = {
+    expr = map (open: (guest (kind open)).config.hardware.nvidia.gsp.enable) [
+      true
+      false
+    ];
+    expected = [
+      true
+      false
+    ];
+  };
+  "test a kernel within what was measured draws no warning" = {
+    expr = map (version: about (host (withKernel version))) [
+      "6.1.100"
+      "6.6.50"
+      "6.12.117"
+    ];
+    expected = [
+      [ ]
+      [ ]
+      [ ]
+    ];
+  };
+  "test a kernel newer than what was measured is warned of, with kernels that work" = {
+    expr =
+      let
+        warnings = about (host (withKernel "9.9.1"));
+      in
+      [
+        (lib.length warnings)
+        (lib.all (lib.hasInfix "Linux 9.9.1: the newest that was tried is") warnings)
+        (lib.all (lib.hasInfix "If they don't, choose ") warnings)
+      ];
+    expected = [
+      1
+      true
+      true
+    ];
+  };
+}

@@ -1,0 +1,60 @@
+# Parameters of the kernel modules, as NixOS hands them to modprobe.
+{ lib, host, ... }:
+
+let
+  # The lines for the module `nvidia`.
+  lines =
+    machine:
+    lib.filter (lib.hasPrefix "options nvidia ") (
+      lib.splitString "\n" machine.config.boot.extraModprobeConfig
+    );
+  scheduler = settings: host { hardware.nvidia.vgpu.scheduler = settings; };
+in
+{
+  "test without wishes there are no parameters" = {
+    expr = lines (host { });
+    expected = [ ];
+  };
+  "test policies have the numbers of NVIDIA's registry" = {
+    expr = map (settings: lines (scheduler settings)) [
+      { policy = "best-effort"; }
+      { policy = "equal-share"; }
+      { policy = "fixed-share"; }
+      {
+        policy = "equal-share";
+        timeSlice = 3;
+      }
+      {
+        policy = "fixed-share";
+        timeSlice = 30;
+      }
+    ];
+    expected = [
+      [ "options nvidia NVreg_RegistryDwords=RmPVMRL=0x0" ]
+      [ "options nvidia NVreg_RegistryDwords=RmPVMRL=0x1" ]
+      [ "options nvidia NVreg_RegistryDwords=RmPVMRL=0x11" ]
+      [ "options nvidia NVreg_RegistryDwords=RmPVMRL=0x30001" ]
+      [ "options nvidia NVreg_RegistryDwords=RmPVMRL=0x1E0011" ]
+    ];
+  };
+  "test a time slice without a policy is refused" = {
+    expr =
+      map (lib.hasInfix "hardware.nvidia.vgpu.scheduler.policy")
+        (scheduler { timeSlice = 2; }).failed;
+    expected = [ true ];
+  };
+  "test a merged host's parameters reach the module once" = {
+    expr = lines (host {
+      services.xserver.videoDrivers = [ "nvidia" ];
+      hardware.nvidia.vgpu.patcher = {
+        enable = true;
+        options.moduleParameters = {
+          vup_sunlock = true;
+          vup_qmode = 1;
+          vup_swrlwar = false;
+        };
+      };
+    });
+    expected = [ "options nvidia vup_qmode=1 vup_sunlock=1 vup_swrlwar=0" ];
+  };
+}
