@@ -82,7 +82,7 @@ stdenv.mkDerivation {
     if [ "$status" != 0 ]; then
       {
         echo
-        echo "error: the ${flavour} kernel modules of ${driver.name} ${driver.version} do not compile with Linux ${kernel.modDirVersion}"
+        echo "error: the ${flavour} kernel modules of ${driver.name} do not compile with Linux ${kernel.modDirVersion}"
         echo "cause: $(grep -m 1 -E ': (fatal )?error: |ERROR: |\*\*\* ' "$log" || tail -n 1 "$log")"
         echo "help: ${kernels.advice driver.version}"
       } >&2

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use vgpu::catalog::gpus::{self, Gpus};
+use vgpu::catalog::kernels::{self, Kernels};
 use vgpu::catalog::{self, Catalog, FileHash, Release, Voucher};
 
 /// Everything that is wrong with a catalog, a line each.
@@ -295,4 +296,52 @@ fn generations_agree_with_pci_ids() {
         seen += 1;
     }
     assert!(seen > 300, "pci.ids has hardly any GPU: {seen}");
+}
+
+/// What is wrong with the measurements.
+fn kernel_problems(text: &str) -> Vec<String> {
+    let kernels: Kernels = match toml::from_str(text) {
+        Ok(kernels) => kernels,
+        Err(error) => return vec![error.message().to_owned()],
+    };
+    let mut problems = Vec::new();
+    for pair in kernels.measured.windows(2).filter(|pair| pair[0].driver >= pair[1].driver) {
+        problems.push(format!("{} stands after {}", pair[1].driver, pair[0].driver));
+    }
+    for measured in &kernels.measured {
+        let driver = &measured.driver;
+        if measured.compiles.is_empty() || measured.compiles.windows(2).any(|pair| pair[0] >= pair[1]) {
+            problems.push(format!("{driver}: the kernels that compile are not in order"));
+        }
+        for kernel in measured.unaided.iter().filter(|kernel| !measured.compiles.contains(kernel)) {
+            problems.push(format!("{driver}: {kernel} compiles without our code, but not with it"));
+        }
+        for failure in measured.fails.iter().filter(|failure| measured.compiles.contains(&failure.kernel)) {
+            problems.push(format!("{driver}: {} compiles and fails", failure.kernel));
+        }
+    }
+    for branch in Catalog::builtin().branches() {
+        if !kernels.measured.iter().any(|measured| measured.driver.major() == branch.driver) {
+            problems.push(format!("nothing was measured of R{}", branch.driver));
+        }
+    }
+    problems
+}
+
+#[test]
+fn the_kernels_keep_their_rules_too() {
+    assert_eq!(kernel_problems(kernels::TEXT), Vec::<String>::new());
+    let changed = |from: &str, to: &str| {
+        assert!(kernels::TEXT.contains(from), "the file no longer has {from:?}");
+        kernel_problems(&kernels::TEXT.replacen(from, to, 1))
+    };
+    assert_eq!(changed("\"595.45.04\"", "\"600.45.04\""), ["nothing was measured of R595"]);
+    assert_eq!(
+        changed("\"6.1.192\", \"6.12.117\"", "\"6.12.117\", \"6.1.192\"")[0],
+        "535.288.01: the kernels that compile are not in order"
+    );
+    assert_eq!(
+        changed("unaided = []", "unaided = [\"5.4.1\"]"),
+        ["535.288.01: 5.4.1 compiles without our code, but not with it"]
+    );
 }

@@ -130,9 +130,16 @@ fn support_is_judged_by_the_month() {
     assert!(line("2026-08").contains("R535 LTS ended"));
 }
 
+/// What a release is described with, but for the kernels: each measurement changes those.
+fn without_kernels(arguments: &[&str]) -> String {
+    let text = stdout(arguments);
+    let line = text.lines().find(|line| line.starts_with("kernels         6.")).expect("kernels that were tried");
+    text.replace(line, "kernels         […]")
+}
+
 #[test]
 fn shows_a_release_in_full() {
-    insta::assert_snapshot!(stdout(&["17.3", "--today", "2025-06"]), @r"
+    insta::assert_snapshot!(without_kernels(&["17.3", "--today", "2025-06"]), @r"
     release         17.3
     branch          R550
     support         until 2025-06
@@ -144,11 +151,12 @@ fn shows_a_release_in_full() {
     guest hash      sha256-hR0b+ctNdXhDA6J1Zo1tYEgMtCvoBQ4jQpQvg1/Kjg4=
     guest from      https://storage.googleapis.com/nvidia-drivers-us-public/GRID/vGPU17.3/NVIDIA-Linux-x86_64-550.90.07-grid.run
     settings from   550.90.07
+    kernels         […]
     packages        vgpu_17_3 (host), grid_17_3 (guest)
     patcher         550.90 at 8f19e550540dcdeccaded6cb61a71483ea00d509
     patcher hash    sha256-TyZkZcv7RI40U8czvcE/kIagpUFS/EJhVN0SYPzdNJM=
     ");
-    insta::assert_snapshot!(stdout(&["19.0", "--today", "2026-01"]), @r"
+    insta::assert_snapshot!(without_kernels(&["19.0", "--today", "2026-01"]), @r"
     release         19.0
     branch          R580 LTS
     support         until 2028-06
@@ -160,6 +168,7 @@ fn shows_a_release_in_full() {
     guest hash      not known
     guest from      https://storage.googleapis.com/nvidia-drivers-us-public/GRID/vGPU19.0/NVIDIA-Linux-x86_64-580.65.06-grid.run
     settings from   580.65.06
+    kernels         […]
     packages        vgpu_19_0 (host), grid_19_0 (guest)
     guests          `vgpu import FILE` of the guest's .run file, or take another
                     release of the branch that has a guest hash
@@ -167,11 +176,35 @@ fn shows_a_release_in_full() {
 }
 
 #[test]
+fn releases_are_found_by_kernel() {
+    let releases = |kernel: &str| {
+        let found = json(&["--kernel", kernel, "--json"]);
+        found.as_array().unwrap().iter().map(|release| release["release"].as_str().unwrap().to_owned()).collect()
+    };
+    let on_6_12: Vec<String> = releases("6.12.117+deb13-amd64");
+    assert!(["16.13", "17.6", "18.4", "19.4", "20.0"].iter().all(|release| on_6_12.contains(&(*release).to_owned())));
+    assert_eq!(releases("4.19"), Vec::<String>::new());
+    assert!(stdout(&["--kernel", "6.12"]).contains("550.163.02"));
+}
+
+#[test]
+fn a_kernel_that_nothing_compiles_against_is_an_error_with_a_way_out() {
+    let output = Command::cargo_bin("vgpu").unwrap().args(["releases", "--kernel", "4.19.1"]).assert().code(1);
+    let output = output.get_output();
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(said.contains("no release is known to compile against Linux 4.19.1"), "{said}");
+    assert!(said.contains("help: ") && output.stdout.is_empty(), "{said}");
+}
+
+#[test]
 fn json_has_everything() {
     let all = json(&["--json", "--today", "2025-07"]);
     assert_eq!(all.as_array().unwrap().len(), vgpu::catalog::Catalog::builtin().releases().len());
-    let one = json(&["17.6", "--json", "--today", "2025-07"]);
+    let mut one = json(&["17.6", "--json", "--today", "2025-07"]);
     assert!(all.as_array().unwrap().contains(&one));
+    let kernels = one.as_object_mut().unwrap().remove("kernels").unwrap();
+    assert_eq!(kernels["driver"], "550.163.01");
+    assert!(kernels["compiles"].as_array().unwrap().contains(&"6.12.117".into()), "{kernels}");
     assert_eq!(
         one,
         serde_json::json!({

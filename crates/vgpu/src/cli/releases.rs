@@ -307,9 +307,8 @@ impl View {
 
     /// The releases whose modules compile against a kernel.
     fn compiling(&self, kernel: &KernelVersion, json: bool) -> Result<()> {
-        let expected = |release: &&Release| {
-            Kernels::builtin().of(&release.host).is_some_and(|measured| measured.expects(kernel))
-        };
+        let expected =
+            |release: &&Release| Kernels::builtin().of(&release.host).is_some_and(|measured| measured.expects(kernel));
         let releases: Vec<&Release> = self.catalog.releases().iter().filter(expected).collect();
         if releases.is_empty() && !json {
             return Err(Error::NothingCompiles(*kernel).into());

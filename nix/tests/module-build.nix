@@ -1,0 +1,33 @@
+# Kernel modules from sources that a test makes, in the folders `kernel` or `kernel-open` below `sources`.
+# crates/vgpu/tests/kernel_modules.rs builds them for the messages.
+{
+  lib,
+  sources,
+  open ? false,
+  hooks ? { },
+}:
+
+let
+  pkgs = import ./host-tools.nix { inherit lib; };
+  modsrc = builtins.path {
+    path = sources;
+    name = "sources";
+  };
+in
+pkgs.callPackage ../packages/kernel-modules.nix {
+  inherit (pkgs.linuxPackages) kernel;
+  inherit open hooks;
+  moduleMakeFlags = [ ];
+  driver = {
+    name = "nvidia-vgpu-host-550.163.02";
+    version = "550.163.02";
+    inherit modsrc;
+    meta = {
+      description = "a driver";
+      homepage = "";
+      license = lib.licenses.unfree;
+      platforms = [ ];
+      broken = false;
+    };
+  };
+}
