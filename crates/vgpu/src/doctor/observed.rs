@@ -167,9 +167,19 @@ impl Observed {
 
     /// No message was found: is there none, or could nobody look?
     pub fn nothing(&self, log: Log) -> Finding {
-        match &self.journal.incomplete {
-            Some(why) => Finding::unknown(format!("the journal could not be read: {why}")),
-            None => Finding::ok(format!("nothing of the kind in {log}")),
+        if let Some(why) = &self.journal.incomplete {
+            return Finding::unknown(format!("the journal could not be read: {why}"));
+        }
+        let written = match log {
+            Log::Kernel => self.journal.kernel,
+            Log::Service(name) => self.journal.entries.iter().any(|entry| entry.source.is_of(name)),
+            Log::Machines => !self.entries(log).is_empty(),
+        };
+        match log {
+            _ if written => Finding::ok(format!("nothing of the kind in {log}")),
+            Log::Service(name) if self.state(name) == State::Missing => Finding::irrelevant(),
+            Log::Machines => Finding::irrelevant(),
+            _ => Finding::unknown(format!("there is nothing at all in {log}")),
         }
     }
 }

@@ -67,6 +67,13 @@ pub enum Source {
     Systemd(String),
 }
 
+impl Source {
+    /// Whether it is a service, or systemd about it.
+    pub fn is_of(&self, service: &str) -> bool {
+        matches!(self, Source::Unit(name) | Source::Systemd(name) if name == service)
+    }
+}
+
 /// A line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -81,6 +88,8 @@ pub struct Entry {
 #[derive(Debug, Default)]
 pub struct Journal {
     pub entries: Vec<Entry>,
+    /// Whether there were lines of the kernel at all, kept or not.
+    pub kernel: bool,
     /// Why lines are missing, if some are.
     pub incomplete: Option<String>,
 }
@@ -99,7 +108,7 @@ impl Journal {
     pub fn of_this_boot() -> Journal {
         match spawn() {
             Ok(child) => from_child(child),
-            Err(error) => Journal { entries: Vec::new(), incomplete: Some(format!("journalctl: {error}")) },
+            Err(error) => Journal::missing(&format!("journalctl: {error}")),
         }
     }
 
@@ -120,7 +129,7 @@ impl Journal {
 
     /// A machine whose journal is not to be had, and why.
     pub fn missing(why: &str) -> Journal {
-        Journal { entries: Vec::new(), incomplete: Some(why.to_owned()) }
+        Journal { entries: Vec::new(), kernel: false, incomplete: Some(why.to_owned()) }
     }
 
     /// Puts lines from elsewhere where they belong by their time, if all times can be compared.
@@ -189,7 +198,7 @@ fn from_child(mut child: Child) -> Journal {
     journal
 }
 
-/// Hands on lines until `each` says that it is enough. Of very long ones, the beginning.
+/// Hands on lines until `each` says that it is enough. Very long ones come in pieces.
 fn lines(input: impl Read, mut each: impl FnMut(Vec<u8>) -> bool) -> io::Result<()> {
     let mut input = BufReader::new(input.take(MOST));
     loop {
@@ -205,6 +214,7 @@ fn lines(input: impl Read, mut each: impl FnMut(Vec<u8>) -> bool) -> io::Result<
 struct Kept {
     /// How many lines were read, kept or not.
     read: usize,
+    kernel: bool,
     first: Vec<Entry>,
     last: VecDeque<Entry>,
     incomplete: Option<String>,
@@ -216,6 +226,7 @@ impl Kept {
         let line = String::from_utf8_lossy(line);
         let entry = if line.starts_with('{') { of_json(&line) } else { of_text(line.trim_end()) };
         let Some(entry) = entry else { return };
+        self.kernel |= entry.source == Source::Kernel;
         let lower = entry.message.to_lowercase();
         if entry.source == Source::Kernel && !KERNEL.iter().any(|word| lower.contains(word)) {
             return;
@@ -233,7 +244,7 @@ impl Kept {
 
     fn finish(self) -> Journal {
         let entries = self.first.into_iter().chain(self.last).collect();
-        Journal { entries, incomplete: self.incomplete }
+        Journal { entries, kernel: self.kernel, incomplete: self.incomplete }
     }
 }
 

@@ -209,7 +209,7 @@ pub const CASES: &[Case] = &[
         "restart nvidia-vgpud",
     ),
     warning("right-tool", Vfio, "etc/mdevctl.d/0000:41:00.4/c73f1fa6-489e-4834-9476-d70dabd98c40 = {}", "0000:41:00.4"),
-    warning("room", Mdev, "$gpu/mdev_supported_types/nvidia-231/available_instances = 0", "1 vGPUs of GRID T4-2Q (nvidia-231); 0 types"),
+    warning("room", Mdev, "$gpu/mdev_supported_types/nvidia-231/available_instances = 0", "1 vGPU of GRID T4-2Q (nvidia-231); 0 types"),
     warning("room", Vfio, "sys/devices/pci0000:40/0000:41:00.5/nvidia/current_vgpu_type = 558
         sys/devices/pci0000:40/0000:41:00.5/nvidia/creatable_vgpu_types = ID : vGPU Name", "NVIDIA A40-8Q (nvidia-558)"),
     // Instances

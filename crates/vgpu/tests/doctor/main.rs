@@ -81,7 +81,7 @@ fn on_sound_machines_nothing_is_wrong() {
 #[test]
 fn types_in_use_are_named() {
     for (base, expected) in
-        [(Base::Mdev, "1 vGPUs of GRID T4-2Q (nvidia-231)"), (Base::Vfio, "1 vGPUs of NVIDIA A40-8Q (nvidia-558)")]
+        [(Base::Mdev, "1 vGPU of GRID T4-2Q (nvidia-231)"), (Base::Vfio, "1 vGPU of NVIDIA A40-8Q (nvidia-558)")]
     {
         let answer = Scene::new(base).doctor(&[]);
         let evidence = answer.check("room").unwrap()["evidence"].as_str().unwrap().to_owned();

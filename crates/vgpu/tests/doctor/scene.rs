@@ -119,7 +119,8 @@ impl Scene {
              nvidia-vgpu-mgr[4800]: notice: vmiop_log: display_init inst: 0 successful
              nvidia-vgpu-mgr[4800]: notice: vmiop_log: vGPU version: 0xb0001
              nvidia-vgpu-mgr[4800]: notice: vmiop_log: (0x0): vGPU license state: Licensed
-             nvidia-vgpu-instances[699]: made win10",
+             nvidia-vgpu-instances[699]: made win10
+             libvirtd[650]: libvirt version: 11.7.0",
             vgpu_config()
         ));
         machine.virtual_machine(4711, "win10", "100");

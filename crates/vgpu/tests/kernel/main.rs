@@ -48,6 +48,7 @@ scenes! {
     bed_mdev "bed/mdev.sh"
     bed_functions "bed/functions.sh"
     bed_restart "bed/restart.sh"
+    doctor "doctor.sh"
 }
 
 #[test]

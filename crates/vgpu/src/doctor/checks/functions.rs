@@ -1,6 +1,6 @@
 //! Virtual functions: GPUs since Ampere make their vGPUs out of them, and they are gone after every start.
 
-use super::super::check::{Check, Finding, Fix, Group};
+use super::super::check::{Check, Finding, Fix, Group, Status};
 use super::super::observed::{Log, Observed};
 use crate::machine::driver;
 use crate::machine::files;
@@ -136,7 +136,7 @@ fn unbind_lock(seen: &Observed) -> Finding {
     let found = Finding::worst(BY.map(|log| {
         seen.free_of_since(log, &["Cannot obtain unbindLock"], &["Enabling VFs on", "already has VFs enabled"])
     }));
-    if found.status != Finding::failed("").status {
+    if found.status != Some(Status::Failed) {
         return found;
     }
     let locks = ours(seen).filter_map(|host| {

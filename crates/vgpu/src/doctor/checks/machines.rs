@@ -1,6 +1,6 @@
 //! Virtual machines: why one with a vGPU does not start, or not work.
 
-use super::super::check::{Check, Finding, Fix, Group};
+use super::super::check::{Check, Finding, Fix, Group, Status};
 use super::super::observed::{Log, Observed, quote};
 use crate::machine::journal::{Entry, Source};
 
@@ -225,7 +225,7 @@ pub const CHECKS: &[Check] = &[
 /// As a warning what would be a failure.
 fn warn(finding: Finding) -> Finding {
     match finding.status {
-        Some(super::super::check::Status::Failed) => Finding { status: Finding::warning("").status, ..finding },
+        Some(Status::Failed) => Finding { status: Some(Status::Warning), ..finding },
         _ => finding,
     }
 }
@@ -241,7 +241,13 @@ fn vm_uuid(seen: &Observed) -> Finding {
         let who = format!("{} (process {})", process.command, process.pid);
         Some(if has { Finding::ok(format!("{who} has -uuid")) } else { Finding::failed(format!("{who} has no -uuid")) })
     });
-    Finding::worst(std::iter::once(said).chain(running))
+    let running = Finding::worst(running);
+    // What runs can be seen without a journal.
+    if said.status == Some(Status::Unknown) && running.status.is_some() {
+        running
+    } else {
+        Finding::worst([said, running])
+    }
 }
 
 fn mgr_crash(seen: &Observed) -> Finding {

@@ -171,7 +171,7 @@ fn types_offered(seen: &Observed) -> Finding {
             return Some(wrong(some, format!("{address}: {missing}")));
         };
         let count = offers(host);
-        let evidence = format!("{address} {interface}: {count} types, {} vGPUs", host.vgpus.len());
+        let evidence = format!("{address} {interface}: {count} types, {}", vgpus(host));
         Some(if count == 0 && host.vgpus.is_empty() { wrong(some, evidence) } else { Finding::ok(evidence) })
     }))
 }
@@ -219,6 +219,12 @@ fn room(seen: &Observed) -> Finding {
     }
 }
 
+/// `1 vGPU`, `2 vGPUs`.
+fn vgpus(host: &HostGpu) -> String {
+    let count = host.vgpus.len();
+    format!("{count} vGPU{}", if count == 1 { "" } else { "s" })
+}
+
 /// What is in use on a GPU, and what could be added.
 fn describe_room(seen: &Observed, host: &HostGpu) -> String {
     let name = |id: u32| {
@@ -246,7 +252,7 @@ fn describe_room(seen: &Observed, host: &HostGpu) -> String {
     free.dedup();
     let used = match used.is_empty() {
         true => "no vGPU yet".to_owned(),
-        false => format!("{} vGPUs of {}", host.vgpus.len(), used.join(", ")),
+        false => format!("{} of {}", vgpus(host), used.join(", ")),
     };
     format!("{}: {used}; {} types can be added", host.address(), free.len())
 }
