@@ -2,17 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-use super::files;
+use super::{files, program};
 
 /// Where units lie, the most important first (systemd.unit(5)).
 const UNIT_DIRECTORIES: [&str; 4] =
     ["etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"];
-
-/// How long systemd may take.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A service.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -79,20 +74,10 @@ fn running_programs(root: &Path) -> Vec<String> {
 
 /// What `systemctl show` says. Nothing where systemd is not there, or does not answer.
 fn ask_systemd(names: &[&str]) -> BTreeMap<String, State> {
-    let mut command = Command::new("systemctl");
-    command.args(["show", "--property=Id,LoadState,ActiveState,SubState"]);
-    command.args(names.iter().map(|name| format!("{name}.service")));
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-    let Ok(mut child) = child else { return BTreeMap::new() };
-    let end = Instant::now() + PATIENCE;
-    // What it prints is short: it never waits for a reader.
-    while child.try_wait().is_ok_and(|status| status.is_none()) {
-        if Instant::now() > end {
-            let _ = child.kill();
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    child.wait_with_output().map_or_else(|_| BTreeMap::new(), |out| parse(&String::from_utf8_lossy(&out.stdout)))
+    let units: Vec<String> = names.iter().map(|name| format!("{name}.service")).collect();
+    let mut arguments = vec!["show", "--property=Id,LoadState,ActiveState,SubState"];
+    arguments.extend(units.iter().map(String::as_str));
+    program::output("systemctl", &arguments).map_or_else(BTreeMap::new, |text| parse(&text))
 }
 
 /// Blocks of `Id=…`, `LoadState=…`, `ActiveState=…`, `SubState=…`, an empty line between them.

@@ -334,6 +334,12 @@ pub const CASES: &[Case] = &[
     failed("token", Guest, "etc/nvidia/ClientConfigToken/client_configuration_token_1.tok = <html>", "client_configuration_token_1.tok"),
     warning("token", Guest, "etc/nvidia/ClientConfigToken/client_configuration_token_2.tok = x", "2 tokens"),
     warning("gridd-conf", Guest, "etc/nvidia/gridd.conf = # x\\nServerAddress=10.0.0.9\\n", "there is a token"),
+    warning(
+        "gridd-conf",
+        Guest,
+        "etc/nvidia/gridd.conf.template = # ServerPort=7070\\n# EnableUI=\n         etc/nvidia/gridd.conf = Enableui=TRUE",
+        "Enableui",
+    ),
     failed("gridd", Guest, "- proc/600", "no process"),
     failed("licence-messages", Guest, "nvidia-gridd[600]: Failed to acquire license from dls.example.org (Info: NVIDIA RTX Virtual Workstation - Error: Generic network communication failure)", "--connect"),
     failed("licence-messages", Guest, "nvidia-gridd[600]: Failed to frobnicate", "frobnicate"),

@@ -2,17 +2,19 @@
 
 use std::time::SystemTime;
 
-use super::super::check::{Check, Finding, Fix, Group};
+use super::super::check::{Check, Finding, Fix, Group, Status};
 use super::super::observed::{Log, Observed, quote};
-use crate::license::{failures, token};
+use crate::license::failures::FAILURES;
+use crate::license::state::State;
+use crate::license::story::{Story, Told};
+use crate::license::{gridd_conf, token};
 use crate::machine::files;
 use crate::machine::journal::Entry;
-use crate::machine::services::State;
+use crate::machine::services;
 
 const CLIENT: Log = Log::Service("nvidia-gridd");
 const MANAGER: Log = Log::Service("nvidia-vgpu-mgr");
-/// nvidia-gridd's words for a licence.
-const LICENSED: &[&str] = &["License acquired successfully", "License renewed successfully"];
+const CONF: &str = "etc/nvidia/gridd.conf";
 /// Where tokens lie, unless gridd.conf says otherwise.
 const TOKENS: &str = "etc/nvidia/ClientConfigToken";
 
@@ -63,7 +65,7 @@ pub const OF_GUESTS: &[Check] = &[
             nixos: "take ServerAddress and ServerPort out of hardware.nvidia.vgpu.licensing.settings: the token has them",
             elsewhere: "take ServerAddress and ServerPort out of /etc/nvidia/gridd.conf: the token has them",
         },
-        look: gridd_conf,
+        look: settings,
     },
     Check {
         id: "gridd",
@@ -76,11 +78,11 @@ pub const OF_GUESTS: &[Check] = &[
             elsewhere: "systemctl restart nvidia-gridd; journalctl -u nvidia-gridd tells why it ended",
         },
         look: |seen| match seen.state("nvidia-gridd") {
-            State::Running | State::Exited => Finding::ok("nvidia-gridd.service: running"),
-            State::Starting => Finding::warning("nvidia-gridd.service: starting"),
-            State::Failed => Finding::failed("nvidia-gridd.service: failed"),
-            State::Stopped | State::Missing => Finding::failed("nvidia-gridd.service: not running"),
-            State::Unknown => Finding::failed("no process nvidia-gridd"),
+            services::State::Running | services::State::Exited => Finding::ok("nvidia-gridd.service: running"),
+            services::State::Starting => Finding::warning("nvidia-gridd.service: starting"),
+            services::State::Failed => Finding::failed("nvidia-gridd.service: failed"),
+            services::State::Stopped | services::State::Missing => Finding::failed("nvidia-gridd.service: not running"),
+            services::State::Unknown => Finding::failed("no process nvidia-gridd"),
         },
     },
     Check {
@@ -144,11 +146,10 @@ fn token_directory(seen: &Observed) -> String {
     named.map_or(TOKENS.to_owned(), |path| path.trim_start_matches('/').to_owned())
 }
 
-/// A setting of gridd.conf: `key=value` lines, `#` before comments.
 fn setting(seen: &Observed, key: &str) -> Option<String> {
-    let text = seen.read("etc/nvidia/gridd.conf")?;
-    let value = text.lines().find_map(|line| line.trim().strip_prefix(key)?.trim_start().strip_prefix('='))?;
-    Some(value.trim().trim_matches('"').to_owned()).filter(|value| !value.is_empty())
+    let text = seen.read(CONF)?;
+    let value = *gridd_conf::settings(&text).get(key)?;
+    (!value.is_empty()).then(|| value.to_owned())
 }
 
 fn token(seen: &Observed) -> Finding {
@@ -195,45 +196,52 @@ pub fn token_servers(seen: &Observed) -> Vec<String> {
     tokens.flat_map(|token| token.servers).map(|server| token::host(&server.url).to_owned()).collect()
 }
 
-fn gridd_conf(seen: &Observed) -> Finding {
+fn settings(seen: &Observed) -> Finding {
     let tokens = files::entries(&seen.root.join(token_directory(seen)));
     let token = tokens.into_iter().any(|path| path.extension().is_some_and(|extension| extension == "tok"));
-    match setting(seen, "ServerAddress") {
-        Some(server) if token => {
-            Finding::warning(format!("/etc/nvidia/gridd.conf: ServerAddress={server}, and there is a token"))
-        }
-        Some(server) => Finding::ok(format!("/etc/nvidia/gridd.conf: ServerAddress={server}")),
-        None => Finding::ok("/etc/nvidia/gridd.conf: no ServerAddress"),
-    }
+    let server = match setting(seen, "ServerAddress") {
+        Some(server) if token => Finding::warning(format!("/{CONF}: ServerAddress={server}, and there is a token")),
+        Some(server) => Finding::ok(format!("/{CONF}: ServerAddress={server}")),
+        None => Finding::ok(format!("/{CONF}: no ServerAddress")),
+    };
+    let (conf, template) = (seen.read(CONF), seen.read("etc/nvidia/gridd.conf.template"));
+    let (conf, template) = (conf.unwrap_or_default(), template.unwrap_or_default());
+    let unknown = if template.is_empty() { Vec::new() } else { gridd_conf::unknown(&conf, &template) };
+    let unknown = unknown.into_iter().map(|key| {
+        Finding::warning(format!("/{CONF}: {key}, which this driver's gridd.conf.template has not"))
+            .fix("look for a spelling mistake: /etc/nvidia/gridd.conf.template has the names")
+    });
+    Finding::worst(std::iter::once(server).chain(unknown))
 }
 
-/// The last message of failure that no licence followed.
+/// What nvidia-gridd wrote since it was started.
+fn story(seen: &Observed) -> Story {
+    Story::read(seen.entries(CLIENT).into_iter().map(|entry| (entry.time.as_str(), entry.message.as_str())))
+}
+
 fn messages(seen: &Observed) -> Finding {
-    let finding = seen.free_where(CLIENT, failures::is_failure, LICENSED);
-    // Lines of one failure follow one another; the table of failures has the most telling first.
-    let entries = seen.entries(CLIENT);
-    let since = entries.iter().rposition(|entry| LICENSED.iter().any(|text| entry.message.contains(text)));
-    let recent = &entries[since.map_or(0, |at| at + 1)..];
-    let known = recent.iter().filter_map(|entry| Some((failures::explain(&entry.message)?, entry)));
-    let rank = |failure: &failures::Failure| failures::FAILURES.iter().position(|known| known == failure);
-    match known.min_by_key(|(failure, _)| rank(failure)) {
-        Some((failure, entry)) => Finding::failed(format!("{}\n{}", quote(entry), failure.cause)).fix(failure.help),
+    let failures = story(seen).failures;
+    // The table of failures has the most telling first.
+    let rank = |told: &&Told| FAILURES.iter().position(|failure| failure.id == told.id).unwrap_or(FAILURES.len());
+    let Some(told) = failures.iter().min_by_key(rank) else { return seen.nothing(CLIENT) };
+    let cause = told.cause.map(|cause| format!("\n{cause}")).unwrap_or_default();
+    let finding = Finding::failed(format!("{} nvidia-gridd: {}{cause}", told.time, told.line));
+    match told.help {
+        Some(help) => finding.fix(help),
         None => finding,
     }
 }
 
 fn licensed(seen: &Observed) -> Finding {
-    let entries = seen.entries(CLIENT);
-    let says = |entry: &Entry, texts: &[&str]| texts.iter().any(|text| entry.message.contains(text));
-    let last = entries.into_iter().rfind(|entry| {
-        says(entry, LICENSED) || says(entry, &["License returned successfully", "Valid GRID license not found"])
-    });
-    match last {
-        Some(entry) if says(entry, LICENSED) => Finding::ok(quote(entry)),
-        Some(entry) => Finding::failed(quote(entry)),
-        None => match seen.journal.incomplete {
-            Some(_) => seen.nothing(CLIENT),
-            None => Finding::warning("the journal of nvidia-gridd: no licence was acquired since the start"),
+    let told = story(seen);
+    let product = told.product.unwrap_or_default();
+    let until = told.expiry.map(|expiry| format!(" until {expiry}")).unwrap_or_default();
+    match told.state {
+        Some(State::Licensed) => Finding::ok(format!("the journal of nvidia-gridd: licensed{until}: {product}")),
+        Some(_) => Finding::failed("the journal of nvidia-gridd: the licence was returned, or there was none"),
+        None => match seen.nothing(CLIENT) {
+            silent if silent.status == Some(Status::Unknown) => silent,
+            _ => Finding::warning("the journal of nvidia-gridd: no licence was acquired since it was started"),
         },
     }
 }
