@@ -1,43 +1,87 @@
 #!/bin/bash
-# Builds the kernel modules of a driver for real: Nix, our derivations, Debian's kernel headers, NVIDIA's sources.
+# Builds kernel modules for real: Nix, our derivations, Debian's kernel headers, NVIDIA's sources.
 #
 #   .ci/kernel-modules.sh ARCHIVE VGPU
 #
 # ARCHIVE: a GRID .zip or .run of the 550 branch with kernel sources in it. VGPU: the finished program.
-# Takes two to three minutes of make. 550.163 does not build with 6.1.0-56 and later, so the oldest headers are taken.
+#
+# The archive's modules are built with its driver, against the oldest headers there are; then closed and open ones of
+# Debian's source packages against the oldest and the newest. Three minutes of make each. The newest want our compatibility
+# code: pci_resize_resource() has another type there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 archive=$(realpath "$1")
 vgpu=$(realpath "$2")
+work=$(mktemp -d)
+trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 
-headers=$(ls -d /usr/src/linux-headers-6.1.0-*-amd64 2>/dev/null | sort -V | head -n 1 || true)
-if [ -z "$headers" ]; then
-    package=$(apt-cache pkgnames linux-headers-6.1.0- | grep -E '^linux-headers-6\.1\.0-[0-9]+-amd64$' | sort -V | head -n 1)
-    [ -n "$package" ] || { echo "no linux-headers-6.1.0-*-amd64 in apt's sources" >&2; exit 1; }
-    apt-get install -y --no-install-recommends "$package"
-    headers=/usr/src/$package
-fi
-release=${headers#/usr/src/linux-headers-}
+fail() { echo "FAILED: $*" >&2; exit 1; }
+
+# Installs the headers that `$1` (head, tail) chooses of all in apt's sources; prints their release.
+headers() {
+    local package
+    package=$(apt-cache pkgnames linux-headers-6.1.0- | grep -E '^linux-headers-6\.1\.0-[0-9]+-amd64$' | sort -V | "$1" -n 1)
+    [ -n "$package" ] || fail "no linux-headers-6.1.0-*-amd64 in apt's sources"
+    [ -d "/usr/src/$package" ] || apt-get install -y --no-install-recommends "$package" >&2
+    echo "${package#linux-headers-}"
+}
+oldest=$(headers head)
+newest=$(headers tail)
+
+# NVIDIA's sources as Debian packs them, through an apt configuration of its own: they are in trixie's non-free.
+sources() {
+    local apt=$work/apt mirror
+    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$work/sources"
+    mirror=$(grep -rhoE '(https?://[^ ]*/debian/?)( |$)' /etc/apt/sources.list /etc/apt/sources.list.d | head -n 1 | tr -d ' ')
+    echo "deb [arch=amd64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie contrib non-free" > "$apt/sources.list"
+    local options=(-o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
+        -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=root -o Acquire::Retries=5
+        -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false)
+    apt-get "${options[@]}" -qq update
+    (cd "$work" && apt-get "${options[@]}" -qq download nvidia-kernel-source nvidia-open-kernel-source)
+    local kind package
+    for kind in kernel:nvidia-kernel kernel-open:nvidia-open-kernel; do
+        package=${kind#*:}
+        dpkg-deb --fsys-tarfile "$work/$package"-source_*.deb | tar xO "./usr/src/$package.tar.xz" | tar xJ -C "$work"
+        mv "$(dirname "$(find "$work/modules" -name Kbuild -path '*nvidia*' | head -n 1)")" "$work/sources/${kind%:*}"
+        rm -rf "$work/modules"
+    done
+}
+sources
 
 # A store of its own, so that nothing stays behind.
-store=$(mktemp -d)
-trap 'chmod -R u+w "$store"; rm -rf "$store"' EXIT
 lib=$(nix-instantiate --eval -E 'toString <nixpkgs/lib>' | tr -d '"')
-export NIX_STORE_DIR=$store/store NIX_STATE_DIR=$store/state NIX_LOG_DIR=$store/log
+export NIX_STORE_DIR=$work/store NIX_STATE_DIR=$work/state NIX_LOG_DIR=$work/log
+build() {
+    nix-build --no-out-link --option sandbox false --option substitute false --option build-users-group "" \
+        --arg lib "import $lib" "$@"
+}
 
-result=$(nix-build --no-out-link nix/tests/kernel-modules.nix \
-    --option sandbox false --option substitute false --option build-users-group "" \
-    --arg lib "import $lib" --arg archive "$archive" --argstr vgpu "$vgpu" --argstr kernelRelease "$release")
+# check RESULT RELEASE WHAT
+check() {
+    local modules=$1/lib/modules/$2 module found
+    for module in nvidia nvidia-drm nvidia-modeset nvidia-uvm; do
+        found=$(find -L "$modules" -name "$module.ko")
+        [ -n "$found" ] || fail "no $module.ko in $modules"
+        grep -aq "vermagic=$2 " "$found" || fail "$found is not for $2"
+    done
+    if nix-store --query --requisites "$1" | grep -E 'headers|modsrc|kernel-compat'; then
+        fail "the modules keep their sources installed"
+    fi
+    echo "$3 kernel modules for $2: $(find -L "$modules" -name '*.ko' | wc -l), $(du -shL "$modules" | cut -f1)"
+}
 
-modules=$result/lib/modules/$release
-for module in nvidia nvidia-drm nvidia-modeset nvidia-uvm; do
-    found=$(find -L "$modules" -name "$module.ko")
-    [ -n "$found" ] || { echo "no $module.ko in $modules" >&2; exit 1; }
-    grep -aq "vermagic=$release " "$found" || { echo "$found is not for $release" >&2; exit 1; }
+result=$(build nix/tests/kernel-modules.nix --arg archive "$archive" --argstr vgpu "$vgpu" --argstr kernelRelease "$oldest")
+[ -x "$result/bin/nvidia-smi" ] || fail "no programs beside the modules in $result"
+check "$result" "$oldest" "the archive's"
+
+for release in "$oldest" "$newest"; do
+    for open in false true; do
+        result=$(build nix/tests/module-build.nix --argstr sources "$work/sources" --arg open "$open" --argstr kernelRelease "$release")
+        check "$result" "$release" "open = $open"
+        case $open:$(strings -a "$(find "$result" -name nvidia.ko)" | grep '^license=') in
+            false:license=NVIDIA | "true:license=Dual MIT/GPL") ;;
+            *) fail "the modules are not of the kind that was asked for" ;;
+        esac
+    done
 done
-[ -x "$result/bin/nvidia-smi" ] || { echo "no programs beside the modules in $result" >&2; exit 1; }
-if nix-store --query --requisites "$result" | grep -E 'headers|modsrc'; then
-    echo "the modules keep their sources installed" >&2
-    exit 1
-fi
-echo "kernel modules for $release: $(find -L "$modules" -name '*.ko' | wc -l), $(du -shL "$modules" | cut -f1)"

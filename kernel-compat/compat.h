@@ -3,5 +3,6 @@
 #include "changes/drm-atomic-commit.h"
 #include "changes/dma-map-phys.h"
 #include "changes/in-irq.h"
+#include "changes/no-llseek.h"
 #include "changes/timer-names.h"
 #include "changes/vma-flags.h"

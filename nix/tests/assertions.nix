@@ -211,6 +211,38 @@ let
         "hardware.nvidia.vgpu.release"
       ];
     };
+    "open kernel modules of a driver that has none" = {
+      machine = {
+        nvidia.open = true;
+        package =
+          packages:
+          packages.mkVgpuDriver {
+            version = "510.108.03";
+            sha256 = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+            guestVersion = "510.108.03";
+            guestSha256 = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+            generalVersion = "510.108.03";
+            gridVersion = "14.4";
+            zipFilename = "NVIDIA-GRID-Linux-KVM-510.108.03-514.08.zip";
+            vgpuPatcher = null;
+            useSettings = false;
+            usePersistenced = false;
+          };
+      };
+      mentions = [
+        "hardware.nvidia.open"
+        "since driver 515"
+        "Set it to false"
+      ];
+    };
+    "a time slice without a policy" = {
+      machine.vgpu.scheduler.timeSlice = 2;
+      mentions = [
+        "hardware.nvidia.vgpu.scheduler.timeSlice"
+        "have a time slice"
+        "hardware.nvidia.vgpu.scheduler.policy"
+      ];
+    };
     "open kernel modules beside the patcher" = {
       machine = {
         guest = false;

@@ -1,14 +1,15 @@
 # Kernel modules from sources that a test makes, in the folders `kernel` or `kernel-open` below `sources`.
-# crates/vgpu/tests/kernel_modules.rs builds them for the messages.
+# crates/vgpu/tests/kernel_modules.rs builds them for the messages, .ci/kernel-modules.sh to see NVIDIA's compile.
 {
   lib,
   sources,
   open ? false,
   hooks ? { },
+  kernelRelease ? "6.1.0-47-amd64",
 }:
 
 let
-  pkgs = import ./host-tools.nix { inherit lib; };
+  pkgs = import ./host-tools.nix { inherit lib kernelRelease; };
   modsrc = builtins.path {
     path = sources;
     name = "sources";

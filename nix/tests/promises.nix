@@ -1080,7 +1080,7 @@ let
         in
         [
           mod.makeFlags
-          (map toString mod.drvAttrs.disallowedReferences)
+          (map toString (lib.take 1 mod.drvAttrs.disallowedReferences))
           mod.hardeningDisable
           mod.src
         ];

@@ -118,6 +118,9 @@ fn a_host_is_described_and_configured() {
       # NVIDIA-GRID-….zip
       hardware.nvidia.vgpu.release = "NEWEST";
 
+      # Open kernel modules instead of closed ones; both drive GPUs from Turing to Hopper.
+      # hardware.nvidia.open = true;
+
       # Virtual machines reach the GPU through the IOMMU, which is off. Switch it on in the firmware, too.
       boot.kernelParams = [
         "intel_iommu=on"
@@ -222,6 +225,17 @@ fn names_come_from_the_store_where_the_system_has_none() {
 }
 
 #[test]
+fn gpus_that_one_kind_of_kernel_modules_drives_get_it() {
+    for (device, open) in [("0x2bb5", true), ("0x1bb3", false), ("0x1db4", false)] {
+        let machine = Machine::new();
+        machine.device("0000:01:00.0", "0x10de", device, "0x030200");
+        machine.init(&[]).success();
+        let written = machine.written("vgpu.nix");
+        assert!(written.contains(&format!("\n  hardware.nvidia.open = {open};\n")), "{device}: {written}");
+    }
+}
+
+#[test]
 fn a_virtual_machine_is_a_guest() {
     let machine = Machine::new();
     machine.file("proc/cpuinfo", "vendor_id\t: AuthenticAMD\nflags\t\t: fpu hypervisor sse2\n");
@@ -246,6 +260,9 @@ fn a_virtual_machine_is_a_guest() {
       # Release of vGPU software; `vgpu releases` lists them. A host works with guests of its own branch and
       # of the one before: `vgpu releases --for-guest VERSION`, `--for-host VERSION`.
       hardware.nvidia.vgpu.release = "NEWEST";
+
+      # Open kernel modules instead of closed ones; both drive GPUs from Turing to Hopper.
+      # hardware.nvidia.open = true;
 
       # Screens, OpenGL, Vulkan and CUDA through NVIDIA's driver.
       services.xserver.videoDrivers = [ "nvidia" ];

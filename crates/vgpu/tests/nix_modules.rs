@@ -134,6 +134,7 @@ fn options_describe_themselves() {
     patcher.enablePatcherCmd
     patcher.options.doNotForceGPLLicense
     patcher.options.extra
+    patcher.options.moduleParameters
     patcher.options.remapP40ProfilesToV100D
     patcher.profileOverrides
     patcher.profileOverrides.<name>.display.height
@@ -144,6 +145,8 @@ fn options_describe_themselves() {
     patcher.profileOverrides.<name>.vramAllocation
     patcher.profileOverrides.<name>.xmlConfig
     release
+    scheduler.policy
+    scheduler.timeSlice
     vgpuConfig
     ");
     insta::assert_snapshot!(names(true), @"
@@ -219,7 +222,7 @@ fn wrong_attributes_are_named() {
     }
     insta::assert_snapshot!(attribute_error("mkVgpuDriver { version = \"1\"; sha265 = \"\"; vgpuPatcher = null; }"), @"
     error: mkVgpuDriver: `sha256`, `guestVersion`, `guestSha256`, `generalVersion`, `gridVersion`, `zipFilename` missing; `sha265` not known
-           It needs `version`, `sha256`, `guestVersion`, `guestSha256`, `generalVersion`, `gridVersion`, `zipFilename`, `vgpuPatcher` and may be given `useSettings`, `settingVersion`, `settingsVersion`, `settingsSha256`, `usePersistenced`, `persistencedVersion`, `persistencedSha256`, `broken`, `prePatch`, `postPatch`, `patchFlags`, `patches`, `preInstall`, `postInstall`.
+           It needs `version`, `sha256`, `guestVersion`, `guestSha256`, `generalVersion`, `gridVersion`, `zipFilename`, `vgpuPatcher` and may be given `useSettings`, `settingVersion`, `settingsVersion`, `settingsSha256`, `usePersistenced`, `persistencedVersion`, `persistencedSha256`, `broken`, `modulePatches`, `modulePostPatch`, `prePatch`, `postPatch`, `patchFlags`, `patches`, `preInstall`, `postInstall`.
     ");
     insta::assert_snapshot!(attribute_error("mkVgpuPatcher { rev = \"main\"; }"), @"
     error: mkVgpuPatcher: `sha256`, `generalVersion`, `generalSha256` missing

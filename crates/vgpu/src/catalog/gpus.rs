@@ -35,9 +35,19 @@ pub struct Generation {
     /// Branches for which the sources disagree.
     #[serde(default)]
     pub unsure: Vec<BranchNumber>,
+    /// The kernel modules that alone drive it; `None`: both kinds do.
+    pub modules: Option<Modules>,
     #[serde(skip_serializing)]
     pub boards: Vec<Board>,
     pub donor: Option<Donor>,
+}
+
+/// The two kinds of kernel modules that NVIDIA makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Modules {
+    Open,
+    Closed,
 }
 
 /// A board that NVIDIA lists for vGPU.

@@ -1,6 +1,7 @@
 //! The configuration that `vgpu init` writes: commented, for the machine it runs on.
 
 use super::expression::{Expression, Line, module, quoted};
+use crate::catalog::gpus::{self, Generation, Gpus};
 use crate::machine::overview::{Cpu, Gpu, Machine};
 use crate::start::{Start, Support};
 use vgpu_driver::Role;
@@ -21,6 +22,9 @@ pub fn configuration(machine: &Machine, start: &Start, modules: Modules) -> Stri
         lines.extend(import(start.role));
     }
     lines.extend(driver(machine, start));
+    if start.release.is_some() {
+        lines.extend(kernel_modules(machine));
+    }
     lines.extend(match start.role {
         Role::Host => host(machine, start),
         Role::Guest => guest(),
@@ -141,6 +145,37 @@ fn driver(machine: &Machine, start: &Start) -> Vec<Line> {
         lines.push(comment(&release.zip_name()));
     }
     lines.push(Line::binding("hardware.nvidia.vgpu.release", Expression::text(release.release)));
+    lines.push(Line::Blank);
+    lines
+}
+
+/// The kind of kernel modules that the GPUs need.
+fn kernel_modules(machine: &Machine) -> Vec<Line> {
+    let known = |gpu: &Gpu| Gpus::builtin().generation_of(gpu.function.device);
+    let generations: Vec<&Generation> = machine.gpus.iter().filter_map(known).collect();
+    let only = |kind: gpus::Modules| generations.iter().find(|generation| generation.modules == Some(kind));
+    let mut lines = match (only(gpus::Modules::Open), only(gpus::Modules::Closed)) {
+        (Some(open), Some(closed)) => vec![
+            comment(&format!(
+                "{} GPUs work with open kernel modules alone, {} GPUs with closed ones",
+                open.name, closed.name
+            )),
+            comment("alone: NVIDIA has no driver for both at once."),
+            comment("hardware.nvidia.open = true;"),
+        ],
+        (Some(open), None) => vec![
+            comment(&format!("{} GPUs work with NVIDIA's open kernel modules alone.", open.name)),
+            Line::binding("hardware.nvidia.open", Expression::Bool(true)),
+        ],
+        (None, Some(closed)) => vec![
+            comment(&format!("{} GPUs work with NVIDIA's closed kernel modules alone.", closed.name)),
+            Line::binding("hardware.nvidia.open", Expression::Bool(false)),
+        ],
+        (None, None) => vec![
+            comment("Open kernel modules instead of closed ones; both drive GPUs from Turing to Hopper."),
+            comment("hardware.nvidia.open = true;"),
+        ],
+    };
     lines.push(Line::Blank);
     lines
 }
