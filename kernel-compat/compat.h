@@ -4,5 +4,6 @@
 #include "changes/dma-map-phys.h"
 #include "changes/in-irq.h"
 #include "changes/no-llseek.h"
+#include "changes/pfn-t.h"
 #include "changes/timer-names.h"
 #include "changes/vma-flags.h"

@@ -27,6 +27,7 @@ vgpu-flags := \
   $(call kernel-has,linux/mm_types.h,__vm_flags) \
   $(call kernel-has,linux/mm_types.h,vma_flags_t) \
   $(call kernel-has,linux/mmzone.h,page_pgmap) \
+  $(call kernel-has,linux/pfn_t.h,pfn_to_pfn_t) \
   $(call kernel-has,linux/preempt.h,in_irq) \
   $(call kernel-has,linux/rmap.h,make_device_exclusive) \
   $(call kernel-has,linux/string.h,strncpy,strncpy.char) \
