@@ -11,6 +11,7 @@ let
   inherit (config.hardware.nvidia) package;
 
   ours = import ../lib/is-ours.nix { inherit config lib options; };
+  hardening = import ../lib/hardening.nix;
   withRole = file: lib.modules.importApply file { role = "host"; };
 in
 {
@@ -21,6 +22,7 @@ in
     ./kernel-modules.nix
     ./headless.nix
     ./host-patching.nix
+    ./instances.nix
     ./module-parameters.nix
     ./profiles.nix
   ];
@@ -35,8 +37,9 @@ in
         wantedBy = [ "multi-user.target" ];
         after = [ "systemd-modules-load.service" ];
         restartIfChanged = false;
-        serviceConfig = {
+        serviceConfig = hardening // {
           Type = "forking";
+          PrivateTmp = true;
           ExecStart = "${package.vgpu.programs}/bin/nvidia-vgpud";
           ExecStopPost = "${pkgs.coreutils}/bin/rm -rf /var/run/nvidia-vgpud";
         };
@@ -48,7 +51,9 @@ in
         requires = [ "nvidia-vgpud.service" ];
         after = [ "nvidia-vgpud.service" ];
         restartIfChanged = false;
-        serviceConfig = {
+        # It starts a process for each virtual machine, which looks at QEMU's command line and memory and must outlive a
+        # restart: so it gets no /tmp, /proc, processes or network of its own, and no KillMode but `process`.
+        serviceConfig = hardening // {
           Type = "forking";
           KillMode = "process";
           ExecStart = "${package.vgpu.programs}/bin/nvidia-vgpu-mgr";
@@ -60,8 +65,9 @@ in
       nvidia-xid-logd = {
         description = "NVIDIA Xid Log Daemon";
         restartIfChanged = false;
-        serviceConfig = {
+        serviceConfig = hardening // {
           Type = "forking";
+          PrivateTmp = true;
           ExecStart = "${package.vgpu.programs}/bin/nvidia-xid-logd";
           RuntimeDirectory = "nvidia-xid-logd";
         };

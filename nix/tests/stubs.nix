@@ -86,6 +86,10 @@ in
     services = {
       xserver.videoDrivers = listOf types.str;
       dbus.packages = listOf types.path;
+      udev.extraRules = mkOption {
+        type = types.lines;
+        default = "";
+      };
       openssh = anything;
       timesyncd.enable = mkOption {
         type = types.bool;

@@ -10,6 +10,7 @@
 //! - [`profile_list`]: a vgpuConfig.xml, or the one in a driver.
 //! - [`start`]: what a machine needs to begin with.
 //! - [`nix`]: what Nix and we say to each other: SRI hashes, store, Nix syntax.
+//! - [`instances`]: the vGPUs of a host that are declared and kept.
 //! - [`machine`]: what a machine has, read below a root directory: GPUs, vGPUs, drivers, processes.
 //! - [`doctor`]: why does vGPU not work on this machine?
 //! - [`cli`]: a file a command: parse, call, render. Nothing else parses arguments or prints.
@@ -19,6 +20,7 @@ pub mod cli;
 pub mod doctor;
 pub mod identity;
 pub mod import;
+pub mod instances;
 pub mod license;
 pub mod machine;
 pub mod nix;

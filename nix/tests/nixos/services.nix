@@ -35,6 +35,7 @@ let
       ) unit.serviceConfig;
     };
   coreutils = plainHost.pkgs.coreutils;
+  hardening = import ../../lib/hardening.nix;
 in
 {
   "test nvidia-vgpud reads the profiles once and is never restarted" = {
@@ -46,7 +47,8 @@ in
       requires = [ ];
       after = [ "systemd-modules-load.service" ];
       restartIfChanged = false;
-      serviceConfig = {
+      serviceConfig = hardening // {
+        PrivateTmp = true;
         Type = "forking";
         ExecStart = "PROGRAMS/bin/nvidia-vgpud";
         ExecStopPost = "${coreutils}/bin/rm -rf /var/run/nvidia-vgpud";
@@ -62,7 +64,7 @@ in
       requires = [ "nvidia-vgpud.service" ];
       after = [ "nvidia-vgpud.service" ];
       restartIfChanged = false;
-      serviceConfig = {
+      serviceConfig = hardening // {
         Type = "forking";
         KillMode = "process";
         ExecStart = "PROGRAMS/bin/nvidia-vgpu-mgr";
@@ -79,7 +81,8 @@ in
       requires = [ ];
       after = [ ];
       restartIfChanged = false;
-      serviceConfig = {
+      serviceConfig = hardening // {
+        PrivateTmp = true;
         Type = "forking";
         ExecStart = "PROGRAMS/bin/nvidia-xid-logd";
         RuntimeDirectory = "nvidia-xid-logd";

@@ -11,6 +11,7 @@ mod doctor;
 mod identify;
 mod import;
 mod init;
+mod instances;
 mod license;
 mod man;
 mod output;
@@ -41,6 +42,7 @@ struct Cli {
 enum Command {
     Demo(demo::Args),
     Init(init::Args),
+    Instances(instances::Args),
     Import(import::Args),
     Identify(identify::Args),
     Build(build::Args),
@@ -93,6 +95,7 @@ fn run(command: Command) -> miette::Result<()> {
     match command {
         Command::Demo(args) => demo::run(args),
         Command::Init(args) => init::run(args),
+        Command::Instances(args) => instances::run(args),
         Command::Import(args) => import::run(args),
         Command::Identify(args) => identify::run(args),
         Command::Build(args) => build::run(args),

@@ -8,6 +8,7 @@
 //! - [`driver`]: NVIDIA's kernel modules.
 //! - [`journal`]: what kernel and services wrote since the start.
 //! - [`services`]: what services do.
+//! - [`nvml`]: live figures and modes, from NVIDIA's library.
 //! - [`processes`]: who has a vGPU open.
 //! - [`program`]: what programs of the system print.
 //! - [`overview`]: the machine as a whole, for `vgpu init`.
@@ -17,6 +18,7 @@ pub mod driver;
 pub(crate) mod files;
 pub mod journal;
 pub mod names;
+pub mod nvml;
 pub mod overview;
 pub mod pci;
 pub mod processes;

@@ -75,12 +75,16 @@ pub struct Vgpu {
     pub vfio_device: Option<String>,
     /// What is in `vgpu_params`, where the driver has that file.
     pub parameters: Option<String>,
+    /// The virtual machine that has it open, as the driver's manager tells it. Mediated devices alone have it.
+    pub vm_name: Option<String>,
 }
 
 /// A physical GPU with all that belongs to it.
 #[derive(Debug)]
 pub struct HostGpu {
     pub gpu: Gpu,
+    /// Its virtual functions that are switched on.
+    pub virtual_functions: Vec<Device>,
     /// Its functions that vGPUs can be made on, by address.
     pub functions: Vec<Function>,
     pub vgpus: Vec<Vgpu>,
@@ -89,6 +93,11 @@ pub struct HostGpu {
 impl HostGpu {
     pub fn address(&self) -> Address {
         self.gpu.function.address
+    }
+
+    /// Whether the kernel offers types on it, or has done so: before nvidia-vgpud has told it the types, it has none.
+    pub fn knows_types(&self) -> bool {
+        !self.vgpus.is_empty() || self.functions.iter().any(|function| !function.types.is_empty())
     }
 
     /// The interface of the GPU: `None` as long as nothing offers one, as on GPUs with SR-IOV before it is switched on.
@@ -101,13 +110,14 @@ impl HostGpu {
 pub fn look(root: &Path) -> Vec<HostGpu> {
     let mdevs = mdevs(root);
     let look = |gpu: Gpu| {
-        let virtual_functions = gpu.function.virtual_functions.iter();
-        let devices = virtual_functions.filter_map(|address| pci::device(&directory(root, *address)));
-        let own = gpu.function.clone();
-        let mut functions: Vec<Function> = std::iter::once(own).chain(devices).filter_map(function).collect();
+        let addresses = gpu.function.virtual_functions.iter();
+        let virtual_functions: Vec<Device> =
+            addresses.filter_map(|address| pci::device(&directory(root, *address))).collect();
+        let all = std::iter::once(&gpu.function).chain(&virtual_functions);
+        let mut functions: Vec<Function> = all.cloned().filter_map(function).collect();
         functions.sort_by_key(|function| function.device.address);
         let vgpus = functions.iter().flat_map(|function| vgpus(function, &mdevs)).collect();
-        HostGpu { gpu, functions, vgpus }
+        HostGpu { gpu, virtual_functions, functions, vgpus }
     };
     overview::gpus(root).into_iter().map(look).collect()
 }
@@ -203,6 +213,7 @@ fn vgpus(function: &Function, mdevs: &[Mdev]) -> Vec<Vgpu> {
         iommu_group: function.device.iommu_group,
         vfio_device: vfio_device(directory),
         parameters: files::read(&directory.join("nvidia/vgpu_params")),
+        vm_name: None,
     });
     vgpu.into_iter().collect()
 }
@@ -219,6 +230,7 @@ fn of_mdev(function: &Function, mdev: &Mdev) -> Vgpu {
         iommu_group: files::link_name(&mdev.directory.join("iommu_group")).and_then(|name| name.parse().ok()),
         vfio_device: vfio_device(&mdev.directory),
         parameters: files::read(&mdev.directory.join("nvidia/vgpu_params")),
+        vm_name: files::read(&mdev.directory.join("nvidia/vm_name")).filter(|name| !name.is_empty()),
     }
 }
 

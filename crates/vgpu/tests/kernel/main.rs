@@ -49,12 +49,21 @@ scenes! {
     bed_functions "bed/functions.sh"
     bed_restart "bed/restart.sh"
     doctor "doctor.sh"
+    instances_cold_boot "instances/cold_boot.sh"
+    instances_changes "instances/changes.sh"
+    instances_mdev "instances/mdev.sh"
+    instances_refused "instances/refused.sh"
+    instances_types "instances/types.sh"
+    instances_functions "instances/functions.sh"
+    instances_mixed "instances/mixed.sh"
+    instances_killed "instances/killed.sh"
+    instances_two "instances/two.sh"
 }
 
 #[test]
 fn every_scene_is_played() {
     let mut found = BTreeSet::new();
-    for directory in ["", "bed/"] {
+    for directory in ["", "bed/", "instances/"] {
         for entry in fs::read_dir(Path::new(HERE).join("scenes").join(directory)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             if name.ends_with(".sh") {

@@ -1,0 +1,33 @@
+//! How a virtual machine is given a vGPU: the XML for libvirt, the arguments for QEMU.
+
+use std::path::Path;
+
+use super::declaration::Name;
+use super::place::outside;
+use crate::machine::vgpu::{Interface, Vgpu};
+
+/// What libvirt's domain needs below `<devices>`.
+///
+/// `managed='no'` is what matters: managed, libvirt binds a virtual function to vfio-pci, and its vGPU is gone.
+pub fn libvirt(vgpu: &Vgpu) -> String {
+    let (kind, address) = match (vgpu.interface, vgpu.uuid) {
+        (Interface::Mdev | Interface::SriovMdev, Some(uuid)) => {
+            ("type='mdev' managed='no' model='vfio-pci'", format!("uuid='{uuid}'"))
+        }
+        _ => {
+            let at = vgpu.function;
+            let address = format!(
+                "domain='{:#06x}' bus='{:#04x}' slot='{:#04x}' function='{:#x}'",
+                at.domain, at.bus, at.slot, at.function
+            );
+            ("type='pci' managed='no'", address)
+        }
+    };
+    format!("<hostdev mode='subsystem' {kind}>\n  <source>\n    <address {address}/>\n  </source>\n</hostdev>")
+}
+
+/// What QEMU needs. The UUID of the virtual machine is for NVIDIA's manager, which starts no vGPU without one.
+pub fn qemu(root: &Path, name: &Name, vgpu: &Vgpu) -> String {
+    let device = outside(root, &vgpu.directory);
+    format!("-uuid {} -device vfio-pci,sysfsdev={}", name.vm_uuid(), device.display())
+}

@@ -1,0 +1,143 @@
+//! Which profiles there are, on which boards, and how large: from the driver's vgpuConfig.xml, and from what the kernel
+//! offers where there is no such file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use vgpu_profiles::{Config, file};
+
+use super::declaration::ProfileName;
+use crate::machine::pci::Device;
+use crate::machine::vgpu::HostGpu;
+
+/// Where the host driver's file lies, below the root.
+pub const CONFIGS: [&str; 2] = ["etc/nvidia/vgpu/vgpuConfig.xml", "usr/share/nvidia/vgpu/vgpuConfig.xml"];
+
+/// The profiles of a driver and the boards that offer them.
+#[derive(Debug, Default)]
+pub struct Profiles {
+    profiles: BTreeMap<u32, Profile>,
+    boards: Vec<Board>,
+}
+
+/// A profile, as far as it matters what fits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    pub id: u32,
+    /// NVIDIA A40-8Q
+    pub name: String,
+    /// What it takes of the board's memory, in bytes.
+    pub size: Option<u64>,
+}
+
+/// A kind of physical GPU.
+#[derive(Debug)]
+pub struct Board {
+    pub device: u16,
+    /// 0 for any.
+    pub subsystem: u16,
+    /// A40
+    pub name: Option<String>,
+    /// Whether its vGPUs are made on virtual functions.
+    pub sriov: bool,
+    /// Number of the profile → how many fit, where that is said.
+    pub offers: BTreeMap<u32, Option<u64>>,
+}
+
+impl Profiles {
+    /// What a vgpuConfig.xml says.
+    pub fn of_config(config: &Config) -> Profiles {
+        let profile =
+            |p: &vgpu_profiles::model::Profile| Profile { id: p.id, name: p.name.clone(), size: p.profile_size };
+        let board = |gpu: &vgpu_profiles::model::PhysicalGpu| Board {
+            device: gpu.id.device,
+            subsystem: gpu.id.subsystem,
+            name: config.board_name(gpu).map(|name| bare(name).to_owned()),
+            sriov: gpu.mode.as_deref() == Some("sriov"),
+            offers: gpu.supported.iter().map(|offer| (offer.profile, offer.max_instances)).collect(),
+        };
+        Profiles {
+            profiles: config.profiles.iter().map(|p| (p.id, profile(p))).collect(),
+            boards: config.gpus.iter().map(board).collect(),
+        }
+    }
+
+    /// What the machine's driver says. A machine without the file has what its kernel offers alone.
+    pub fn look(root: &Path, gpus: &[HostGpu]) -> Profiles {
+        let text = CONFIGS.iter().find_map(|path| file::read(&root.join(path)).ok());
+        let config = text.as_deref().and_then(|text| Config::parse(text).ok());
+        let mut profiles = config.as_ref().map(Profiles::of_config).unwrap_or_default();
+        profiles.add_kernel_types(gpus);
+        profiles
+    }
+
+    fn add_kernel_types(&mut self, gpus: &[HostGpu]) {
+        for kind in gpus.iter().flat_map(|gpu| &gpu.functions).flat_map(|function| &function.types) {
+            let new = || Profile { id: kind.id, name: kind.name.clone(), size: None };
+            self.profiles.entry(kind.id).or_insert_with(new);
+        }
+    }
+
+    pub fn get(&self, id: u32) -> Option<&Profile> {
+        self.profiles.get(&id)
+    }
+
+    /// `NVIDIA A40-8Q`, or `nvidia-562` for what nobody describes.
+    pub fn name(&self, id: u32) -> String {
+        self.get(id).map_or_else(|| format!("nvidia-{id}"), |profile| profile.name.clone())
+    }
+
+    /// The profiles that a name means: several where boards have profiles of one name. The error has the nearest names.
+    pub fn find(&self, wanted: &ProfileName) -> Result<Vec<u32>, Vec<String>> {
+        let (number, text) = match wanted {
+            ProfileName::Number(number) => (Some(*number), String::new()),
+            ProfileName::Text(text) => {
+                (text.strip_prefix("nvidia-").unwrap_or(text).parse().ok(), bare(text).to_lowercase())
+            }
+        };
+        if let Some(number) = number {
+            let mut near: Vec<_> = self.profiles.values().collect();
+            near.sort_by_key(|profile| profile.id.abs_diff(number));
+            let near = || near.iter().take(3).map(|p| format!("{} ({})", p.id, p.name)).collect();
+            // Without the driver's file the kernel alone knows, and it lists what can be made now, not what there is.
+            let known = self.profiles.contains_key(&number) || self.boards.is_empty();
+            return if known { Ok(vec![number]) } else { Err(near()) };
+        }
+        let found: Vec<u32> =
+            self.profiles.values().filter(|p| bare(&p.name).to_lowercase() == text).map(|p| p.id).collect();
+        if found.is_empty() { Err(self.nearest(&text)) } else { Ok(found) }
+    }
+
+    fn nearest(&self, text: &str) -> Vec<String> {
+        let likeness = |name: &str| strsim::normalized_damerau_levenshtein(&bare(name).to_lowercase(), text);
+        let mut near: Vec<_> = self.profiles.values().collect();
+        near.sort_by_cached_key(|profile| std::cmp::Reverse((likeness(&profile.name) * 1e6) as u32));
+        near.iter().take(3).map(|profile| bare(&profile.name).to_owned()).collect()
+    }
+
+    /// The kind of board a GPU is: the one of its subsystem, or the one for any.
+    pub fn board(&self, gpu: &Device) -> Option<&Board> {
+        let of = |subsystem: u16| {
+            self.boards.iter().find(|board| board.device == gpu.device && board.subsystem == subsystem)
+        };
+        of(gpu.subsystem_device).or_else(|| of(0))
+    }
+
+    pub fn boards(&self) -> &[Board] {
+        &self.boards
+    }
+
+    /// Memory that vGPUs of a board can have together, in bytes: what the profile that fills it best takes.
+    pub fn memory(&self, board: &Board) -> Option<u64> {
+        let filled = board.offers.iter().filter_map(|(id, max)| self.get(*id)?.size?.checked_mul((*max)?));
+        filled.max().filter(|memory| *memory > 0)
+    }
+}
+
+/// The name of a profile without NVIDIA's prefix: `A40-8Q` of `NVIDIA A40-8Q`.
+pub fn bare(name: &str) -> &str {
+    let prefix = ["NVIDIA ", "GRID "]
+        .into_iter()
+        .find(|prefix| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)));
+    prefix.map_or(name, |prefix| &name[prefix.len()..]).trim()
+}

@@ -1,0 +1,129 @@
+//! What NVIDIA's management library (libnvidia-ml, NVML) tells and sets: live figures, and the mode for mixed sizes.
+//!
+//! While it is open it holds every GPU, and sriov-manage cannot have one: open it, ask, and let go.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use nvml_wrapper::error::NvmlError;
+use nvml_wrapper::{Device, Nvml};
+use nvml_wrapper_sys::bindings::{nvmlDevice_t, nvmlReturn_t, nvmlVgpuHeterogeneousMode_t};
+
+use super::pci::Address;
+
+/// Where the library lies besides the linker's own directories.
+const PLACES: [&str; 3] = [
+    "etc/nvidia/vgpu/libnvidia-ml.so.1",
+    "run/opengl-driver/lib/libnvidia-ml.so.1",
+    "usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1",
+];
+
+/// The library, open.
+pub struct Library(Nvml);
+
+/// Live figures of a GPU. What the driver does not tell is `None`.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Figures {
+    /// NVIDIA A40
+    pub name: Option<String>,
+    /// How busy it is, in percent.
+    pub utilization: Option<u32>,
+    /// MiB
+    pub memory_used: Option<u64>,
+    /// MiB
+    pub memory_total: Option<u64>,
+    /// Of the vGPUs that virtual machines have open.
+    pub vgpus: Vec<VgpuFigures>,
+}
+
+/// Live figures of a vGPU that a virtual machine has open.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct VgpuFigures {
+    /// UUID of the mediated device, where it is one.
+    pub mdev_uuid: Option<String>,
+    /// UUID or name of the virtual machine.
+    pub vm: Option<String>,
+    /// MiB of its memory that are in use.
+    pub memory_used: Option<u64>,
+}
+
+impl Library {
+    /// Opens the library of the machine below `root`.
+    ///
+    /// # Errors
+    /// When there is none, or the driver isn't loaded.
+    pub fn open(root: &Path) -> Result<Library, NvmlError> {
+        let found: Option<PathBuf> = PLACES.iter().map(|place| root.join(place)).find(|path| path.exists());
+        let name = found.as_deref().map_or(OsStr::new("libnvidia-ml.so.1"), Path::as_os_str);
+        Ok(Library(Nvml::builder().lib_path(name).init()?))
+    }
+
+    fn device(&self, gpu: Address) -> Result<Device<'_>, NvmlError> {
+        self.0.device_by_pci_bus_id(gpu.to_string())
+    }
+
+    /// Figures of a GPU.
+    ///
+    /// # Errors
+    /// When the library does not know it.
+    pub fn figures(&self, gpu: Address) -> Result<Figures, NvmlError> {
+        let device = self.device(gpu)?;
+        let memory = device.memory_info().ok();
+        let vgpus = device.active_vgpus().unwrap_or_default();
+        Ok(Figures {
+            name: device.name().ok(),
+            utilization: device.utilization_rates().ok().map(|rates| rates.gpu),
+            memory_used: memory.as_ref().map(|memory| memory.used >> 20),
+            memory_total: memory.as_ref().map(|memory| memory.total >> 20),
+            vgpus: vgpus
+                .iter()
+                .map(|vgpu| VgpuFigures {
+                    mdev_uuid: vgpu.mdev_uuid().ok(),
+                    vm: vgpu.vm_id().ok().map(|id| match id {
+                        nvml_wrapper::enum_wrappers::vgpu::VmId::Domain(text)
+                        | nvml_wrapper::enum_wrappers::vgpu::VmId::Uuid(text) => text,
+                    }),
+                    memory_used: vgpu.fb_usage().ok().map(|bytes| bytes >> 20),
+                })
+                .collect(),
+        })
+    }
+
+    /// Whether vGPUs of several sizes may be on a GPU.
+    ///
+    /// # Errors
+    /// When the GPU, or the driver, can't do that at all.
+    pub fn mixed_sizes(&self, gpu: Address) -> Result<bool, NvmlError> {
+        type Get = unsafe extern "C" fn(nvmlDevice_t, *mut nvmlVgpuHeterogeneousMode_t) -> nvmlReturn_t;
+        let get: Get = *symbol(self.0.lib().nvmlDeviceGetVgpuHeterogeneousMode.as_ref())?;
+        let device = self.device(gpu)?;
+        let mut mode = mode(false);
+        #[allow(unsafe_code)]
+        // The wrapper has no function for it. The device and the structure live through the call.
+        nvml_wrapper::error::nvml_try(unsafe { get(device.handle(), &mut mode) })?;
+        Ok(mode.mode != 0)
+    }
+
+    /// Sets whether vGPUs of several sizes may be on a GPU. Lost at a restart and when sriov-manage runs.
+    ///
+    /// # Errors
+    /// When it can't be set: vGPUs are on the GPU, or it can't do that at all.
+    pub fn set_mixed_sizes(&self, gpu: Address, on: bool) -> Result<(), NvmlError> {
+        type Set = unsafe extern "C" fn(nvmlDevice_t, *const nvmlVgpuHeterogeneousMode_t) -> nvmlReturn_t;
+        let set: Set = *symbol(self.0.lib().nvmlDeviceSetVgpuHeterogeneousMode.as_ref())?;
+        let device = self.device(gpu)?;
+        #[allow(unsafe_code)] // The wrapper has no function for it. The device and the structure live through the call.
+        nvml_wrapper::error::nvml_try(unsafe { set(device.handle(), &mode(on)) })
+    }
+}
+
+/// The structure in version 1, as nvml.h makes its number: the size, and the version in the highest byte.
+fn mode(on: bool) -> nvmlVgpuHeterogeneousMode_t {
+    let version = size_of::<nvmlVgpuHeterogeneousMode_t>() as u32 | 1 << 24;
+    nvmlVgpuHeterogeneousMode_t { version, mode: on.into() }
+}
+
+/// A function that older libraries lack.
+fn symbol<T, E>(symbol: Result<&T, E>) -> Result<&T, NvmlError> {
+    symbol.map_err(|_| NvmlError::NotSupported)
+}
