@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage. Results go to standard output, all else to standard error.
 
+mod bars;
 pub mod build;
 mod builder;
 mod check_certificate;
@@ -17,6 +18,7 @@ mod man;
 mod output;
 mod profiles;
 mod releases;
+mod status;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -43,6 +45,7 @@ enum Command {
     Demo(demo::Args),
     Init(init::Args),
     Instances(instances::Args),
+    Status(status::Args),
     Import(import::Args),
     Identify(identify::Args),
     Build(build::Args),
@@ -96,6 +99,7 @@ fn run(command: Command) -> miette::Result<()> {
         Command::Demo(args) => demo::run(args),
         Command::Init(args) => init::run(args),
         Command::Instances(args) => instances::run(args),
+        Command::Status(args) => status::run(args),
         Command::Import(args) => import::run(args),
         Command::Identify(args) => identify::run(args),
         Command::Build(args) => build::run(args),

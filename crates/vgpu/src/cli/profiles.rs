@@ -1,6 +1,6 @@
 //! `vgpu profiles`: vgpuConfig.xml in words, and changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
@@ -8,6 +8,7 @@ use miette::{Diagnostic, Result, WrapErr};
 use serde::Serialize;
 use similar::TextDiff;
 
+use super::bars::{self, Piece};
 use super::output::{self, Column};
 use crate::machine::{overview, pci};
 use crate::profile_list;
@@ -266,7 +267,8 @@ fn list(args: &List) -> Result<()> {
             &listed.filter(|profile| args.gpu.is_none() || !profile.gpus.is_empty()).collect::<Vec<_>>(),
         );
     }
-    let mut sections: Vec<_> = gpus.iter().map(|gpu| section(&config, gpu)).collect();
+    let bars = |gpu| if args.gpu.is_some() { bars(&config, gpu) } else { String::new() };
+    let mut sections: Vec<_> = gpus.iter().map(|gpu| section(&config, gpu) + &bars(gpu)).collect();
     let offered = |profile: &&Profile| config.gpus.iter().any(|gpu| max_instances(gpu, profile).is_some());
     let rest: Vec<_> = config.profiles.iter().filter(|profile| !offered(profile)).collect();
     if args.gpu.is_none() && !rest.is_empty() {
@@ -314,6 +316,33 @@ fn section(config: &Config, gpu: &PhysicalGpu) -> String {
         }
     });
     format!("Physical GPU {}\n{}", heading(config, gpu), table(profiles))
+}
+
+/// What a board could be cut into, drawn to scale: a bar for each size.
+fn bars(config: &Config, gpu: &PhysicalGpu) -> String {
+    let mut sizes = BTreeMap::new();
+    for supported in &gpu.supported {
+        let profile = config.profiles.iter().find(|profile| profile.id == supported.profile);
+        let size = profile.and_then(|profile| profile.profile_size);
+        let Some((profile, size, most)) = profile.zip(size.zip(supported.max_instances)).map(|(p, (s, m))| (p, s, m))
+        else {
+            continue;
+        };
+        // Workstations' profiles stand for those of their size.
+        let best = sizes.entry(size).or_insert((profile, most));
+        if profile.name.ends_with('Q') && !best.0.name.ends_with('Q') {
+            *best = (profile, most);
+        }
+    }
+    let whole = sizes.iter().filter_map(|(size, (_, most))| size.checked_mul(*most)).max().unwrap_or(0);
+    let bar = |(size, (profile, most)): (&u64, &(&Profile, u64))| {
+        let label = profile.name.rsplit_once('-').map_or(profile.name.as_str(), |(_, series)| series);
+        // A file can say any number; a bar has no use for more pieces than it has characters.
+        let pieces: Vec<Piece> = (0..(*most).min(1024)).map(|_| Piece { label, size: *size }).collect();
+        format!("\n{label:>5} {} {most} x {}", bars::bar(&pieces, whole), bars::mib(size >> 20))
+    };
+    let drawn: String = sizes.iter().map(bar).collect();
+    if drawn.is_empty() { drawn } else { format!("\n{drawn}") }
 }
 
 /// "1B38:0000, GRID P40, any subsystem, SR-IOV"

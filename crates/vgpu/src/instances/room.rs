@@ -99,8 +99,8 @@ impl<'a> Room<'a> {
         };
         let offered = match self.board {
             Some(board) => board.offers.contains_key(&type_id),
-            // A virtual function that has a vGPU lists no types, so an empty list says nothing.
-            None => by_kernel(),
+            // The kernel lists what can be made now: beside other vGPUs that says nothing of the rest.
+            None => !self.gpu.vgpus.is_empty() || by_kernel(),
         };
         let profile = self.profiles.name(type_id);
         if offered { Ok(()) } else { Err(Reason::NotOffered { gpu: self.gpu.address(), profile }) }
