@@ -57,7 +57,7 @@ fn cell(label: &str, width: usize) -> String {
 
 /// Mebibytes in the unit that reads best: 512 MiB, 48 GiB.
 pub fn mib(size: u64) -> String {
-    if size >= 1024 && size % 1024 == 0 {
+    if size >= 1024 && size.is_multiple_of(1024) {
         format!("{} GiB", size / 1024)
     } else if size >= 10240 {
         format!("{:.1} GiB", size as f64 / 1024.0)
