@@ -3,7 +3,7 @@
 
 {
   # The release that the host has.
-  hardware.nvidia.vgpu.release = "17.6";
+  hardware.nvidia.vgpu.release = "19.4";
   services.xserver.videoDrivers = [ "nvidia" ];
   hardware.graphics.enable = true;
 

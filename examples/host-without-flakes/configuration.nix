@@ -10,7 +10,7 @@
     }) { guest = false; })
   ];
 
-  hardware.nvidia.package = config.boot.kernelPackages.nvidiaPackages.vgpu_17_6;
+  hardware.nvidia.package = config.boot.kernelPackages.nvidiaPackages.vgpu_19_6;
 
   nixpkgs.config.allowUnfree = true;
   boot.kernelParams = [ "intel_iommu=on" ]; # amd_iommu=on

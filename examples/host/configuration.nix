@@ -3,7 +3,7 @@
 
 {
   # The release. Guests get the driver of the same one.
-  hardware.nvidia.vgpu.release = "17.6";
+  hardware.nvidia.vgpu.release = "19.6";
 
   # NVIDIA's licence is not free.
   nixpkgs.config.allowUnfree = true;

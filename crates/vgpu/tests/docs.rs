@@ -7,6 +7,7 @@ mod nix_store;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,6 +16,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use vgpu::catalog::{FileHash, Release, Voucher};
 use vgpu::nix::sri::Sri;
+use vgpu_driver::Role;
 
 fn docs() -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("docs")
@@ -230,34 +232,47 @@ fn completions_and_man_pages_come_with_the_program() {
     }
 }
 
+/// What a page tells the reader to type, line by line.
+fn typed(page_name: &str) -> Vec<String> {
+    let lines = blocks(&page(page_name), "console")
+        .iter()
+        .flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect::<Vec<_>>();
+    lines.iter().filter_map(|line| line.strip_prefix("$ ").map(str::to_owned)).collect()
+}
+
 #[test]
 fn the_guides_can_be_followed() {
-    for guide in ["host.md", "guest.md"] {
+    for (guide, made, archives) in [
+        ("host.md", ["vgpu/vgpu.nix", "vgpu-driver.nix"].as_slice(), [ARCHIVE].as_slice()),
+        ("guest.md", &["vgpu/vgpu.nix", "vgpu-driver.nix"], &[ARCHIVE]),
+        (
+            "which.md",
+            &["listed/vgpu.nix", "vgpu-driver.nix", "patched/vgpu.nix", "patched-driver.nix"],
+            &[FOR_PATCHER, ARCHIVE],
+        ),
+    ] {
         let Some(store) = NixStore::new() else { return };
         let machine = Machine::new(store);
-        let commands: Vec<String> = blocks(&page(guide), "console")
-            .iter()
-            .flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>())
-            .filter_map(|line| line.strip_prefix("$ ").map(str::to_owned))
-            .collect();
+        let commands = typed(guide);
         assert!(commands.len() >= 3, "{guide} has hardly anything to type: {commands:?}");
         for command in &commands {
             machine.type_in(guide, command);
         }
         // What the guide made is Nix that chooses a driver.
-        for file in ["vgpu/vgpu.nix", "vgpu-driver.nix"] {
+        for file in made {
             let expression =
                 format!("(import {}/{file} {{ }}).hardware.nvidia.vgpu.release", machine.home.path().display());
             assert!(machine.store.evaluate(&expression).is_string(), "{guide}: {file}");
         }
-        assert_eq!(machine.store.names(), [ARCHIVE], "{guide}");
+        assert_eq!(machine.store.names(), archives, "{guide}");
     }
 }
 
 #[test]
 fn the_modules_accept_the_guides_configurations() {
     let (Some(store), Some(lib)) = (NixStore::new(), nixpkgs_lib()) else { return };
-    for (guide, guest) in [("host.md", false), ("guest.md", true), ("custom-drivers.md", false)] {
+    for (guide, guest) in [("host.md", false), ("guest.md", true), ("which.md", false), ("custom-drivers.md", false)] {
         for block in blocks(&page(guide), "nix") {
             assert_eq!(failed_assertions(&store, &lib, guest, &without_imports(&block)), "[]", "{guide}:\n{block}");
         }
@@ -281,7 +296,7 @@ fn the_modules_accept_the_readmes_configurations() {
     assert_eq!(failed_assertions(&store, &lib, false, &module), "[]", "{flake}");
     let plain = without_imports(&plain);
     assert_eq!(failed_assertions(&store, &lib, false, &plain), "[]", "{plain}");
-    let guest = plain.replace("vgpu_17_6", "grid_17_6");
+    let guest = plain.replace("vgpu_19_6", "grid_19_4");
     let guest = format!("{{ imports = [ ({guest}) ]; services.xserver.videoDrivers = [ \"nvidia\" ]; }}");
     assert_eq!(failed_assertions(&store, &lib, true, &guest), "[]", "{guest}");
 }
@@ -361,8 +376,25 @@ fn every_attribute_of_custom_drivers_is_documented() {
     }
 }
 
-/// The archive that the guides download.
-const ARCHIVE: &str = "NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip";
+/// The archive that the guides download, and the one for boards that NVIDIA doesn't list.
+const ARCHIVE: &str = "NVIDIA-GRID-Linux-KVM-580.178.05-580.178.04-582.78.zip";
+const FOR_PATCHER: &str = "NVIDIA-GRID-Linux-KVM-550.90.05-550.90.07-552.74.zip";
+
+/// What stands for NVIDIA's archive of a release: small drivers of its versions.
+fn archive(release: &Release) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    for role in [Role::Host, Role::Guest] {
+        let version = release.version(role);
+        let name = format!("NVIDIA-Linux-x86_64-{version}{}", role.suffix());
+        let tar = vgpu_sample::tar(&vgpu_sample::files(role)).unwrap();
+        let payload = vgpu_sample::compress(&tar, vgpu_sample::Compression::Zstd).unwrap();
+        zip.start_file(format!("{name}.run"), options).unwrap();
+        zip.write_all(&vgpu_sample::makeself(&name, version.as_str(), &payload, b"")).unwrap();
+    }
+    zip.start_file(format!("{}_grid_win10_win11_64bit_international.exe", release.windows), options).unwrap();
+    zip.finish().unwrap().into_inner()
+}
 
 /// A reader's machine: a home with the archive in Downloads, and `vgpu` on PATH.
 struct Machine {
@@ -374,20 +406,23 @@ impl Machine {
     /// NVIDIA's archive is a sample here, and the catalog has the sample's hash.
     fn new(store: NixStore) -> Machine {
         let home = tempfile::tempdir().unwrap();
-        let (name, content) = vgpu_sample::grid_archive().unwrap();
-        assert_eq!(name, ARCHIVE);
-        let hash = Sri::of_digest(Sha256::digest(&content).into());
-        let published = vgpu::catalog::Catalog::builtin().find(&"17.6".parse().unwrap()).unwrap().zip_sha256.unwrap();
-        let catalog = vgpu::catalog::TEXT.replace(&published.to_string(), &hash.to_string());
+        let mut catalog = vgpu::catalog::TEXT.to_owned();
         let wrapper = format!(
-            "#!/bin/sh\n[ \"$1\" = import ] && set -- \"$@\" --catalog \"$HOME/catalog.toml\"\nexec {} \"$@\"\n",
+            "#!/bin/sh\ncase \"$1\" in import | identify) set -- \"$@\" --catalog \"$HOME/catalog.toml\" ;; esac\n\
+             exec {} \"$@\"\n",
             assert_cmd::cargo::cargo_bin!("vgpu").display()
         );
-        for (path, content) in [
-            (format!("Downloads/{ARCHIVE}"), content),
-            ("catalog.toml".to_owned(), catalog.into_bytes()),
-            ("bin/vgpu".to_owned(), wrapper.into_bytes()),
-        ] {
+        let mut files = vec![("bin/vgpu".to_owned(), wrapper.into_bytes())];
+        for name in [ARCHIVE, FOR_PATCHER] {
+            let mut releases = vgpu::catalog::Catalog::builtin().releases().iter();
+            let release = releases.find(|release| release.zip_name() == name).unwrap();
+            let content = archive(release);
+            let hash = Sri::of_digest(Sha256::digest(&content).into());
+            catalog = catalog.replace(&release.zip_sha256.unwrap().to_string(), &hash.to_string());
+            files.push((format!("Downloads/{name}"), content));
+        }
+        files.push(("catalog.toml".to_owned(), catalog.into_bytes()));
+        for (path, content) in files {
             let path = home.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, content).unwrap();

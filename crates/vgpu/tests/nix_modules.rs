@@ -196,10 +196,10 @@ fn examples_evaluate() {
     }
     let drivers: Vec<_> = examples.values().map(|example| example["driver"].as_str().unwrap()).collect();
     insta::assert_snapshot!(drivers.join("\n"), @"
-    nvidia-vgpu-guest-550.163.01
+    nvidia-vgpu-guest-580.126.09
     nvidia-vgpu-guest-570.133.20
-    nvidia-vgpu-host-550.163.02
-    nvidia-vgpu-host-550.163.02
+    nvidia-vgpu-host-580.178.05
+    nvidia-vgpu-host-580.178.05
     nvidia-vgpu-host-merged-550.90.07
     ");
 }
