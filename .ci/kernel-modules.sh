@@ -32,7 +32,7 @@ newest=$(headers tail)
 sources() {
     local apt=$work/apt mirror
     mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$work/sources"
-    mirror=$(grep -rhoE '(https?://[^ ]*/debian/?)( |$)' /etc/apt/sources.list /etc/apt/sources.list.d | head -n 1 | tr -d ' ')
+    mirror=$({ cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true; } | grep -m 1 -oE 'https?://[^ ]*/debian/?( |$)')
     echo "deb [arch=amd64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie contrib non-free" > "$apt/sources.list"
     local options=(-o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
         -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=root -o Acquire::Retries=5
