@@ -7,6 +7,7 @@ compat=$(cd "$(dirname "$0")" && pwd)
 cd "$1"
 
 echo "include $compat/compat.mk" >> Kbuild
+echo "include $compat/makefile.mk" >> Makefile
 
 # changes/page-pgmap.h: no macro can stand for a member of one structure alone.
 if [ -d nvidia-uvm ] && ! grep -qs page_pgmap nvidia-uvm/uvm_linux.h; then
