@@ -82,6 +82,15 @@ pub const CASES: &[Case] = &[
          run/current-system/kernel-modules -> /nix/store/b-linux",
         "rebuilt since its start",
     ),
+    failed(
+        "kernel-fit",
+        Mdev,
+        "- proc/driver/nvidia
+         proc/modules =
+         - $gpu/driver
+         proc/sys/kernel/osrelease = 7.3.4+deb13-amd64",
+        "vgpu releases --kernel 7.3.4",
+    ),
     failed("flavour", Mdev, "kernel: NVRM: installed in this system is not supported by open", "hardware.nvidia.open"),
     failed("flavour", Vfio, "kernel: NVRM: installed in this system requires use of the NVIDIA open kernel modules.", "open"),
     failed(

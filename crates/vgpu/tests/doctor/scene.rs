@@ -236,7 +236,7 @@ pub fn token(end: u64) -> String {
                 "idx": 0, "d_name": "DLS",
                 "svc_port_map": [{ "service": "auth", "port": 443 }, { "service": "lease", "port": 443 }],
             }],
-            "node_url_list": [{ "idx": 0, "url": "dls.example.org", "url_qr": "dls.example.org", "svc_port_set_idx": 0 }],
+            "node_url_list": [{ "idx": 0, "url": "licences.example.com", "url_qr": "licences.example.com", "svc_port_set_idx": 0 }],
         },
     });
     let part = |text: String| URL_SAFE_NO_PAD.encode(text);

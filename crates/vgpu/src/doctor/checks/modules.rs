@@ -2,6 +2,7 @@
 
 use super::super::check::{Check, Finding, Fix, Group};
 use super::super::observed::{Log, Observed};
+use crate::catalog::kernels::Kernels;
 use crate::catalog::{Catalog, DriverVersion, Month};
 use crate::machine::files;
 use crate::machine::services::State;
@@ -38,9 +39,22 @@ pub const CHECKS: &[Check] = &[
         look: gpu_driver,
     },
     Check {
+        id: "kernel-fit",
+        group: Group::Modules,
+        after: &["gpu"],
+        question: "Do the driver's modules compile on this kernel?",
+        symptom: "the build of the kernel modules fails, or modprobe: Module nvidia not found",
+        fix: Fix {
+            nixos: "boot.kernelPackages = pkgs.linuxPackages_6_12; or a release for this kernel: `vgpu releases` shows \
+                    which are",
+            elsewhere: "start an older kernel, or install a release for this one: `vgpu releases` shows which are",
+        },
+        look: kernel_fit,
+    },
+    Check {
         id: "nvidia-module",
         group: Group::Modules,
-        after: &["gpu", "module-signature"],
+        after: &["gpu", "module-signature", "kernel-fit"],
         question: "Is the module nvidia loaded?",
         symptom: "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver",
         fix: Fix {
@@ -198,6 +212,31 @@ fn gpu_driver(seen: &Observed) -> Finding {
             _ => Finding::failed(evidence),
         }
     }))
+}
+
+/// What is loaded has compiled. What is not may have failed to, if its kernel is none of those that were measured.
+fn kernel_fit(seen: &Observed) -> Finding {
+    let kernel = seen.machine.kernel.as_deref().unwrap_or_default();
+    if let Some(loaded) = &seen.driver {
+        return Finding::ok(format!("/proc/sys/kernel/osrelease: {kernel}; {loaded} is loaded"));
+    }
+    let fit = || {
+        let (path, installed) = installed(seen)?;
+        let measured = Kernels::builtin().of(&installed.parse().ok()?)?;
+        let evidence = format!("/proc/sys/kernel/osrelease: {kernel}; {path}: {installed}, for kernels {measured}");
+        let fits = measured.expects(&kernel.parse().ok()?);
+        let releases = format!("vgpu releases --kernel {kernel}");
+        Some(if fits {
+            Finding::ok(evidence)
+        } else if seen.machine.nixos.is_some() {
+            Finding::failed(evidence)
+                .fix(format!("boot.kernelPackages = pkgs.linuxPackages_6_12; or a release for this kernel: {releases}"))
+        } else {
+            Finding::failed(evidence)
+                .fix(format!("start an older kernel, or install a release for this one: {releases}"))
+        })
+    };
+    fit().unwrap_or_else(Finding::irrelevant)
 }
 
 /// Whether the driver is loaded, and, if the system was rebuilt since, that this is why.
