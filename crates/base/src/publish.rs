@@ -188,7 +188,20 @@ impl Drop for Staged {
 }
 
 fn remove(path: &Path) -> io::Result<()> {
-    if path.symlink_metadata()?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+    if !path.symlink_metadata()?.is_dir() {
+        return fs::remove_file(path);
+    }
+    // An empty one goes without a descriptor.
+    fs::remove_dir(path).or_else(|_| fs::remove_dir_all(path)).or_else(|_| remove_frugally(path))
+}
+
+/// Removes a directory with one descriptor at a time: the lack of them may be why there is something to remove.
+fn remove_frugally(directory: &Path) -> io::Result<()> {
+    let entries: Vec<_> = fs::read_dir(directory)?.collect::<io::Result<_>>()?;
+    for entry in entries {
+        if entry.file_type()?.is_dir() { remove_frugally(&entry.path())? } else { fs::remove_file(entry.path())? }
+    }
+    fs::remove_dir(directory)
 }
 
 /// The target as an absolute path that can be a name.

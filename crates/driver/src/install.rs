@@ -35,8 +35,8 @@ use crate::writer::{Shared, Writers};
 
 /// Files that nothing is done to are handed over in parts of so many bytes, so that reading and writing overlap.
 const PART: u64 = 4 << 20;
-/// The longest list of libraries, in bytes: an ICD has 200.
-const LONGEST_LIST: u64 = 1 << 20;
+/// The longest list of libraries, in bytes: an ICD has 200, nvidia_layers.json 3,000. As values they take 200 times that.
+const LONGEST_LIST: u64 = 128 << 10;
 /// The largest vgpuConfig.xml, in bytes: NVIDIA's have 700 KB.
 const LARGEST_CONFIG: u64 = 8 << 20;
 /// The installer keeps so many times the manifest's size in memory, at most.

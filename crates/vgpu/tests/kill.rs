@@ -1,0 +1,131 @@
+//! Old or new, always: whenever a command is killed, its target is absent or right, and the next run leaves nothing else.
+
+mod support;
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use support::{Sandbox, run_file, tree};
+use vgpu_driver::Role;
+use vgpu_sample as sample;
+
+const MOMENTS: u32 = 50;
+
+fn command(sandbox: &Sandbox, args: &[&str]) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vgpu"));
+    command.current_dir(sandbox.path("")).args(args).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// Kills `args`, which makes `target`, at random moments of its run. `prepare` makes a sandbox ready.
+fn killed(args: &[&str], target: &str, prepare: impl Fn(&Sandbox)) {
+    let sandbox = Sandbox::new();
+    prepare(&sandbox);
+    let before = sandbox.names();
+    let is_there = || sandbox.path(target).symlink_metadata().is_ok();
+    let found = || {
+        let mut found = tree(&sandbox.path(""));
+        // Whoever prepared the sandbox twice made directories anew.
+        found.retain(|name, _| name == target || name.starts_with(&format!("{target}/")));
+        found
+    };
+    let old = found();
+    let start = Instant::now();
+    assert!(command(&sandbox, args).status().unwrap().success(), "{args:?}");
+    let whole = start.elapsed();
+    let new = found();
+    let clean = sandbox.names();
+    assert_ne!(old, new, "{args:?} makes no {target}");
+    let mut random: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut interrupted = 0;
+    for moment in 0..MOMENTS {
+        if is_there() && !before.contains(&target.to_owned()) {
+            let path = sandbox.path(target);
+            std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path)).unwrap();
+        }
+        prepare(&sandbox);
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let signal = [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP][moment as usize % 4];
+        let mut child = command(&sandbox, args).spawn().unwrap();
+        sleep(whole * (random % 1000) as u32 / 1000);
+        let _ = kill_process(Pid::from_child(&child), signal);
+        let status = child.wait().unwrap();
+        interrupted += u32::from(status.signal().is_some() || status.code() > Some(128));
+        let now = found();
+        assert!(now == old || now == new, "{args:?} after {signal:?}: {:?}", now.keys());
+        assert!(!status.success() || now == new, "{args:?} reported success for what is not there");
+        if signal != Signal::KILL {
+            let mut left = sandbox.names();
+            left.retain(|name| name != target && !before.contains(name) && !name.starts_with(".vgpu-new-"));
+            assert_eq!(left, [""; 0], "{args:?} after {signal:?}");
+        }
+        if now == old {
+            prepare(&sandbox);
+            assert!(command(&sandbox, args).status().unwrap().success(), "{args:?} after {signal:?}");
+        }
+        assert!(found() == new);
+        if now == old {
+            assert_eq!(sandbox.names(), clean, "{args:?}, run again after {signal:?}");
+        }
+    }
+    assert!(interrupted > MOMENTS / 4, "only {interrupted} of {MOMENTS} runs of {args:?} were interrupted");
+}
+
+#[test]
+fn build() {
+    let mut files = sample::files(Role::Guest);
+    // Long enough to be interrupted.
+    for number in 0..1_000 {
+        let name = format!("kernel/{}/{number}.c", number / 10);
+        files[0].data.extend(format!("{name} 0644 KERNEL_MODULE_SRC INHERIT_PATH_DEPTH:1 MODULE:resman\n").bytes());
+        files.push(sample::File::new(name, 0o644, "int nv;\n"));
+    }
+    let run = run_file(Role::Guest, &files);
+    killed(&["build", "a.run", "--role", "guest", "--out", "d"], "d", |sandbox| {
+        sandbox.write("a.run", &run);
+    });
+}
+
+#[test]
+fn demo() {
+    killed(&["demo", "--out", "d"], "d", |_| {});
+}
+
+#[test]
+fn init() {
+    killed(&["init", "--root", "/nonexistent"], "vgpu.nix", |_| {});
+}
+
+#[test]
+fn profiles_apply() {
+    let config = include_str!("../../sample/src/vgpuConfig.xml");
+    killed(&["profiles", "apply", "--changes", "c.json", "--config", "v.xml", "--out", "v.xml"], "v.xml", |sandbox| {
+        sandbox.write("c.json", r#"{"overrides": {"43": {"heads": 1}}}"#);
+        sandbox.write("v.xml", config);
+    });
+}
+
+/// nohup lets programs ignore SIGHUP, and shells let those in the background ignore SIGINT.
+#[test]
+fn a_signal_that_is_ignored_stays_so() {
+    let sandbox = Sandbox::new();
+    let mut files = sample::files(Role::Guest);
+    files.iter_mut().find(|file| file.name == "nvoptix.bin").unwrap().data = vec![7; 30 << 20];
+    sandbox.write("a.run", run_file(Role::Guest, &files));
+    let vgpu = assert_cmd::cargo::cargo_bin!("vgpu").display().to_string();
+    let script = format!("trap '' HUP INT; exec {vgpu} build a.run --role guest --out d >/dev/null");
+    let mut child = Command::new("sh").args(["-c", &script]).current_dir(sandbox.path("")).spawn().unwrap();
+    while child.try_wait().unwrap().is_none() {
+        for signal in [Signal::HUP, Signal::INT] {
+            let _ = kill_process(Pid::from_child(&child), signal);
+        }
+        sleep(Duration::from_millis(1));
+    }
+    assert!(child.wait().unwrap().success());
+    assert!(sandbox.path("d/out/lib/nvoptix.bin").exists());
+}
