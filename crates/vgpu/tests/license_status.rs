@@ -2,6 +2,9 @@
 //!
 //! The journal's lines are nvidia-gridd's; the XML has the elements of nvidia-smi 550 that matter here.
 
+#[path = "support/skip.rs"]
+mod skip;
+
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -299,14 +302,40 @@ fn a_host_tells_of_the_vgpus_that_run() {
         fs::create_dir_all(machine.path(&format!("root/proc/{pid}"))).unwrap();
     }
     assert_snapshot!(machine.text(), @r"
-    VGPU                                  LICENCE
+    VGPU                                  LICENCE           UNTIL
     11111111-0000-0000-0000-000000000000  licensed
-    22222222-0000-0000-0000-000000000000  not licensed yet, at full speed for now
-    process 40                            not licensed yet, at full speed for now
+    22222222-0000-0000-0000-000000000000  not licensed yet
+    process 40                            not licensed yet
     ");
+    assert_eq!(machine.json(&[])["told_by"], "journal");
     assert_eq!(
         machine.json(&[])["vgpus"][0],
-        json!({"vgpu": "11111111-0000-0000-0000-000000000000", "process": 10, "state": "licensed"})
+        json!({"vgpu": "11111111-0000-0000-0000-000000000000", "vm": null, "process": 10, "state": "licensed", "expiry": null})
+    );
+}
+
+#[test]
+fn a_hosts_driver_knows_better_than_the_journal() {
+    let machine = Machine::new();
+    machine.file("proc/modules", "nvidia_vgpu_vfio 90112 0 - Live 0x0\n");
+    let library = machine.path("root/etc/nvidia/vgpu/libnvidia-ml.so.1");
+    fs::create_dir_all(library.parent().unwrap()).unwrap();
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/license/nvml.c");
+    let compiled = std::process::Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).status();
+    if !compiled.is_ok_and(|status| status.success()) {
+        skip::skip("there is no C compiler", "VGPU_REQUIRE_CC");
+        return;
+    }
+    assert_snapshot!(machine.text(), @r"
+    VGPU                                  LICENCE             UNTIL
+    11111111-0000-0000-0000-000000000000  licensed            2027-01-04T08:00:00Z
+    machine-101                           NOT licensed, slow
+    ");
+    let status = machine.json(&[]);
+    assert_eq!(status["told_by"], "nvml");
+    assert_eq!(
+        status["vgpus"][1],
+        json!({"vgpu": null, "vm": "machine-101", "process": null, "state": "unlicensed-restricted", "expiry": null})
     );
 }
 

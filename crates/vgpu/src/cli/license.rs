@@ -141,10 +141,22 @@ fn describe_host(host: &Host) -> String {
         return "no vGPU of a running virtual machine has told of its licence".to_owned();
     }
     let row = |vgpu: &VgpuLicence| {
-        let name = vgpu.vgpu.clone().unwrap_or_else(|| format!("process {}", vgpu.process));
-        vec![name, vgpu.state.map_or("not told yet", describe_state).to_owned()]
+        let process = || vgpu.process.map_or("unknown".to_owned(), |pid| format!("process {pid}"));
+        let name = vgpu.vgpu.clone().or_else(|| vgpu.vm.clone()).unwrap_or_else(process);
+        let state = vgpu.state.map_or("not told yet", name_state).to_owned();
+        vec![name, state, vgpu.expiry.clone().unwrap_or_default()]
     };
-    output::table(&["VGPU", "LICENCE"], host.vgpus.iter().map(row))
+    output::table(&["VGPU", "LICENCE", "UNTIL"], host.vgpus.iter().map(row))
+}
+
+/// Short, for a table.
+fn name_state(state: State) -> &'static str {
+    match state {
+        State::Licensed => "licensed",
+        State::Unlicensed => "NOT licensed",
+        State::UnlicensedUnrestricted => "not licensed yet",
+        State::UnlicensedRestricted => "NOT licensed, slow",
+    }
 }
 
 fn describe_state(state: State) -> &'static str {

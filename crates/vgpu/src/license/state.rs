@@ -49,6 +49,11 @@ pub fn parse_date(text: &str) -> Option<String> {
     let small = |part: Option<&str>| u8::try_from(number(part)?).ok();
     let (month, day) = (small(date.next())?, small(date.next())?);
     let (hour, minute, second) = (small(time.next())?, small(time.next())?, small(time.next())?);
+    self::date(year, month, day, hour, minute, second)
+}
+
+/// A date in UTC as RFC 3339 has it; `None` if no calendar has it.
+pub fn date(year: u16, month: u8, day: u8, hour: u8, minute: u8, second: u8) -> Option<String> {
     Some(DateTime::new(year, month, day, hour, minute, second).ok()?.to_string())
 }
 

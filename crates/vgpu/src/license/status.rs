@@ -1,6 +1,7 @@
 //! The licences of this machine: of a guest's own GPUs, or of the vGPUs that a host runs.
 //!
-//! What the driver says counts (NVML's figures as nvidia-smi prints them); where it can't be asked, what the journal says. The
+//! What the driver says counts; where it can't be asked, what the journal says. Hosts ask NVML, its library. Guests ask
+//! nvidia-smi: NVML's functions for guests can't tell a GPU that was slowed down from one that waits for its licence. The
 //! journal also has the server and what went wrong, which the driver does not tell.
 
 use std::collections::BTreeMap;
@@ -8,6 +9,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use nvml_wrapper::enum_wrappers::vgpu::VgpuLicenseState;
+use nvml_wrapper_sys::bindings::NVML_GRID_LICENSE_EXPIRY_VALID;
 use roxmltree::{Document, ParsingOptions};
 use serde::Serialize;
 
@@ -17,6 +20,7 @@ use super::state::{self, State};
 use super::story::{Story, Told};
 use super::token::{self, Token};
 use crate::machine::journal::{Journal, Source};
+use crate::machine::nvml::{self, Library};
 use crate::machine::{driver, files, program};
 
 /// Where nvidia-gridd looks for tokens unless gridd.conf says otherwise.
@@ -54,6 +58,7 @@ pub struct Guest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ToldBy {
+    Nvml,
     NvidiaSmi,
     Journal,
 }
@@ -82,17 +87,22 @@ pub struct FoundToken {
 #[derive(Debug, Serialize)]
 pub struct Host {
     pub vgpus: Vec<VgpuLicence>,
+    pub told_by: ToldBy,
 }
 
 /// The licence of a vGPU, as the host sees it.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct VgpuLicence {
-    /// UUID of the mediated device; `null` if the journal has lost it.
+    /// UUID of the mediated device; `null` where it is none, or nobody knows.
     pub vgpu: Option<String>,
-    /// Of nvidia-vgpu-mgr, which has a process for each vGPU that a virtual machine has open.
-    pub process: u32,
+    /// UUID or name of the virtual machine, from NVML.
+    pub vm: Option<String>,
+    /// Of nvidia-vgpu-mgr, which has a process for each vGPU that a virtual machine has open. From the journal.
+    pub process: Option<u32>,
     /// `null` as long as the guest's driver has said nothing.
     pub state: Option<State>,
+    /// When it ends, from NVML: RFC 3339 in UTC.
+    pub expiry: Option<String>,
 }
 
 /// Whether to talk to licence servers.
@@ -106,9 +116,31 @@ pub enum Network {
 /// Looks at the machine below `root`, whose journal this is.
 pub fn look(root: &Path, journal: &Journal, network: Network) -> Status {
     if driver::modules(root).iter().any(|module| module == "nvidia_vgpu_vfio") {
-        return Status::Host(Host { vgpus: vgpus(root, journal) });
+        return Status::Host(host(root, journal));
     }
     Status::Guest(Box::new(guest(root, journal, network)))
+}
+
+fn host(root: &Path, journal: &Journal) -> Host {
+    match Library::open(root).and_then(|library| library.vgpu_licences()) {
+        Ok(told) => Host { vgpus: told.into_iter().map(of_nvml).collect(), told_by: ToldBy::Nvml },
+        Err(_) => Host { vgpus: of_manager(root, journal), told_by: ToldBy::Journal },
+    }
+}
+
+fn of_nvml(told: nvml::VgpuLicence) -> VgpuLicence {
+    let state = match told.info.state {
+        VgpuLicenseState::Licensed => Some(State::Licensed),
+        VgpuLicenseState::Unlicensed => Some(State::Unlicensed),
+        VgpuLicenseState::UnlicensedUnrestricted => Some(State::UnlicensedUnrestricted),
+        VgpuLicenseState::UnlicensedRestricted => Some(State::UnlicensedRestricted),
+        VgpuLicenseState::Unknown | VgpuLicenseState::Uninitialized => None,
+    };
+    let end = told.info.expiry;
+    let expiry = (u32::from(end.status) == NVML_GRID_LICENSE_EXPIRY_VALID)
+        .then(|| state::date(end.year, end.month, end.day, end.hour, end.min, end.sec))
+        .flatten();
+    VgpuLicence { vgpu: told.mdev_uuid, vm: told.vm, process: None, state, expiry }
 }
 
 fn guest(root: &Path, journal: &Journal, network: Network) -> Guest {
@@ -213,19 +245,20 @@ fn clock(root: &Path) -> Option<bool> {
 
 /// What nvidia-vgpu-mgr wrote: a process for each vGPU, which names it first (`… mdev uuid UUID GPU PCI id …`) and then tells
 /// of its licence (`vGPU license state: Licensed`). The last word counts, and only of processes that are still there.
-fn vgpus(root: &Path, journal: &Journal) -> Vec<VgpuLicence> {
+fn of_manager(root: &Path, journal: &Journal) -> Vec<VgpuLicence> {
     let mut vgpus: BTreeMap<u32, VgpuLicence> = BTreeMap::new();
+    let new = |pid, vgpu| VgpuLicence { vgpu, vm: None, process: Some(pid), state: None, expiry: None };
     for entry in journal.of(&Source::Unit("nvidia-vgpu-mgr".to_owned())) {
         let Some(pid) = entry.pid else { continue };
         let started = entry.message.split_once("mdev uuid ").and_then(|(_, rest)| rest.split_whitespace().next());
         let told = entry.message.split_once("vGPU license state: ").and_then(|(_, words)| state::parse(words));
         if let Some(uuid) = started {
-            vgpus.insert(pid, VgpuLicence { vgpu: Some(uuid.to_owned()), process: pid, state: None });
+            vgpus.insert(pid, new(pid, Some(uuid.to_owned())));
         }
         if let Some(status) = told {
-            let vgpu = vgpus.entry(pid).or_insert(VgpuLicence { vgpu: None, process: pid, state: None });
-            vgpu.state = Some(status.state);
+            vgpus.entry(pid).or_insert_with(|| new(pid, None)).state = Some(status.state);
         }
     }
-    vgpus.into_values().filter(|vgpu| root.join(format!("proc/{}", vgpu.process)).exists()).collect()
+    let running = vgpus.into_iter().filter(|(pid, _)| root.join(format!("proc/{pid}")).exists());
+    running.map(|(_, vgpu)| vgpu).collect()
 }

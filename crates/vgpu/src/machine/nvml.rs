@@ -2,6 +2,8 @@
 //!
 //! While it is open it holds every GPU, and sriov-manage cannot have one: open it, ask, and let go.
 
+mod licence;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +12,8 @@ use nvml_wrapper::{Device, Nvml};
 use nvml_wrapper_sys::bindings::{nvmlDevice_t, nvmlReturn_t, nvmlVgpuHeterogeneousMode_t};
 
 use super::pci::Address;
+
+pub use licence::VgpuLicence;
 
 /// Where the library lies besides the linker's own directories.
 const PLACES: [&str; 3] = [
