@@ -50,6 +50,7 @@ scenes! {
     bed_restart "bed/restart.sh"
     doctor "doctor.sh"
     instances_cold_boot "instances/cold_boot.sh"
+    instances_restart "instances/restart.sh"
     instances_changes "instances/changes.sh"
     instances_mdev "instances/mdev.sh"
     instances_refused "instances/refused.sh"
