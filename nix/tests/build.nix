@@ -49,6 +49,12 @@ let
       fromStore
     ];
   };
+  declaring =
+    instances:
+    (evaluate false {
+      imports = [ (sample { }) ];
+      hardware.nvidia.vgpu = { inherit instances; };
+    }).environment.etc."nvidia/vgpu/instances.json".source;
   parts =
     { hardware, ... }:
     let
@@ -134,12 +140,19 @@ in
     (import ./host-tools.nix { inherit lib; }).runCommand "profiles" { }
       "cp ${hardware.nvidia.vgpu.vgpuConfig} $out";
 
+  # vGPUs declared, of which the driver has the profiles, and not.
+  instances = declaring { office.profile = "P40-2Q"; };
+  misspelt = declaring { office.profile = "P40-3Q"; };
+
   # Fails unless every file is there that the modules' services start and /etc points to.
   referred =
     let
       files =
         config:
-        map (service: service.serviceConfig.ExecStart) (lib.attrValues config.systemd.services)
+        # The program, without its arguments.
+        map (service: lib.head (lib.splitString " " service.serviceConfig.ExecStart)) (
+          lib.attrValues config.systemd.services
+        )
         ++ map (file: file.source) (
           lib.attrValues (removeAttrs config.environment.etc [ "nvidia/nvidia-application-profiles-rc" ])
         );

@@ -212,11 +212,13 @@ fn everything_that_modules_refer_to_is_there() {
     machine.add(GUEST_RUN);
     let files = |role| {
         let list = fs::read_to_string(machine.build(&format!("referred.{role}"))).unwrap();
-        let mut names: Vec<_> = list.lines().map(|path| path.rsplit('/').next().unwrap().to_owned()).collect();
+        // A file that is a store path itself has its 32 digits before its name.
+        let plain = |name: &str| name.get(33..).filter(|_| name.as_bytes()[32] == b'-').unwrap_or(name).to_owned();
+        let mut names: Vec<_> = list.lines().map(|path| plain(path.rsplit('/').next().unwrap())).collect();
         names.sort();
         names.join(" ")
     };
-    insta::assert_snapshot!(files("host"), @"nvidia-vgpu-mgr nvidia-vgpud nvidia-xid-logd vgpuConfig.xml");
+    insta::assert_snapshot!(files("host"), @"libnvidia-ml.so.1 nvidia-vgpu-mgr nvidia-vgpud nvidia-xid-logd vgpu vgpu-instances.json vgpuConfig.xml");
     insta::assert_snapshot!(files("guest"), @"gridd.conf.template nvidia-gridd nvidia-topologyd nvidia-topologyd.conf.template");
 }
 
@@ -250,6 +252,18 @@ fn changed_profiles() {
     let changed: Vec<_> = before.lines().zip(after.lines()).filter(|(before, after)| before != after).collect();
     assert_eq!(changed.len(), 1, "{changed:?}");
     assert!(changed[0].1.contains("<numHeads>2</numHeads>"), "{changed:?}");
+}
+
+#[test]
+fn declared_vgpus_are_checked_against_the_driver() {
+    let Some(machine) = Machine::new() else { return };
+    machine.add("NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip");
+    let declared: serde_json::Value = serde_json::from_slice(&fs::read(machine.build("instances")).unwrap()).unwrap();
+    assert_eq!(declared["instances"]["office"]["profile"], "P40-2Q");
+    let message = machine.broken("misspelt");
+    for part in ["instance office: this driver has no profile P40-3Q", "the nearest are P40-1Q, P40-2Q"] {
+        assert!(message.contains(part), "no {part:?} in:\n{message}");
+    }
 }
 
 #[test]
