@@ -32,6 +32,9 @@ const OFF: &str = "$gpu/sriov_numvfs = 0
     - $gpu/virtfn1
     ";
 
+/// What there is in the scene, declared.
+const DECLARED: &str = "etc/nvidia/vgpu/instances.json = {\"instances\":{\"win10\":{\"profile\":\"T4-2Q\",\"uuid\":\"c73f1fa6-489e-4834-9476-d70dabd98c40\"}}}";
+
 pub const CASES: &[Case] = &[
     // Platform
     warning("container", Mdev, ".dockerenv =", "container"),
@@ -228,6 +231,35 @@ pub const CASES: &[Case] = &[
     warning("refused-size", Mdev, "kernel: NVRM: Failed to add vgpu create request: 0x56", "mixedSizes"),
     warning("refused-full", Mdev, "kernel: NVRM: Failed to add vgpu create request: 0x1a", "smaller"),
     warning("function-taken", Vfio, "kernel: [nvidia-vgpu-vfio] 0000:41:00.4: vGPU device already created with type ID: 558", "558"),
+    sound(failed("declaration", Mdev, "etc/nvidia/vgpu/instances.json = {", "no declaration of vGPUs"), DECLARED),
+    sound(
+        failed(
+            "declaration",
+            Mdev,
+            "etc/nvidia/vgpu/instances.json = {\"instances\":{\"win10\":{\"profile\":\"T4-3Q\"}}}",
+            "no profile T4-3Q",
+        ),
+        DECLARED,
+    ),
+    sound(
+        failed(
+            "declared",
+            Mdev,
+            "etc/nvidia/vgpu/instances.json = {\"instances\":{\"office\":{\"profile\":\"T4-2Q\"}}}
+             kernel: NVRM: Failed to add vgpu create request: 0x66",
+            "create request: 0x66",
+        ),
+        DECLARED,
+    ),
+    sound(
+        failed(
+            "declared",
+            Mdev,
+            "etc/nvidia/vgpu/instances.json = {\"instances\":{\"office\":{\"profile\":\"T4-2Q\",\"gpu\":\"0000:81:00.0\"}}}",
+            "there is no NVIDIA GPU at 0000:81:00.0",
+        ),
+        DECLARED,
+    ),
     failed("instances-service", Vfio, "nvidia-vgpu-instances[699]: error: cannot make win10", "vgpu instances plan"),
     sound(
         failed("mdevctl-definitions", Mdev, "etc/mdevctl.d/0000:41:00.0/my-vgpu = {\"mdev_type\":\"nvidia-231\",\"start\":\"auto\"}", "no UUID"),

@@ -247,7 +247,7 @@ fn answers_are_read_without_colour_in_80_columns() {
 
     types                1 ok, 3 wait for functions-on
 
-    instances            10 wait for functions-on
+    instances            11 wait for functions-on
 
     virtual machines     1 warning, 11 ok, 2 wait for functions-on
       warning frame-rate: May guests draw 60 frames a second?

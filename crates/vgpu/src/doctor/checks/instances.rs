@@ -2,9 +2,15 @@
 
 use super::super::check::{Check, Finding, Fix, Group, Status};
 use super::super::observed::{Log, Observed};
+use crate::instances::apply::View;
+use crate::instances::check;
+use crate::instances::declaration::{self, Declaration};
+use crate::instances::plan::{self, Step};
+use crate::instances::profiles::Profiles;
 use crate::machine::files;
 use crate::machine::services::State;
 use crate::machine::vgpu::Interface;
+use miette::Diagnostic;
 use uuid::Uuid;
 
 /// Where mdevctl keeps definitions: `<parent>/<uuid>`, JSON (mdevctl(8)).
@@ -89,9 +95,41 @@ pub const CHECKS: &[Check] = &[
         look: |seen| history(seen.free_of(Log::Kernel, &["vGPU device already created with type ID"])),
     },
     Check {
+        id: "declaration",
+        group: Group::Instances,
+        after: &["profiles-file"],
+        question: "Can what is declared be on any machine?",
+        symptom: "vgpu instances: … is no declaration of vGPUs; this driver has no profile …",
+        fix: Fix {
+            nixos: "correct hardware.nvidia.vgpu.instances; `vgpu profiles list` shows what each board offers",
+            elsewhere: "correct /etc/nvidia/vgpu/instances.json; `vgpu profiles list` shows what each board offers",
+        },
+        look: declaration,
+    },
+    Check {
+        id: "declared",
+        group: Group::Instances,
+        after: &["types-offered", "declaration"],
+        question: "Is every declared vGPU there, and as declared?",
+        symptom: "a virtual machine finds no vGPU; vgpu instances list: missing",
+        fix: Fix {
+            nixos: "",
+            elsewhere: "vgpu instances plan says what stands in the way; then: vgpu instances apply",
+        },
+        look: declared,
+    },
+    Check {
         id: "instances-service",
         group: Group::Instances,
-        after: &["types-offered", "refused-unknown", "refused-early", "refused-mig", "refused-size", "refused-full"],
+        after: &[
+            "types-offered",
+            "refused-unknown",
+            "refused-early",
+            "refused-mig",
+            "refused-size",
+            "refused-full",
+            "declared",
+        ],
         question: "Has nvidia-vgpu-instances made what is declared?",
         symptom: "systemctl status nvidia-vgpu-instances: failed",
         fix: Fix {
@@ -160,6 +198,62 @@ fn history(finding: Finding) -> Finding {
         Some(Status::Failed) => Finding { status: Some(Status::Warning), ..finding },
         _ => finding,
     }
+}
+
+/// What is declared. `None`: nothing, or it can't be read.
+fn read_declaration(seen: &Observed) -> Option<Result<Declaration, declaration::Error>> {
+    let path = seen.root.join(declaration::PATH.trim_start_matches('/'));
+    path.exists().then(|| declaration::read(&path))
+}
+
+fn declaration(seen: &Observed) -> Finding {
+    let declared = match read_declaration(seen) {
+        None => return Finding::irrelevant(),
+        Some(Err(error)) => {
+            let help = error.help().map(|help| help.to_string());
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            let finding = Finding::failed(format!("{}: {error}{cause}", declaration::PATH));
+            return help.map_or(finding.clone(), |help| finding.fix(help));
+        }
+        Some(Ok(declared)) => declared,
+    };
+    let mistakes = check::check(&declared, &Profiles::look(&seen.root, &seen.gpus));
+    if mistakes.is_empty() {
+        return Finding::ok(format!("{}: {} declared", declaration::PATH, declared.instances.len()));
+    }
+    Finding::worst(mistakes.iter().map(|mistake| {
+        let finding = Finding::failed(format!("{}: {mistake}", declaration::PATH));
+        mistake.help().map_or(finding.clone(), |help| finding.fix(help.to_string()))
+    }))
+}
+
+fn declared(seen: &Observed) -> Finding {
+    let Some(Ok(declaration)) = read_declaration(seen) else { return Finding::irrelevant() };
+    let view = match View::look(&seen.root) {
+        Ok(view) => view,
+        Err(error) => return Finding::unknown(error.to_string()),
+    };
+    let wanted = view.wanted(&declaration);
+    let plan = plan::plan(view.situation(&wanted));
+    // The kernel's last answer tells why one could not be made that has a place.
+    let refusal = seen.free_of(Log::Kernel, &["Failed to add vgpu create request"]);
+    let refusal = (refusal.status == Some(Status::Failed)).then_some(refusal.evidence);
+    Finding::worst(plan.instances.iter().map(|(name, step)| {
+        match step {
+            Step::Nothing(vgpu) => Finding::ok(format!("{name}: there, on {}", vgpu.function)),
+            Step::Parameters(..) => Finding::warning(format!("{name}: there, with other parameters than declared")),
+            Step::Keep(_, in_use) => Finding::warning(format!("{name}: not as declared, and in use by {}", in_use.by))
+                .fix("shut that virtual machine down, then: vgpu instances apply"),
+            Step::Make(make) => {
+                let told = refusal.iter().map(|line| format!("\n{line}")).collect::<String>();
+                Finding::failed(format!("{name}: missing, though {} has room for it{told}", make.gpu))
+            }
+            Step::Cannot(reason) => {
+                let finding = Finding::failed(format!("{name}: missing: {reason}"));
+                reason.help().map_or(finding.clone(), |help| finding.fix(help.to_string()))
+            }
+        }
+    }))
 }
 
 /// A definition of mdevctl's.
