@@ -45,7 +45,7 @@ impl Source {
         if meta.is_dir() {
             return source(Form::Directory, 0);
         }
-        match Kind::of_file(path)? {
+        match archive::kind_of(path)? {
             Kind::Zip => {
                 let mut grid = Grid::open(path)?;
                 let Some(driver) = grid.driver(role)? else {

@@ -289,7 +289,7 @@ fn copy_writable(from: &Path, to: &Path) -> Result<(), PatchError> {
 
 /// Puts a driver file where patch.sh finds it: a link under the name it knows, or out of an archive what `target` needs.
 fn provide(source: &Path, work: &Path, target: &OsStr) -> Result<(), PatchError> {
-    let name = match Kind::of_file(source)? {
+    let name = match archive::kind_of(source)? {
         Kind::Zip => return unpack(source, work, target),
         Kind::Script => run_name(source)?,
         Kind::WindowsProgram => file_name(source),

@@ -12,7 +12,7 @@ use crate::nix::sri::Sri;
 use vgpu_driver::archive::grid::{self, Grid};
 use vgpu_driver::archive::kind::Kind;
 use vgpu_driver::archive::makeself::{Header, LONGEST_SCRIPT};
-use vgpu_driver::archive::{Error, Progress, read_up_to};
+use vgpu_driver::archive::{self, Error, Progress, read_up_to};
 use vgpu_driver::{Role, source::role_of};
 
 /// The kinds of archives that hold drivers.
@@ -126,7 +126,7 @@ impl Identity {
 
 /// Looks at the archive `path`, and reads it to its end for the hash.
 pub fn identify(path: &Path, catalog: &Catalog, progress: Progress) -> Result<Identity, Error> {
-    let (kind, drivers) = match Kind::of_file(path)? {
+    let (kind, drivers) = match archive::kind_of(path)? {
         Kind::Zip => (ArchiveKind::GridArchive, Drivers::of_grid(path)?),
         Kind::Script => (ArchiveKind::Run, Drivers::of_run(path)?),
         kind => return Err(Error::NotADriver { path: path.into(), kind }),

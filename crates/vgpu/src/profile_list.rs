@@ -31,7 +31,7 @@ const NAME: &str = "vgpuConfig.xml";
 /// The text of a vgpuConfig.xml: that file itself, or the one in an archive or .run file, which is read to its end.
 pub fn read(path: &Path, progress: Progress) -> Result<String, Error> {
     // What is no regular file, such as a pipe, can only be the list itself.
-    match Kind::of_file(path) {
+    match archive::kind_of(path) {
         Ok(Kind::Zip | Kind::Script) => unpack(path, progress),
         _ => Ok(file::read(path)?),
     }

@@ -12,12 +12,12 @@ use vgpu_driver::Role;
 use vgpu_driver::archive::grid::Grid;
 use vgpu_driver::archive::kind::Kind;
 use vgpu_driver::archive::stream::{self, Use};
-use vgpu_driver::archive::{Error, Progress};
+use vgpu_driver::archive::{self, Error, Progress};
 
 /// Reads the driver of `role` in the archive or .run file `path` to its end, and returns the hash of the .run file if it
 /// is whole. `None` if an archive has no such driver.
 pub fn verify(path: &Path, role: Role, progress: Progress) -> Result<Option<Sri>, Error> {
-    if Kind::of_file(path)? != Kind::Zip {
+    if archive::kind_of(path)? != Kind::Zip {
         let file = File::open(path).map_err(|e| Error::io(path, "cannot be opened", e))?;
         return verify_run(path, file, progress).map(Some);
     }

@@ -1,10 +1,6 @@
 //! What a file is, by its first bytes: what people have on disk is often not what its name says.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::path::Path;
-
-use super::{Error, read_up_to};
 
 /// A kind of file that people take for a driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,18 +59,6 @@ impl Kind {
         } else {
             Kind::Other
         }
-    }
-
-    /// Tells the kind of the file at `path`.
-    ///
-    /// Archives are read more than once, so it must be a regular file; opening a pipe might wait for ever, too.
-    pub fn of_file(path: &Path) -> Result<Kind, Error> {
-        if !fs::metadata(path).map_err(|e| Error::io(path, "cannot be opened", e))?.is_file() {
-            return Err(Error::NotAFile { path: path.into() });
-        }
-        let mut file = File::open(path).map_err(|e| Error::io(path, "cannot be opened", e))?;
-        let start = read_up_to(&mut file, ENOUGH).map_err(|e| Error::io(path, "cannot be read", e))?;
-        Ok(Kind::of(&start))
     }
 
     /// What to do when this was given in place of a driver.

@@ -8,133 +8,33 @@
 //! - [`payload`] decompresses, walks the tar stream and refuses what no driver package contains.
 //! - [`kind`] tells what a file is by its first bytes.
 
+mod error;
 pub mod grid;
 pub mod kind;
 pub mod makeself;
 pub mod payload;
 pub mod stream;
 
+use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use vgpu_base::shown;
+pub use error::{Error, MemberError};
+use kind::{ENOUGH, Kind};
 
-use crate::words::path::PathError;
-use kind::Kind;
-use makeself::HeaderError;
-
-/// Why an archive could not be read. Every message names the file.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
-    #[error("{} {problem}", .path.display())]
-    #[diagnostic(help("{}", advice(.source)))]
-    Io {
-        path: PathBuf,
-        problem: &'static str,
-        #[source]
-        source: io::Error,
-    },
-
-    #[error("{} is a directory, pipe or device, not an archive", .path.display())]
-    #[diagnostic(help("give the .zip or .run file itself"))]
-    NotAFile { path: PathBuf },
-
-    #[error("{} is {kind}, not a driver", .path.display())]
-    #[diagnostic(help("{}", .kind.advice()))]
-    NotADriver { path: PathBuf, kind: Kind },
-
-    #[error("{} is a damaged or incomplete .zip archive", .path.display())]
-    #[diagnostic(help("download it again and compare its size with the one NVIDIA's portal shows"))]
-    Zip {
-        path: PathBuf,
-        #[source]
-        source: zip::result::ZipError,
-    },
-
-    #[error("{} has no {wanted} driver", .path.display())]
-    #[diagnostic(help("{found}"))]
-    NoDriver { path: PathBuf, wanted: String, found: String },
-
-    #[error("{}: the header of the .run file is damaged: {problem}", .path.display())]
-    #[diagnostic(help("download it again; NVIDIA's .run files start with `#! /bin/sh`, CRCsum, MD5 and skip"))]
-    Header { path: PathBuf, problem: HeaderError },
-
-    #[error("{} is damaged or incomplete: its {sum} is {found}, its header says {expected}", .path.display())]
-    #[diagnostic(help("download it again and compare its size with the one NVIDIA shows"))]
-    CheckSum { path: PathBuf, sum: &'static str, expected: String, found: String },
-
-    #[error("{} has a payload that cannot be unpacked", .path.display())]
-    #[diagnostic(help("the file is damaged or was not made by NVIDIA: download it again"))]
-    Payload {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-
-    #[error("{} contains {member}, which {problem}", .path.display())]
-    #[diagnostic(help("no driver of NVIDIA's has such a member: do not use this file, get it from NVIDIA"))]
-    Member { path: PathBuf, member: String, problem: MemberError },
-
-    #[error("{} contains more than {limit} files, or very long names", .path.display())]
-    #[diagnostic(help("no driver of NVIDIA's does: do not use this file, get it from NVIDIA"))]
-    TooMany { path: PathBuf, limit: usize },
-
-    #[error("{} unpacks to more than {limit} bytes, far more than a driver of its size", .path.display())]
-    #[diagnostic(help("no driver of NVIDIA's does: do not use this file, get it from NVIDIA"))]
-    TooLarge { path: PathBuf, limit: u64 },
-}
-
-impl Error {
-    /// An operation on a file that failed; `problem` reads on from the path ("cannot be opened").
-    pub fn io(path: &Path, problem: &'static str, source: io::Error) -> Self {
-        Error::Io { path: path.into(), problem, source }
+/// Tells the kind of the file at `path`.
+///
+/// Archives are read more than once, so it must be a regular file; opening a pipe might wait for ever, too.
+///
+/// # Errors
+/// When it cannot be read, or is no regular file.
+pub fn kind_of(path: &Path) -> Result<Kind, Error> {
+    if !fs::metadata(path).map_err(|e| Error::io(path, "cannot be opened", e))?.is_file() {
+        return Err(Error::NotAFile { path: path.into() });
     }
-
-    /// A member that no driver has. Its name is shown escaped.
-    pub fn member(path: &Path, member: &str, problem: MemberError) -> Self {
-        Error::Member { path: path.into(), member: shown::name(member), problem }
-    }
-}
-
-/// What is wrong with a member. Reads on from its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MemberError {
-    #[error("{0}")]
-    Path(#[from] PathError),
-    #[error("claims to have {0} bytes")]
-    Huge(u64),
-    #[error("claims to unpack to {0} bytes")]
-    Bomb(u64),
-    #[error("has two sizes")]
-    TwoSizes,
-    #[error("is there twice")]
-    Twice,
-    #[error("would be installed set-user-ID, set-group-ID or sticky")]
-    SetId,
-    #[error("lies below a symbolic link of the same archive")]
-    BelowLink,
-    #[error("is a symbolic link that leads out of the package")]
-    LinkOut,
-    #[error("is a symbolic link, or lies below one")]
-    Link,
-    #[error("is a hard link")]
-    HardLink,
-    #[error("is a device")]
-    Device,
-    #[error("is neither a file, a directory nor a symbolic link")]
-    Strange,
-}
-
-fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::Other => {
-            "the file is damaged or incomplete: download it again"
-        }
-        io::ErrorKind::WouldBlock => {
-            "the system has too many threads: end other programs, or raise the limit (ulimit -u)"
-        }
-        _ => "check the path, and that you may read it",
-    }
+    let mut file = File::open(path).map_err(|e| Error::io(path, "cannot be opened", e))?;
+    let start = read_up_to(&mut file, ENOUGH).map_err(|e| Error::io(path, "cannot be read", e))?;
+    Ok(Kind::of(&start))
 }
 
 /// Called with a number of bytes whenever that much more of the archive has been read.

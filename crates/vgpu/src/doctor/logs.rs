@@ -1,0 +1,59 @@
+//! What logs say to a check: are they free of certain messages?
+
+use super::check::Finding;
+use super::observed::{Log, Observed};
+use crate::machine::journal::{Entry, Source};
+use crate::machine::services::State;
+
+impl Observed {
+    /// Whether a log is free of these messages. It fails with the last one that is there.
+    pub fn free_of(&self, log: Log, messages: &[&str]) -> Finding {
+        self.free_of_since(log, messages, &[])
+    }
+
+    /// As [`Observed::free_of`], but what came before a message of success, in whatever log, is history.
+    pub fn free_of_since(&self, log: Log, messages: &[&str], success: &[&str]) -> Finding {
+        self.free_where(log, |text| messages.iter().any(|message| text.contains(message)), success)
+    }
+
+    /// As [`Observed::free_of_since`], of the messages that `wrong` picks.
+    pub fn free_where(&self, log: Log, wrong: impl Fn(&str) -> bool, success: &[&str]) -> Finding {
+        let mut found = self.entries(log);
+        found.retain(|entry| wrong(&entry.message));
+        let Some(last) = found.last() else { return self.nothing(log) };
+        let after = self.journal.entries.iter().skip_while(|entry| !std::ptr::eq(*entry, *last)).skip(1);
+        if after.into_iter().any(|entry| success.iter().any(|text| entry.message.contains(text))) {
+            return Finding::ok(format!("{}\nit has worked since", quote(last)));
+        }
+        let again = if found.len() > 1 { format!(" ({} times)", found.len()) } else { String::new() };
+        Finding::failed(quote(last) + &again)
+    }
+
+    /// No message was found: is there none, or could nobody look?
+    pub fn nothing(&self, log: Log) -> Finding {
+        if let Some(why) = &self.journal.incomplete {
+            return Finding::unknown(format!("the journal could not be read: {why}"));
+        }
+        let written = match log {
+            Log::Kernel => self.journal.kernel,
+            Log::Service(name) => self.journal.entries.iter().any(|entry| entry.source.is_of(name)),
+            Log::Machines => !self.entries(log).is_empty(),
+        };
+        match log {
+            _ if written => Finding::ok(format!("nothing of the kind in {log}")),
+            Log::Service(name) if self.state(name) == State::Missing => Finding::irrelevant(),
+            Log::Machines => Finding::irrelevant(),
+            _ => Finding::unknown(format!("there is nothing at all in {log}")),
+        }
+    }
+}
+
+/// A line of the journal as evidence.
+pub fn quote(entry: &Entry) -> String {
+    let from = match &entry.source {
+        Source::Kernel => "kernel",
+        Source::Unit(unit) => unit,
+        Source::Systemd(_) => "systemd",
+    };
+    format!("{} {from}: {}", entry.time, entry.message.trim()).trim_start().to_owned()
+}
