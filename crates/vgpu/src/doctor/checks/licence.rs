@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use super::super::check::{Check, Finding, Fix, Group, Status};
-use super::super::observed::{Log, Observed};
 use super::super::logs::quote;
+use super::super::observed::{Log, Observed};
 use crate::license::failures::FAILURES;
 use crate::license::state::State;
 use crate::license::story::{Story, Told};

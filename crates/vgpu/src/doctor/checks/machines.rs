@@ -1,8 +1,8 @@
 //! Virtual machines: why one with a vGPU does not start, or not work.
 
 use super::super::check::{Check, Finding, Fix, Group, Status};
-use super::super::observed::{Log, Observed};
 use super::super::logs::quote;
+use super::super::observed::{Log, Observed};
 use crate::machine::journal::{Entry, Source};
 
 const MANAGER: Log = Log::Service("nvidia-vgpu-mgr");

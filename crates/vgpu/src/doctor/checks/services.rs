@@ -1,8 +1,8 @@
 //! nvidia-vgpud, which tells the kernel about types, and nvidia-vgpu-mgr, which runs the vGPUs of virtual machines.
 
 use super::super::check::{Check, Finding, Fix, Group};
-use super::super::observed::{Log, Observed, Profiles};
 use super::super::logs::quote;
+use super::super::observed::{Log, Observed, Profiles};
 use crate::machine::files;
 use crate::machine::journal::Source;
 use crate::machine::services::State;
