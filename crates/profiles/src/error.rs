@@ -26,7 +26,7 @@ pub enum Error {
     ))]
     NotText { path: PathBuf },
     #[error("cannot write {}", path.display())]
-    #[diagnostic(help("name a file in a directory that exists and that you may write to"))]
+    #[diagnostic(help("{}", advice(.source)))]
     Write { path: PathBuf, source: std::io::Error },
     #[error("{} is not a regular file", path.display())]
     #[diagnostic(help("name a file to write to; `--diff` alone shows the changes and writes nothing"))]
@@ -81,4 +81,13 @@ pub enum Error {
     #[error("the changed file would not hold what was asked for")]
     #[diagnostic(help("this is a defect of vgpu: please report it with the changes and the driver's version"))]
     Broken,
+}
+
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            "make room there; the old file is unchanged"
+        }
+        _ => "name a file in a directory that exists and that you may write to",
+    }
 }

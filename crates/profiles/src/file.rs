@@ -1,9 +1,11 @@
 //! Reading a file within bounds, and replacing one in one step.
 
 use std::fs::{self, File, Permissions};
-use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+
+use vgpu_base::publish::{self, Staged};
 
 use crate::Error;
 use crate::limits::MAX_BYTES;
@@ -24,22 +26,49 @@ pub fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|_| Error::NotText { path: path.to_owned() })
 }
 
-/// Puts a text in place of a file, or makes the file: wholly or not at all. A link is followed; permissions stay.
+/// Puts a text in place of a file, or makes the file: wholly or not at all. A link is followed; owner and permissions stay.
 pub fn write(path: &Path, text: &str) -> Result<(), Error> {
     let target = target(path)?;
     let failed = |source| Error::Write { path: path.to_owned(), source };
-    let permissions = match fs::metadata(&target) {
-        Ok(metadata) if !metadata.is_file() => return Err(Error::NotAFile { path: path.to_owned() }),
-        Ok(metadata) => metadata.permissions(),
-        Err(_) => Permissions::from_mode(0o644),
+    let unpublished = |error| match error {
+        publish::Error::Write { source, .. } => failed(source),
+        other => failed(io::Error::other(other)),
     };
-    let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut new = tempfile::Builder::new().prefix(".vgpuConfig.").tempfile_in(directory).map_err(failed)?;
-    new.write_all(text.as_bytes()).map_err(failed)?;
-    new.as_file().set_permissions(permissions).map_err(failed)?;
-    new.as_file().sync_all().map_err(failed)?;
-    new.persist(&target).map_err(|error| failed(error.error))?;
-    Ok(())
+    let old = match fs::metadata(&target) {
+        Ok(metadata) if !metadata.is_file() => return Err(Error::NotAFile { path: path.to_owned() }),
+        Ok(metadata) => Some(metadata),
+        Err(_) => None,
+    };
+    fs::metadata(directory(&target)).map_err(failed)?;
+    let mut new = Staged::file(&target).map_err(unpublished)?;
+    new.content().write_all(text.as_bytes()).map_err(failed)?;
+    let permissions = match &old {
+        Some(old) => {
+            let ours = new.content().metadata().map_err(failed)?;
+            if (ours.uid(), ours.gid()) != (old.uid(), old.gid()) {
+                fchown(new.content(), Some(old.uid()), Some(old.gid())).map_err(failed)?;
+            }
+            old.permissions()
+        }
+        None => Permissions::from_mode(0o644),
+    };
+    new.content().set_permissions(permissions).map_err(failed)?;
+    new.replace().map_err(unpublished)
+}
+
+/// Keeps others from changing a file until the result is dropped: a change is read, made and written, and two at once
+/// would lose one. The lock is one of the directory, since the file itself is replaced.
+pub fn lock(path: &Path) -> Result<File, Error> {
+    let target = target(path)?;
+    let locked = File::open(directory(&target)).and_then(|directory| {
+        directory.lock()?;
+        Ok(directory)
+    });
+    locked.map_err(|source| Error::Write { path: path.to_owned(), source })
+}
+
+fn directory(target: &Path) -> &Path {
+    target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The file that a path means, through links.

@@ -161,6 +161,10 @@ pub fn identify(path: &Path, catalog: &Catalog, progress: Progress) -> Result<Id
 
 /// The SHA-256 of the file `path`, whatever it is.
 pub fn hash_of(path: &Path) -> Result<Sri, Error> {
+    // A pipe or device may never end, and one that nobody writes to never begins.
+    if !std::fs::metadata(path).map_err(|e| Error::io(path, "cannot be opened", e))?.is_file() {
+        return Err(Error::NotAFile { path: path.into() });
+    }
     let mut file = File::open(path).map_err(|e| Error::io(path, "cannot be opened", e))?;
     hash(&mut file, &|_| {}).map_err(|e| Error::io(path, "cannot be read", e))
 }

@@ -423,6 +423,7 @@ fn show(args: &Show) -> Result<()> {
 
 fn apply(args: &Apply) -> Result<()> {
     let doing = || format!("cannot apply {} to {}", args.changes.display(), args.config.display());
+    let _locked = args.out.as_deref().map(file::lock).transpose().wrap_err_with(doing)?;
     let (text, applied) = vgpu_profiles::apply_file(&args.changes, &args.config).wrap_err_with(doing)?;
     applied.notes.iter().for_each(output::note);
     if applied.text == text {
