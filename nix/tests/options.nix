@@ -23,7 +23,12 @@ map
         "example"
         "type"
       ]
-      ++ lib.optional (!lib.hasInfix "*" option.name && !(option.readOnly or false)) "default"
+      # What an instance is has no default: it must be said.
+      ++ lib.optional (
+        !lib.hasInfix "*" option.name
+        && !(option.readOnly or false)
+        && !lib.hasSuffix ".instances.<name>.profile" option.name
+      ) "default"
     );
   })
   (
