@@ -27,6 +27,9 @@ while [ $# -gt 0 ]; do
     esac
 done
 [ ${#sources[@]} -gt 0 ] && [ ${#headers[@]} -gt 0 ] || { echo "matrix.sh: give -s SOURCES and -h HEADERS" >&2; exit 2; }
+for folder in "${sources[@]}"; do
+    [ -d "$root$folder" ] || { echo "matrix.sh: no folder $root$folder" >&2; exit 2; }
+done
 [ "$mode" = both ] && modes=(plain compat) || modes=("$mode")
 
 # As seen from inside the chroot, and from here.
