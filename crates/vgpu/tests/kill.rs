@@ -80,7 +80,7 @@ fn killed(args: &[&str], target: &str, prepare: impl Fn(&Sandbox)) {
 fn build() {
     let mut files = sample::files(Role::Guest);
     // Long enough to be interrupted.
-    for number in 0..1_000 {
+    for number in 0..300 {
         let name = format!("kernel/{}/{number}.c", number / 10);
         files[0].data.extend(format!("{name} 0644 KERNEL_MODULE_SRC INHERIT_PATH_DEPTH:1 MODULE:resman\n").bytes());
         files.push(sample::File::new(name, 0o644, "int nv;\n"));
@@ -105,7 +105,7 @@ fn init() {
 fn profiles_apply() {
     let config = include_str!("../../sample/src/vgpuConfig.xml");
     killed(&["profiles", "apply", "--changes", "c.json", "--config", "v.xml", "--out", "v.xml"], "v.xml", |sandbox| {
-        sandbox.write("c.json", r#"{"overrides": {"43": {"heads": 1}}}"#);
+        sandbox.write("c.json", r#"{"overrides": {"46": {"heads": 1}}}"#);
         sandbox.write("v.xml", config);
     });
 }
