@@ -147,6 +147,8 @@ fn list_groups_profiles_by_physical_gpu() {
     Physical GPU 1EB8:12A2, GRID T4, SR-IOV
      ID  NAME        CLASS     MIB  HEADS  DISPLAY  FPS  CUDA  FIT
     333  GRID T4-8C  Compute  8192      -  -          -  -       2
+
+       8C [8C                          ][8C                          ] 2 x 8 GiB
     ");
 }
 
