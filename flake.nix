@@ -16,6 +16,17 @@
       nixosModules = {
         host.imports = [ ./nix/modules/host.nix ];
         guest.imports = [ ./nix/modules/guest.nix ];
+
+        # A machine is one or the other, and only its owner knows.
+        default.assertions = [
+          {
+            assertion = false;
+            message = ''
+              vgpu4nixos.nixosModules.default: say what this machine is. Import vgpu4nixos.nixosModules.host on the machine
+              with the GPU, or vgpu4nixos.nixosModules.guest in a virtual machine.
+            '';
+          }
+        ];
       };
 
       # `vgpu`, and the drivers in nvidiaPackages of every kernel package set, as they are without options.

@@ -26,9 +26,7 @@ let
     guest:
     map describe (
       lib.filter
-        (
-          option: lib.hasPrefix "hardware.nvidia.vgpu." option.name && option.visible && !option.internal
-        )
+        (option: lib.hasPrefix "hardware.nvidia.vgpu." option.name && option.visible && !option.internal)
         (
           lib.optionAttrSetToDocList
             (evaluate {

@@ -4,32 +4,30 @@ final: prev:
 
 let
   inherit (prev) lib;
-  packagesFor =
-    role:
-    import ./lib/packages.nix {
-      inherit lib;
-      pkgs = final;
-      settings = {
-        inherit role;
-        merged = false;
-        driverSource = {
-          name = null;
-          url = if role == "host" then null else import ./lib/public-bucket.nix;
-          sha256 = null;
-          netrc = false;
-          curlOptsList = [ ];
-        };
-        patching = {
-          enable = false;
-          target = null;
-          extraFlags = [ ];
-        };
-      };
+  plain = role: {
+    inherit role;
+    merged = false;
+    driverSource = {
+      name = null;
+      url = if role == "host" then null else import ./lib/public-bucket.nix;
+      sha256 = null;
+      netrc = false;
+      curlOptsList = [ ];
     };
+    patching = {
+      enable = false;
+      target = null;
+      extraFlags = [ ];
+    };
+  };
 in
 import ./lib/overlay.nix {
   inherit lib;
-  packagesOf = kernelPackages: packagesFor "guest" kernelPackages // packagesFor "host" kernelPackages;
+  settings = {
+    host = plain "host";
+    guest = plain "guest";
+  };
+  weak = true;
 } final prev
 // {
   inherit

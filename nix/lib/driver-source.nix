@@ -87,7 +87,9 @@ let
   missing = ''
     ${name} is not in the Nix store.
 
-    It is the ${role} driver of NVIDIA vGPU ${release.gridVersion}, ${if zip then "inside the GRID archive" else "as a .run file"}.
+    It is the ${role} driver of NVIDIA vGPU ${release.gridVersion}, ${
+      if zip then "inside the GRID archive" else "as a .run file"
+    }.
     ${origin}
 
     When you have it, check it and add it to the store:
@@ -98,52 +100,63 @@ let
 
       nix-store --add-fixed sha256 ${name}
 
-    ${lib.optionalString (release.oneRecord or false) ''
-      Its hash is known from one public record alone. If your file from NVIDIA has another, `vgpu import` prints
-      the configuration that takes it.
+    ${
+      lib.optionalString (release.oneRecord or false) ''
+        Its hash is known from one public record alone. If your file from NVIDIA has another, `vgpu import` prints
+        the configuration that takes it.
 
-    ''}The file must have this very name. To fetch it from a server of your own, set
+      ''
+    }The file must have this very name. To fetch it from a server of your own, set
     ${ours}.url.
   '';
 
   # A release that we know of, but whose file nobody has hashed for us yet.
-  unpinned = runCommand name { allowSubstitutes = false; preferLocalBuild = true; } ''
-    cat >&2 <<'MESSAGE'
+  unpinned =
+    runCommand name
+      {
+        allowSubstitutes = false;
+        preferLocalBuild = true;
+      }
+      ''
+        cat >&2 <<'MESSAGE'
 
-    NVIDIA vGPU ${release.gridVersion} is known, but not the hash of ${name}.
+        NVIDIA vGPU ${release.gridVersion} is known, but not the hash of ${name}.
 
-    ${origin}
+        ${origin}
 
-    Then let `vgpu import ${name}` add it to the store and print the configuration, or do it by hand:
+        Then let `vgpu import ${name}` add it to the store and print the configuration, or do it by hand:
 
-      nix-store --add-fixed sha256 ${runName}
-      nix-hash --flat --base64 --type sha256 ${runName}
+          nix-store --add-fixed sha256 ${runName}
+          nix-hash --flat --base64 --type sha256 ${runName}
 
-    and set what the second command prints:
+        and set what the second command prints:
 
-      ${ours} = {
-        name = "${runName}";
-        sha256 = "…";
-      };
+          ${ours} = {
+            name = "${runName}";
+            sha256 = "…";
+          };
 
-    To use the archive instead, give mkVgpuDriver its hash:
+        To use the archive instead, give mkVgpuDriver its hash:
 
-      hardware.nvidia.package = config.boot.kernelPackages.nvidiaPackages.mkVgpuDriver {
-        version = "${release.version}";
-        sha256 = "…"; # nix-hash --flat --base64 --type sha256 ${release.zipFilename}
-        guestVersion = "${release.guestVersion}";
-        guestSha256 = "…"; # of NVIDIA-Linux-x86_64-${release.guestVersion}-grid.run; any on a host
-        generalVersion = "${release.generalVersion}";
-        gridVersion = "${release.gridVersion}";
-        zipFilename = "${release.zipFilename}";
-        useSettings = false;
-        usePersistenced = false;
-        vgpuPatcher = null;
-      };
+          hardware.nvidia.package = config.boot.kernelPackages.nvidiaPackages.mkVgpuDriver {
+            version = "${release.version}";
+            sha256 = "…"; # nix-hash --flat --base64 --type sha256 ${release.zipFilename}
+            guestVersion = "${release.guestVersion}";
+            guestSha256 = "…"; # of NVIDIA-Linux-x86_64-${release.guestVersion}-grid.run; any on a host
+            generalVersion = "${release.generalVersion}";
+            gridVersion = "${release.gridVersion}";
+            zipFilename = "${release.zipFilename}";
+            useSettings = false;
+            usePersistenced = false;
+            vgpuPatcher = null;
+          };
 
-    MESSAGE
-    exit 1
-  '';
+        MESSAGE
+        exit 1
+      '';
+
+  # With an empty hash Nix says what it should have been.
+  hashOrFake = if hash == "" then lib.fakeHash else hash;
 in
 if hash == null then
   unpinned
@@ -151,16 +164,16 @@ else if url != null && netrc then
   # Nix downloads this one itself, and is the only one who may read its netrc file: builds can't.
   import <nix/fetchurl.nix> {
     inherit name url;
-    sha256 = hash;
+    sha256 = hashOrFake;
   }
 else if url != null then
   fetchurl {
     inherit name url curlOptsList;
-    sha256 = hash;
+    sha256 = hashOrFake;
   }
 else
   requireFile {
     inherit name;
-    sha256 = hash;
+    sha256 = hashOrFake;
     message = missing;
   }

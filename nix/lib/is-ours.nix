@@ -1,14 +1,5 @@
-# Whether hardware.nvidia.package is one of our drivers.
-#
-# nixpkgs' default for it is not looked at: only to ask would already need NVIDIA's licence accepted.
-{
-  config,
-  lib,
-  options,
-}:
+# Whether hardware.nvidia.package is one of our drivers. The driver is asked, not the options: it can be chosen by
+# `package`, by nixpkgs' `branch` or by our `release`. Asking needs no licence accepted: only building does.
+{ config, ... }:
 
-let
-  inherit (options.hardware.nvidia) package;
-  chosen = package.highestPrio < (lib.mkOptionDefault null).priority;
-in
-chosen && config.hardware.nvidia.package ? vgpu
+config.hardware.nvidia.package ? vgpu

@@ -94,36 +94,40 @@ let
       broken = release.broken or false;
     };
 
-  mkVgpuDriver =
+  checkDriver =
     attrs:
-    build (
-      checkAttrs {
-        function = "mkVgpuDriver";
-        required = [
-          "version"
-          "sha256"
-          "guestVersion"
-          "guestSha256"
-          "generalVersion"
-          "gridVersion"
-          "zipFilename"
-          "vgpuPatcher"
-        ];
-        optional = [
-          "useSettings"
-          "settingVersion"
-          "settingsVersion"
-          "settingsSha256"
-          "usePersistenced"
-          "persistencedVersion"
-          "persistencedSha256"
-          "broken"
-          "modulePatches"
-          "modulePostPatch"
-        ]
-        ++ hookNames;
-      } attrs
-    );
+    checkAttrs {
+      function = "mkVgpuDriver";
+      required = [
+        "version"
+        "sha256"
+        "guestVersion"
+        "guestSha256"
+        "generalVersion"
+        "gridVersion"
+        "zipFilename"
+        "vgpuPatcher"
+      ];
+      optional = [
+        "useSettings"
+        "settingVersion"
+        "settingsVersion"
+        "settingsSha256"
+        "usePersistenced"
+        "persistencedVersion"
+        "persistencedSha256"
+        "broken"
+        "modulePatches"
+        "modulePostPatch"
+      ]
+      ++ hookNames;
+    } attrs;
+
+  # Drivers have `.override`, over these attributes.
+  mkVgpuDriver = lib.makeOverridable (attrs: build (checkDriver attrs));
+  ofCatalog = lib.makeOverridable (
+    attrs: build (checkDriver (removeAttrs attrs [ "oneRecord" ]) // { inherit (attrs) oneRecord; })
+  );
 
   # A release of the catalog in mkVgpuDriver's words.
   fromCatalog = release: {
@@ -167,7 +171,7 @@ let
 in
 lib.mapAttrs' (name: release: {
   name = prefix + name;
-  value = build (fromCatalog release);
+  value = ofCatalog (fromCatalog release);
 }) releases
 // {
   inherit mkVgpuDriver mkVgpuPatcher;

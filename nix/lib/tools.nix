@@ -3,7 +3,7 @@
 
 let
   compat = import ./compat.nix { inherit lib pkgs; };
-  rustProgram = pkgs.callPackage ../packages/rust-program.nix { inherit compat; };
+  rustProgram = pkgs.callPackage ../packages/rust-program.nix { };
   program = file: pkgs.callPackage file { inherit rustProgram; };
 in
 {

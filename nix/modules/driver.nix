@@ -24,39 +24,53 @@ let
     lib.naturalSort (lib.attrNames (lib.filterAttrs (_: release: release ? zip_sha256) releases))
   );
 
-  # On a host whose own screens are NVIDIA's, one driver must do for both.
-  merged = host && lib.elem "nvidia" config.services.xserver.videoDrivers;
+  inherit (import ../lib/nixpkgs-module.nix { inherit config lib; }) screens;
 
-  packagesOf = import ../lib/packages.nix {
-    inherit lib pkgs;
-    settings = {
-      inherit role merged;
-      inherit (cfg) driverSource;
-      patching = {
-        inherit (cfg.patcher) enable;
-        target =
-          if !host then
-            "grid"
-          else if merged then
-            "general-merge"
-          else
-            "vgpu-kvm";
-        # patch.sh reads its options in this order, before the target.
-        extraFlags =
-          lib.optionals (!cfg.patcher.options.doNotForceGPLLicense) [
-            "--enable-nvidia-gpl-for-experimenting"
-            "--force-nvidia-gpl-I-know-it-is-wrong"
-          ]
-          ++ lib.optional (cfg.patcher.options.remapP40ProfilesToV100D or false) "--remap-p2v"
-          ++ cfg.patcher.options.extra;
-      };
+  # What our drivers need to know of this configuration.
+  settings = {
+    inherit role;
+    # On a host whose own screens are NVIDIA's, one driver must do for both.
+    merged = host && screens;
+    inherit (cfg) driverSource;
+    patching = {
+      inherit (cfg.patcher) enable;
+      target =
+        if !host then
+          "grid"
+        else if screens then
+          "general-merge"
+        else
+          "vgpu-kvm";
+      # patch.sh reads its options in this order, before the target.
+      extraFlags =
+        lib.optionals (!cfg.patcher.options.doNotForceGPLLicense) [
+          "--enable-nvidia-gpl-for-experimenting"
+          "--force-nvidia-gpl-I-know-it-is-wrong"
+        ]
+        ++ lib.optional (cfg.patcher.options.remapP40ProfilesToV100D or false) "--remap-p2v"
+        ++ cfg.patcher.options.extra;
     };
   };
 
-  ours = import ../lib/is-ours.nix { inherit config lib options; };
+  overlay = import ../lib/overlay.nix {
+    inherit lib;
+    settings.${role} = settings;
+  };
+  # The driver of `release`, which needs no overlay.
+  chosen =
+    (import ../lib/packages.nix { inherit lib pkgs settings; } config.boot.kernelPackages)
+    .${prefix + lib.replaceStrings [ "." ] [ "_" ] cfg.release};
+
+  ours = import ../lib/is-ours.nix { inherit config; };
 
   # Gives way to what the user sets, but not to defaults for a GPU that other modules set (nixos-hardware).
   mkOurDefault = lib.mkOverride 900;
+
+  # `release` needs nothing in nvidiaPackages. Then the package set is left as it is: whoever has one already
+  # (nixpkgs.pkgs) need not evaluate it again. Whether `package` is set too cannot be asked here, as it comes from that set.
+  byRelease = cfg.release != null;
+  # Some package sets cannot be added to (nixosModules.readOnlyPkgs of nixpkgs): they take one definition, their own.
+  overlaysCanBeAdded = options.nixpkgs.overlays.type.name == "listOf";
 
   # What a message says of the driver.
   driver = "vGPU ${package.vgpu.gridVersion}";
@@ -78,9 +92,20 @@ in
       default = null;
       example = releases.${newest}.release;
       description = ''
-        The vGPU release to use, as NVIDIA numbers them. This is the short way to choose a driver; it is the
-        default of {option}`hardware.nvidia.package`. Set that option instead to use a driver of your own
-        (`mkVgpuDriver`). Host and guests should be of one release.
+        The vGPU release to use, as NVIDIA numbers them. Host and guests should be of one release. This is the short way
+        to choose a driver. For one of your own (`mkVgpuDriver`), set {option}`hardware.nvidia.package` instead:
+        only where `release` is `null` are our packages added to `nvidiaPackages`. The value must not depend on `pkgs`.
+      '';
+    };
+
+    package = mkOption {
+      type = types.package;
+      default = (import ../lib/tools.nix { inherit lib pkgs; }).vgpu;
+      defaultText = lib.literalMD "`vgpu` of this project";
+      example = lib.literalExpression "inputs.vgpu4nixos.packages.x86_64-linux.vgpu";
+      description = ''
+        The program `vgpu` that is put on the system path. Set it to one that is built already, by a binary cache of
+        yours for instance. Drivers do not depend on it; they are {option}`hardware.nvidia.package`.
       '';
     };
 
@@ -88,19 +113,16 @@ in
 
   config = lib.mkMerge [
     {
-      nixpkgs.overlays = [ (import ../lib/overlay.nix { inherit lib packagesOf; }) ];
+      nixpkgs.overlays = lib.mkIf (!byRelease && overlaysCanBeAdded) [ overlay ];
 
-      hardware.nvidia.package = lib.mkIf (cfg.release != null) (
-        mkOurDefault
-          (packagesOf config.boot.kernelPackages).${prefix + lib.replaceStrings [ "." ] [ "_" ] cfg.release}
-      );
+      hardware.nvidia.package = lib.mkIf byRelease (mkOurDefault chosen);
 
       assertions = [
         {
-          assertion = pkgs.stdenv.hostPlatform.system == "x86_64-linux";
+          assertion = pkgs.stdenv.hostPlatform.system == "x86_64-linux" || (cfg.release == null && !ours);
           message = ''
             hardware.nvidia.vgpu: this system is ${pkgs.stdenv.hostPlatform.system}, and NVIDIA makes vGPU drivers for Linux with
-            KVM for x86_64-linux only. Leave the vgpu4nixos module out of this configuration.
+            KVM for x86_64-linux only. Choose none here: leave hardware.nvidia.vgpu.release unset on this machine.
           '';
         }
         {
@@ -117,9 +139,10 @@ in
     }
 
     (lib.mkIf ours {
-      environment.systemPackages = [ package.vgpu.program ];
+      environment.systemPackages = [ cfg.package ];
 
-      hardware.nvidia.nvidiaSettings = lib.mkDefault (package.settings != null);
+      # An application with windows, for machines that have screens.
+      hardware.nvidia.nvidiaSettings = lib.mkOverride 900 (screens && package.settings != null);
 
       assertions = [
         {
@@ -127,6 +150,43 @@ in
           message = ''
             hardware.nvidia.package is the driver of a ${package.vgpu.role}, and this configuration has the module for a ${role}.
             Choose nvidiaPackages.${prefix}${newest} for instance, or import vgpu4nixos' module for a ${package.vgpu.role}.
+          '';
+        }
+        {
+          # Only the version: NixOS may change the configuration of the same kernel, which is no mistake of the user's.
+          assertion =
+            package.vgpu.kernelPackages.kernel.modDirVersion == config.boot.kernelPackages.kernel.modDirVersion;
+          message = ''
+            hardware.nvidia.package has kernel modules for Linux ${package.vgpu.kernelPackages.kernel.modDirVersion}, and boot.kernelPackages is Linux ${config.boot.kernelPackages.kernel.modDirVersion}:
+            they would not load. Take the driver from config.boot.kernelPackages.nvidiaPackages, not from another set.
+          '';
+        }
+        {
+          assertion =
+            package.vgpu.role != role
+            ||
+              package.vgpu.merged == settings.merged
+              && package.vgpu.patching.enable == settings.patching.enable
+              && (settings.patching.enable -> package.vgpu.patching.extraFlags == settings.patching.extraFlags);
+          message = ''
+            hardware.nvidia.package was made outside of this configuration and knows nothing of its options
+            (hardware.nvidia.vgpu.patcher, services.xserver.videoDrivers). Set hardware.nvidia.vgpu.release, or take the
+            driver from config.boot.kernelPackages.nvidiaPackages and let NixOS make the package set (nixpkgs.pkgs unset
+            or not read-only).
+          '';
+        }
+        {
+          assertion = !config.hardware.nvidia.datacenter.enable;
+          message = ''
+            hardware.nvidia.datacenter.enable is for NVIDIA's data centre driver and its fabric manager; ${driver} has none.
+            Set it to false: a ${role} with vGPU does not need it.
+          '';
+        }
+        {
+          assertion = config.hardware.nvidia.nvidiaSettings -> package.settings != null;
+          message = ''
+            hardware.nvidia.nvidiaSettings: the sources of nvidia-settings for ${driver} are not pinned.
+            Set it to false, or give mkVgpuDriver settingsVersion and settingsSha256.
           '';
         }
         {

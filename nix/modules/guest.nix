@@ -9,7 +9,9 @@
 let
   inherit (config.hardware.nvidia) package;
 
-  ours = import ../lib/is-ours.nix { inherit config lib options; };
+  ours = import ../lib/is-ours.nix { inherit config; };
+  inherit (import ../lib/nixpkgs-module.nix { inherit config lib; }) nixpkgsActs;
+  vmVariant = options.virtualisation ? qemu;
   withRole = file: lib.modules.importApply file { role = "guest"; };
 in
 {
@@ -22,7 +24,8 @@ in
   ];
 
   config = lib.mkIf ours {
-    warnings = lib.optional (!lib.elem "nvidia" config.services.xserver.videoDrivers) ''
+    # Not for a driver that is refused anyway, nor for NixOS' VM variant of this machine, whose GPU is QEMU's.
+    warnings = lib.optional (package.vgpu.role == "guest" && !nixpkgsActs && !vmVariant) ''
       hardware.nvidia.package is a vGPU guest driver, but nothing loads it: add "nvidia" to services.xserver.videoDrivers
       (this does not start a desktop).
     '';
@@ -39,6 +42,8 @@ in
     systemd.services.nvidia-topologyd = {
       description = "NVIDIA Topology Daemon";
       wantedBy = [ "multi-user.target" ];
+      # As nvidia-gridd: it would meet the modules of the old release.
+      restartIfChanged = false;
       serviceConfig = {
         Type = "forking";
         ExecStart = "${package.vgpu.programs}/bin/nvidia-topologyd";

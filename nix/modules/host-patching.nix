@@ -2,48 +2,33 @@
 {
   config,
   lib,
-  options,
   pkgs,
   ...
 }:
 
 let
-  inherit (lib) mkOption types;
-
   cfg = config.hardware.nvidia.vgpu;
   inherit (config.hardware.nvidia) package;
 
-  ours = import ../lib/is-ours.nix { inherit config lib options; };
-  merged = lib.elem "nvidia" config.services.xserver.videoDrivers;
+  ours = import ../lib/is-ours.nix { inherit config; };
+  inherit (import ../lib/nixpkgs-module.nix { inherit config lib; }) screens;
 in
 {
   options.hardware.nvidia.vgpu.patcher = {
-    options.remapP40ProfilesToV100D = mkOption {
-      type = types.bool;
-      default = false;
-      example = true;
-      description = ''
-        Whether to give boards with P40 profiles those of the V100D (`--remap-p2v`). The drivers of 17.x dropped
-        Pascal's profiles; for other releases there is nothing to remap.
-      '';
-    };
+    options.remapP40ProfilesToV100D = lib.mkEnableOption ''
+      the profiles of V100D for boards that have those of P40 (`--remap-p2v`). The drivers of 17.x dropped Pascal's
+      profiles; for other releases there is nothing to remap'';
 
-    enablePatcherCmd = mkOption {
-      type = types.bool;
-      default = false;
-      example = true;
-      description = ''
-        Whether to put the patcher on the system path, as `nvidia-vup`. Use it to patch drivers for
-        guests that don't run NixOS, Windows for instance.
-      '';
-    };
+    enablePatcherCmd = lib.mkEnableOption ''
+      the command `nvidia-vup`, the patcher, on the system path. Use it to patch drivers for guests that don't run
+      NixOS, Windows for instance'';
   };
 
   config = lib.mkMerge [
     {
       assertions = [
         {
-          assertion = merged && ours -> cfg.patcher.enable;
+          assertion = screens && ours -> cfg.patcher.enable;
           message = ''
             services.xserver.videoDrivers has "nvidia", so this host's own screens need the driver too, and NVIDIA's host
             driver has no graphics. Set hardware.nvidia.vgpu.patcher.enable = true to merge it with the

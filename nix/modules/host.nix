@@ -2,7 +2,6 @@
 {
   config,
   lib,
-  options,
   pkgs,
   ...
 }:
@@ -10,7 +9,7 @@
 let
   inherit (config.hardware.nvidia) package;
 
-  ours = import ../lib/is-ours.nix { inherit config lib options; };
+  ours = import ../lib/is-ours.nix { inherit config; };
   hardening = import ../lib/hardening.nix;
   withRole = file: lib.modules.importApply file { role = "host"; };
 in
@@ -61,9 +60,12 @@ in
         };
       };
 
-      # Writes GPU errors to a file of its own; for support cases, started by hand.
+      # Writes GPU errors to a file of its own, for support cases. Off by default: with
+      # `systemd.services.nvidia-xid-logd.enable = true` it starts with the machine.
       nvidia-xid-logd = {
+        enable = lib.mkDefault false;
         description = "NVIDIA Xid Log Daemon";
+        wantedBy = [ "multi-user.target" ];
         restartIfChanged = false;
         serviceConfig = hardening // {
           Type = "forking";

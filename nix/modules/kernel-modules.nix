@@ -2,7 +2,6 @@
 {
   config,
   lib,
-  options,
   pkgs,
   ...
 }:
@@ -11,7 +10,7 @@ let
   inherit (config.hardware.nvidia) open package;
   inherit (config.boot.kernelPackages) kernel;
 
-  ours = import ../lib/is-ours.nix { inherit config lib options; };
+  ours = import ../lib/is-ours.nix { inherit config; };
   kernels = import ../lib/kernels.nix {
     inherit lib;
     available = name: pkgs ? ${name};

@@ -3,7 +3,6 @@
 {
   config,
   lib,
-  options,
   pkgs,
   ...
 }:
@@ -15,7 +14,7 @@ let
   inherit (cfg) licensing;
   inherit (config.hardware.nvidia) package;
 
-  ours = import ../lib/is-ours.nix { inherit config lib options; };
+  ours = import ../lib/is-ours.nix { inherit config; };
 
   gridd =
     if cfg.griddUnlock.enable then
@@ -179,6 +178,18 @@ in
             you put there by hand, readable by root alone.
           '';
         }
+        {
+          # Only of files that are not made by a build: those are not there yet.
+          assertion =
+            cfg.griddUnlock.enable && cfg.griddUnlock.rootCaFile != null
+            ->
+              builtins.hasContext "${toString cfg.griddUnlock.rootCaFile}"
+              || builtins.pathExists cfg.griddUnlock.rootCaFile;
+          message = ''
+            hardware.nvidia.vgpu.griddUnlock.rootCaFile: there is no file ${toString cfg.griddUnlock.rootCaFile}.
+            Download it from your licence server (https://SERVER/-/config/root-certificate) and, in a flake, add it to git.
+          '';
+        }
       ];
     }
 
@@ -201,6 +212,9 @@ in
       systemd.services.nvidia-gridd = {
         description = "NVIDIA Grid Daemon";
         wantedBy = [ "multi-user.target" ];
+        # A switch to another release leaves the old kernel modules in place until the machine is started again, and the
+        # new nvidia-gridd cannot talk to those: it would end, and the licence with it. The old one keeps both.
+        restartIfChanged = false;
         wants = [ "network-online.target" ];
         after = [
           "network-online.target"
@@ -220,9 +234,27 @@ in
     (lib.mkIf (ours && configured) {
       environment.etc."nvidia/gridd.conf".source = griddConfFile;
 
-      systemd.services.nvidia-gridd = {
+      # New settings reach a running nvidia-gridd, which is not restarted by itself (see above). Where the modules in the
+      # kernel are not this driver's, they wait for the next start of the machine, with the rest of the new release.
+      systemd.services.nvidia-gridd-settings = {
+        description = "Settings of the NVIDIA Grid Daemon";
+        wantedBy = [ "multi-user.target" ];
+        after = [ "nvidia-gridd.service" ];
+        reloadIfChanged = true;
         restartTriggers = [ griddConfFile ];
+        serviceConfig = {
+          Type = "oneshot";
+          RemainAfterExit = true;
+          ExecStart = "${pkgs.coreutils}/bin/true";
+          ExecReload = pkgs.writeShellScript "restart-nvidia-gridd" ''
+            if [ "$(cat /sys/module/nvidia/version)" = ${package.version} ]; then
+              ${config.systemd.package}/bin/systemctl --no-block try-restart nvidia-gridd.service
+            fi
+          '';
+        };
+      };
 
+      systemd.services.nvidia-gridd = {
         # Licences depend on the clock: an hour's difference and the server refuses. NixOS reaches time-sync.target as soon
         # as timesyncd runs, so that the clock itself is waited for, too: not longer than a minute, since a network may
         # have a licence server and no time server.

@@ -5,7 +5,6 @@
 {
   config,
   lib,
-  options,
   ...
 }:
 
@@ -16,29 +15,23 @@ let
   inherit (config.hardware.nvidia) package;
   host = role == "host";
 
-  ours = import ../lib/is-ours.nix { inherit config lib options; };
+  ours = import ../lib/is-ours.nix { inherit config; };
   releases = import ../lib/releases.nix { inherit lib; };
 in
 {
   options.hardware.nvidia.vgpu = {
     patcher = {
-      enable = mkOption {
-        type = types.bool;
-        default = false;
-        example = true;
-        description =
-          if host then
-            ''
-              Whether to run vGPU-Unlock-patcher on the driver. Enable it to use vGPU on a GPU that NVIDIA did not
-              make for it, to change profiles, or to use one driver for virtual machines and the host's own screens.
-              The last happens when {option}`services.xserver.videoDrivers` has `"nvidia"`.
-            ''
-          else
-            ''
-              Whether to run vGPU-Unlock-patcher on the driver. Guests seldom need it: only when the patcher's
-              README asks for a patched guest driver.
-            '';
-      };
+      enable = lib.mkEnableOption (
+        if host then
+          ''
+            vGPU-Unlock-patcher, which changes the driver before it is installed. Use it for vGPU on a GPU that NVIDIA
+            did not make for it, to change profiles, or to have one driver for virtual machines and the host's own
+            screens. The last happens when {option}`services.xserver.videoDrivers` has `"nvidia"`''
+        else
+          ''
+            vGPU-Unlock-patcher, which changes the driver before it is installed. Guests seldom need it: only when the
+            patcher's README asks for a patched guest driver''
+      );
 
       options = {
         doNotForceGPLLicense = mkOption {

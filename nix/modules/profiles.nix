@@ -2,7 +2,6 @@
 {
   config,
   lib,
-  options,
   pkgs,
   ...
 }:
@@ -13,7 +12,7 @@ let
   cfg = config.hardware.nvidia.vgpu;
   inherit (config.hardware.nvidia) package;
 
-  ours = import ../lib/is-ours.nix { inherit config lib options; };
+  ours = import ../lib/is-ours.nix { inherit config; };
 
   changes = {
     clones = cfg.patcher.copyVGPUProfiles;
@@ -38,7 +37,8 @@ let
       substSubModules = modules: namedBy pattern what (elemType.substSubModules modules);
     };
 
-  pciPair = "[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}";
+  # Leading zeros may be left out.
+  pciPair = "[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}";
   text = types.coercedTo types.int toString types.str;
 
   # An option of a profile: null leaves what NVIDIA set.

@@ -5,7 +5,6 @@
 {
   config,
   lib,
-  options,
   ...
 }:
 
@@ -15,10 +14,10 @@ let
   cfg = config.hardware.nvidia.vgpu;
   host = role == "host";
 
-  ours = import ../lib/is-ours.nix { inherit config lib options; };
+  ours = import ../lib/is-ours.nix { inherit config; };
 
   hash =
-    types.strMatching "sha256-[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{43}=|[0-9a-fA-F]{64}|[0-9a-z]{52}"
+    types.strMatching "|sha256-[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{43}=|[0-9a-fA-F]{64}|[0-9a-z]{52}"
     // {
       description = "SHA-256 hash in base 64, base 32 or hexadecimal";
     };
@@ -71,7 +70,7 @@ in
         description = ''
           Hash of the `.run` file, when you use one whose hash the release does not have: a host's, or that of a release
           nobody has recorded yet. With it a `.run` file is expected, never an archive.
-          `nix-hash --flat --base64 --type sha256 FILE` prints it.
+          `nix-hash --flat --base64 --type sha256 FILE` prints it; with `""` a download fails and tells it.
         '';
       };
 

@@ -175,8 +175,10 @@ let
             gridVersion
             source
             programs
+            tools
+            kernelPackages
+            patching
             ;
-          inherit tools;
           program = tools.vgpu;
         };
         patcher = lib.mapNullable (make: make { inherit role version source; }) vgpuPatcher;
@@ -223,6 +225,7 @@ let
         homepage = "https://docs.nvidia.com/vgpu/";
         description = "NVIDIA vGPU ${gridVersion} ${role} driver";
         license = lib.licenses.unfree;
+        sourceProvenance = [ lib.sourceTypes.binaryNativeCode ];
         platforms = [ "x86_64-linux" ];
         priority = 4; # over the files that xorg-server has too
         inherit broken;
@@ -237,7 +240,11 @@ let
   # Hosts without screens have no use for graphics libraries, and NVIDIA packs them none.
   withLib32 = role == "guest" || merged;
 
-  libraryDirs = pkgs: map (package: "${lib.getLib package}/lib") (compat.driverLibraries pkgs);
+  libraryDirs =
+    pkgs:
+    map (package: "${lib.getLib package}/lib") (
+      compat.driverLibraries pkgs ++ lib.optionals withLib32 (compat.graphicsLibraries pkgs)
+    );
 
   # The way to change the patcher is (docs/custom-drivers.md)
   #

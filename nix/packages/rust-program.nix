@@ -4,7 +4,7 @@
 # NVIDIA's login, so a change elsewhere in the repository must not reach it: neither by its sources nor by Cargo.lock.
 {
   lib,
-  compat,
+  rustPlatform,
   writeText,
 }:
 
@@ -79,9 +79,15 @@ let
       entry =
         package:
         "\n[[package]]\n"
-        + lib.concatMapStrings (
-          field: lib.optionalString (package ? ${field}) "${field} = \"${package.${field}}\"\n"
-        ) [ "name" "version" "source" "checksum" ]
+        +
+          lib.concatMapStrings
+            (field: lib.optionalString (package ? ${field}) "${field} = \"${package.${field}}\"\n")
+            [
+              "name"
+              "version"
+              "source"
+              "checksum"
+            ]
         + lib.optionalString (package ? dependencies) ''
           dependencies = [
           ${lib.concatMapStrings (text: " \"${dependency text}\",\n") package.dependencies}]
@@ -96,7 +102,7 @@ let
     ''
     + lib.concatMapStrings entry ordered;
 in
-compat.rustPlatform.buildRustPackage {
+rustPlatform.buildRustPackage {
   inherit pname postInstall meta;
   inherit (manifest.package) version;
 

@@ -1,56 +1,24 @@
-# One host, to time: `nix-instantiate nix/tests/cost.nix --arg module true` against `--arg module false`. Both
-# instantiate the kernel, the Rust compiler (of switch-to-configuration) and the libraries that a NixOS system
-# evaluates anyway; one has our driver too.
+# One whole host, to time: `nix-instantiate nix/tests/cost.nix --arg module true` against `--arg module false`.
 {
   lib ? import <nixpkgs/lib>,
-  pkgsWith ? overlays: import ./package-set.nix { inherit lib overlays; },
   module,
 }:
 
-let
-  # Of the configuration's own package set, which has our overlay.
-  system =
-    let
-      inherit (evaluated._module.args) pkgs;
-    in
-    [
-      config.boot.kernelPackages.kernel
-      config.boot.kernelPackages.kernel.dev
-      pkgs.rustc
-      pkgs.dbus
-      pkgs.libGL
-      pkgs.libxext
-      pkgs.openssl
-      pkgs.wayland
-      pkgs.pciutils
-      pkgs.gawk
-    ];
+(import <nixpkgs/nixos/lib/eval-config.nix> {
+  inherit lib;
+  system = null;
   modules = [
-    (import ./stubs.nix {
-      inherit pkgsWith;
-      release = "25.11";
-    })
+    {
+      nixpkgs.hostPlatform = "x86_64-linux";
+      nixpkgs.config.allowUnfree = true;
+      boot.loader.grub.device = "/dev/sda";
+      fileSystems."/".device = "/dev/sda1";
+      system.stateVersion = "25.11";
+      documentation.nixos.enable = false;
+    }
   ]
   ++ lib.optionals module [
-    (import ../.. { })
-    {
-      hardware.nvidia.vgpu.release = "17.6";
-    }
+    ../modules/host.nix
+    { hardware.nvidia.vgpu.release = "17.6"; }
   ];
-  evaluated = lib.evalModules { inherit modules; };
-  inherit (evaluated) config;
-in
-system
-++ lib.optionals (lib.all (assertion: assertion.assertion) config.assertions) (
-  config.environment.systemPackages
-  ++ config.boot.extraModulePackages
-  ++ config.hardware.firmware
-  ++ lib.optional module (
-    evaluated._module.args.pkgs.writeText "services" (
-      builtins.toJSON [
-        config.systemd.services
-        config.environment.etc
-      ]
-    )
-  )
-)
+}).config.system.build.toplevel

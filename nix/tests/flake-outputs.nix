@@ -7,8 +7,9 @@ let
     value: if value.type == "derivation" && builtins.isString value.drvPath then value.name else null;
 in
 {
+  # `default` has no file, but a message.
   nixosModules = builtins.mapAttrs (
-    _: module: builtins.all builtins.pathExists module.imports
+    _: module: builtins.all builtins.pathExists (module.imports or [ ])
   ) outputs.nixosModules;
   packages = builtins.mapAttrs (_: derivation) outputs.packages.${system};
   devShells = names outputs.devShells.${system};

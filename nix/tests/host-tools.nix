@@ -4,7 +4,7 @@
   lib ? import <nixpkgs/lib>,
   # A finished `vgpu` with our other programs beside it, as a string; without one the packages evaluate but don't build.
   vgpu ? "/nonexistent/vgpu",
-  # The nixpkgs to resemble: "24.05", "25.11" or "26.05".
+  # The nixpkgs to resemble: "25.11" or "26.05".
   release ? "25.11",
   system ? "x86_64-linux",
   # Kernel headers of Debian's that are installed, for kernel modules.
@@ -12,8 +12,6 @@
 }:
 
 let
-  oldest = release == "24.05";
-
   # What is on the machine, in the shape of a package.
   onMachine = name: {
     inherit name;
@@ -145,51 +143,32 @@ let
 
   packagesFor =
     kernel:
-    lib.makeExtensible (
-      self:
-      {
-        inherit kernel;
-        nvidiaPackages = lib.makeExtensible (_: {
-          stable = mkDerivation {
-            pname = "nvidia-x11";
-            version = "580.119.02";
-          };
-        });
-      }
-      // lib.optionalAttrs (!oldest) { kernelModuleMakeFlags = self.kernel.makeFlags; }
-    );
+    lib.makeExtensible (self: {
+      inherit kernel;
+      kernelModuleMakeFlags = self.kernel.makeFlags;
+      nvidiaPackages = lib.makeExtensible (_: {
+        stable = mkDerivation {
+          pname = "nvidia-x11";
+          version = "580.119.02";
+        };
+      });
+    });
 
-  libraries =
-    lib.genAttrs [
-      "dbus"
-      "libGL"
-      "libdrm"
-      "openssl"
-      "wayland"
-      "zlib"
-    ] onMachine
-    // (
-      if oldest then
-        {
-          mesa = onMachine "mesa";
-          xorg = lib.genAttrs [
-            "libX11"
-            "libXext"
-            "libXrandr"
-            "libXv"
-            "libxcb"
-          ] onMachine;
-        }
-      else
-        lib.genAttrs [
-          "libgbm"
-          "libx11"
-          "libxcb"
-          "libxext"
-          "libxrandr"
-          "libxv"
-        ] onMachine
-    );
+  libraries = lib.genAttrs [
+    "dbus"
+    "egl-wayland"
+    "libGL"
+    "libdrm"
+    "libgbm"
+    "libx11"
+    "libxcb"
+    "libxext"
+    "libxrandr"
+    "libxv"
+    "openssl"
+    "wayland"
+    "zlib"
+  ] onMachine;
 
   programs = lib.genAttrs [
     "bash"
@@ -207,6 +186,7 @@ let
     "gnused"
     "gnutar"
     "gzip"
+    "kbd"
     "kmod"
     "makeWrapper"
     "mono"
@@ -219,6 +199,7 @@ let
     "perl"
     "pkg-config"
     "unzip"
+    "util-linux"
     "which"
     "xz"
     "zstd"
@@ -242,7 +223,18 @@ let
       runCommand =
         name: env: buildCommand:
         mkDerivation ({ inherit name buildCommand; } // env);
+      symlinkJoin = { name, paths, ... }: self.runCommand name { inherit paths; } "mkdir $out";
       writeText = name: text: builtins.toFile name text;
+      writeShellScript =
+        name: text:
+        mkDerivation {
+          inherit name;
+          script = "#!/bin/bash\n${text}\n";
+          buildCommand = ''
+            printf %s "$script" > $out
+            chmod +x $out
+          '';
+        };
       writeShellScriptBin =
         name: text:
         mkDerivation {
@@ -268,7 +260,7 @@ let
         '';
       };
 
-      rustc.version = if oldest then "1.77.2" else "1.91.0";
+      rustc.version = "1.91.0";
       rustPlatform = self.makeRustPlatform { inherit (self) rustc; };
       makeRustPlatform =
         { rustc, ... }:

@@ -1,8 +1,9 @@
 # The options of NixOS that our modules set or read, without NixOS: enough for lib.evalModules to evaluate a
-# whole host or guest. `hardware.nvidia` has the shape of nixpkgs' module.
+# whole host or guest, for tests that build with the machine's own tools or have nixpkgs' lib alone. What NixOS makes
+# of it all is tested in nixos/.
 #
 # pkgsWith: overlays → a package set
-# release: the nixpkgs whose nvidia module to resemble, "24.05", "25.11" or "26.05"
+# release: the nixpkgs whose nvidia module to resemble, "25.11" or "26.05"
 { pkgsWith, release }:
 {
   config,
@@ -19,14 +20,14 @@ let
       type = types.listOf type;
       default = [ ];
     };
-  nvidia = config.hardware.nvidia;
-  enabled = lib.elem "nvidia" config.services.xserver.videoDrivers;
   anything = mkOption {
     type = types.attrsOf types.anything;
     default = { };
   };
 in
 {
+  imports = [ (import ./nixos-nvidia.nix release) ];
+
   options = {
     assertions = listOf types.unspecified;
     warnings = listOf types.str;
@@ -84,12 +85,16 @@ in
     };
 
     services = {
-      xserver.videoDrivers = listOf types.str;
-      dbus.packages = listOf types.path;
       udev.extraRules = mkOption {
         type = types.lines;
         default = "";
       };
+      xserver = {
+        enable = lib.mkEnableOption "the X server";
+        drivers = listOf types.attrs;
+        videoDrivers = listOf types.str;
+      };
+      dbus.packages = listOf types.path;
       openssh = anything;
       timesyncd.enable = mkOption {
         type = types.bool;
@@ -99,39 +104,26 @@ in
 
     hardware = {
       firmware = listOf types.package;
-      graphics = anything;
-      nvidia = {
-        package = mkOption {
-          type = types.package;
-          default = config.boot.kernelPackages.nvidiaPackages.stable;
-        };
-        open = mkOption {
-          type = types.nullOr types.bool;
-          default = if lib.versionOlder nvidia.package.version "560" then false else null;
-        };
-        modesetting.enable = mkOption {
-          type = types.bool;
-          default = release != "24.05" && lib.versionAtLeast nvidia.package.version "535";
-        };
-        gsp.enable = mkOption {
-          type = types.bool;
-          default = lib.versionAtLeast nvidia.package.version "555";
-        };
-        nvidiaSettings = mkOption {
-          type = types.bool;
-          default = true;
-        };
-        nvidiaPersistenced = mkOption {
-          type = types.bool;
-          default = false;
-        };
+      graphics = {
+        enable = lib.mkEnableOption "graphics";
+        extraPackages = listOf types.package;
+        extraPackages32 = listOf types.package;
       };
     };
+
+    systemd.packages = listOf types.package;
+    systemd.tmpfiles.rules = listOf types.str;
 
     networking = anything;
     users = anything;
     fileSystems = anything;
-    virtualisation = anything;
+    virtualisation = mkOption {
+      type = types.submodule {
+        freeformType = types.attrsOf types.anything;
+        options.docker.enableNvidia = lib.mkEnableOption "NVIDIA in containers";
+      };
+      default = { };
+    };
     system.stateVersion = mkOption {
       type = types.str;
       default = "25.11";
@@ -140,33 +132,5 @@ in
 
   config = lib.mkMerge [
     { _module.args.pkgs = pkgsWith config.nixpkgs.overlays; }
-
-    # What nixpkgs' module makes of the driver.
-    (lib.mkIf enabled {
-      assertions = [
-        {
-          assertion = nvidia.open != null;
-          message = "You must configure `hardware.nvidia.open` on NVIDIA driver versions >= 560.";
-        }
-        {
-          assertion = nvidia.gsp.enable -> nvidia.package ? firmware;
-          message = "This version of NVIDIA driver does not provide a GSP firmware.";
-        }
-      ];
-      boot.extraModulePackages = [
-        (if release == "26.05" then nvidia.package.mod else nvidia.package.bin)
-      ];
-      hardware.firmware = lib.optional nvidia.gsp.enable nvidia.package.firmware;
-      hardware.graphics.extraPackages = [ nvidia.package.out ];
-      hardware.graphics.extraPackages32 = [ nvidia.package.lib32 ];
-      environment.etc."nvidia/nvidia-application-profiles-rc" = lib.mkIf nvidia.package.useProfiles {
-        source = "${nvidia.package.bin}/share/nvidia/nvidia-application-profiles-rc";
-      };
-      environment.systemPackages = [
-        nvidia.package.bin
-      ]
-      ++ lib.optional nvidia.nvidiaSettings nvidia.package.settings
-      ++ lib.optional nvidia.nvidiaPersistenced nvidia.package.persistenced;
-    })
   ];
 }

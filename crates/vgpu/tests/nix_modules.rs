@@ -1,9 +1,10 @@
-//! The NixOS modules and packages, evaluated: what the README promises, every option, every assertion, every example.
+//! The NixOS modules and packages, evaluated: every option, attributes, the flake, what a change builds
+//! again. What NixOS makes of them is tested in nixos.rs.
 //!
 //! nix/tests has the Nix side. These tests need nix-instantiate and `<nixpkgs/lib>`; some need `<nixpkgs>`. Where there
 //! is none they say so and pass, unless VGPU_REQUIRE_NIX is set.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -48,63 +49,6 @@ fn strings(value: &Value) -> Vec<&str> {
     value.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
 }
 
-/// Every promise of the README, on each shape that nixpkgs has had since 24.05.
-#[test]
-fn promises_are_kept() {
-    if !have("<nixpkgs/lib>") {
-        return;
-    }
-    for release in ["24.05", "25.11", "26.05"] {
-        let table = evaluate(&format!("import ./nix/tests/promises.nix {{ release = \"{release}\"; }}"));
-        let table = table.as_array().unwrap();
-        assert!(table.len() > 40);
-        let broken: Vec<_> = table
-            .iter()
-            .filter(|row| row["got"] != row["want"])
-            .map(|row| format!("{}\n  got  {}\n  want {}", row["name"], row["got"], row["want"]))
-            .collect();
-        assert!(broken.is_empty(), "on {release}:\n{}", broken.join("\n"));
-    }
-}
-
-/// Every wrong combination of options is refused with one message: the option, the reason, the way out.
-#[test]
-fn wrong_combinations_are_explained() {
-    if !have("<nixpkgs/lib>") {
-        return;
-    }
-    for case in evaluate("import ./nix/tests/assertions.nix { }").as_array().unwrap() {
-        let messages = strings(&case["messages"]);
-        let [message] = messages[..] else { panic!("{}: {messages:#?}", case["name"]) };
-        for mentioned in strings(&case["mentions"]) {
-            assert!(message.contains(mentioned), "{}: no {mentioned:?} in:\n{message}", case["name"]);
-        }
-    }
-}
-
-/// No assertion is without a case that provokes it.
-#[test]
-fn every_assertion_is_provoked() {
-    if !have("<nixpkgs/lib>") {
-        return;
-    }
-    let written: usize = fs::read_dir(format!("{ROOT}/nix/modules"))
-        .unwrap()
-        .map(|file| fs::read_to_string(file.unwrap().path()).unwrap().matches("assertion =").count())
-        .sum();
-    let provoked = evaluate("map (case: case.messages) (import ./nix/tests/assertions.nix { })");
-    // A message may be for several cases; the first words tell messages apart.
-    let distinct: BTreeSet<_> = provoked
-        .as_array()
-        .unwrap()
-        .iter()
-        .flat_map(strings)
-        .map(|message| message.split_whitespace().take(12).collect::<Vec<_>>().join(" "))
-        .collect();
-    // Copied and overridden profiles share one assertion, and so do all options that a foreign driver makes useless.
-    assert_eq!(distinct.len(), written + 2, "{distinct:#?}");
-}
-
 /// Every option says what it is for, of what type, and gives an example.
 #[test]
 fn options_describe_themselves() {
@@ -140,6 +84,7 @@ fn options_describe_themselves() {
     instances.<name>.user
     instances.<name>.uuid
     instances.<name>.virtualFunction
+    package
     patcher.copyVGPUProfiles
     patcher.enable
     patcher.enablePatcherCmd
@@ -173,45 +118,11 @@ fn options_describe_themselves() {
     licensing.proxy.port
     licensing.settings
     licensing.tokenFile
+    package
     patcher.enable
     patcher.options.doNotForceGPLLicense
     patcher.options.extra
     release
-    ");
-}
-
-/// The configurations under examples/ evaluate as they stand, and none is left out.
-#[test]
-fn examples_evaluate() {
-    if !have("<nixpkgs/lib>") {
-        return;
-    }
-    let examples = evaluate("import ./nix/tests/examples.nix { }");
-    let examples: BTreeMap<String, Value> = serde_json::from_value(examples).unwrap();
-    let mut folders: Vec<_> = fs::read_dir(format!("{ROOT}/examples"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    folders.sort();
-    assert_eq!(folders, examples.keys().cloned().collect::<Vec<_>>());
-    for (name, example) in &examples {
-        assert_eq!(strings(&example["failed"]), [""; 0], "{name}");
-        assert_eq!(strings(&example["warnings"]), [""; 0], "{name}");
-        let (service, file) = if name.contains("guest") {
-            ("nvidia-gridd", "nvidia/gridd.conf.template")
-        } else {
-            ("nvidia-vgpu-mgr", "nvidia/vgpu/vgpuConfig.xml")
-        };
-        assert!(strings(&example["services"]).contains(&service), "{name}");
-        assert!(strings(&example["etc"]).contains(&file), "{name}");
-    }
-    let drivers: Vec<_> = examples.values().map(|example| example["driver"].as_str().unwrap()).collect();
-    insta::assert_snapshot!(drivers.join("\n"), @"
-    nvidia-vgpu-guest-580.126.09
-    nvidia-vgpu-guest-570.133.20
-    nvidia-vgpu-host-580.178.05
-    nvidia-vgpu-host-580.178.05
-    nvidia-vgpu-host-merged-550.90.07
     ");
 }
 
@@ -304,11 +215,11 @@ fn a_change_builds_only_what_depends_on_it() {
     assert_ne!(changes["otherProfile"]["vgpuConfig"], profile["vgpuConfig"]);
 }
 
-/// A host costs less than a tenth of a second more with our module than without. Counted in function calls, which are
-/// the same on every machine: Nix makes about four million a second.
+/// Our module is a small part of evaluating a whole host. Counted in function calls, which are the same on every machine:
+/// Nix makes about four million a second.
 #[test]
 fn evaluation_is_cheap() {
-    if !have("<nixpkgs>") {
+    if !have("<nixpkgs/nixos>") {
         return;
     }
     let calls = |module: &str| {
@@ -324,7 +235,8 @@ fn evaluation_is_cheap() {
         stats["nrFunctionCalls"].as_u64().unwrap()
     };
     let (without, with) = (calls("false"), calls("true"));
-    assert!(with - without < 190_000, "{without} function calls without the module, {with} with it");
+    assert!(with > without, "the module does nothing");
+    assert!((with - without) * 10 < without, "{without} function calls without the module, {with} with it");
 }
 
 /// The flake's outputs, with an input of our own in place of nixpkgs: no network.
@@ -379,7 +291,7 @@ fn the_flake_evaluates() {
     assert_eq!(
         outputs,
         json!({
-            "nixosModules": { "host": true, "guest": true },
+            "nixosModules": { "default": true, "host": true, "guest": true },
             "packages": { "default": "vgpu-0.1.0", "vgpu": "vgpu-0.1.0", "gridd-unlock-patcher": "gridd-unlock-patcher-1.1" },
             "devShells": ["default"],
             "checks": ["guest", "host", "tests", "vgpu"],

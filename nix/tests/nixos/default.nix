@@ -1,6 +1,6 @@
 # Tests of the modules in NixOS' own module tree: real assertions, services, /etc and options, no stubs.
 #
-#   nix-instantiate --eval --strict nix/tests/nixos --argstr subject services
+#   nix-instantiate --eval --strict nix/tests/nixos --argstr subject services [--argstr only "is never restarted"]
 #
 # A subject is a file beside this one, nix/tests/nixos/SUBJECT.nix, and is found by itself: `cargo test --test nixos`
 # runs them all. It is a function of what this file offers (the arguments below `offered`) and returns tests in the
@@ -30,6 +30,8 @@
   lib ? import <nixpkgs/lib>,
   nixpkgs ? <nixpkgs>,
   subject,
+  # Part of the names of the tests to run; all by default.
+  only ? "",
 }:
 
 let
@@ -42,14 +44,10 @@ let
     else
       "25.11";
 
-  # One package set for all machines of a process.
-  treePkgs =
-    system:
-    import nixpkgs {
-      inherit system;
-      config.allowUnfree = true;
-    };
-  own = treePkgs "x86_64-linux";
+  own = import nixpkgs {
+    system = "x86_64-linux";
+    config.allowUnfree = true;
+  };
   pkgsOf = lib.genAttrs [ "25.11" "26.05" ] (
     shape: if shape == treeShape then own else own.extend (_: _: { path = ../nixpkgs + "/${shape}"; })
   );
@@ -73,7 +71,7 @@ let
     shape:
     lib.optional (shape != treeShape) {
       disabledModules = [ "hardware/video/nvidia.nix" ];
-      imports = [ (../stubs + "/nvidia-${shape}.nix") ];
+      imports = [ (import ../nixos-nvidia.nix shape) ];
     };
 
   finish =
@@ -102,24 +100,18 @@ let
         role ? "host",
         shape ? treeShape,
         module ? { },
-        # The package set that the machine is given; null to let NixOS make one of nixpkgs.* options.
-        pkgs ? pkgsOf.${shape},
+        # A module that settles the package set; by default all machines of a process share one.
+        packageSet ? {
+          nixpkgs.hostPlatform = lib.mkDefault "x86_64-linux";
+          nixpkgs.pkgs = lib.mkDefault pkgsOf.${shape};
+        },
       }:
       finish (evalConfig {
         inherit lib;
         system = null;
         modules = [
           base
-          (
-            { lib, ... }:
-            if pkgs != null then
-              { nixpkgs.pkgs = lib.mkDefault pkgs; }
-            else
-              {
-                nixpkgs.hostPlatform = lib.mkDefault "x86_64-linux";
-                nixpkgs.config.allowUnfree = lib.mkDefault true;
-              }
-          )
+          packageSet
           module
         ]
         ++ lib.optional (role == "host") ../../modules/host.nix
@@ -127,10 +119,18 @@ let
         ++ nvidiaModule shape;
       });
 
-    # Chosen unless the module chooses: weaker than our own default for `release`, stronger than nixpkgs'.
+    # Chosen unless the module chooses another.
     withRelease = {
       hardware.nvidia.vgpu.release = lib.mkOverride 1400 "17.3";
     };
+    # A driver out of nvidiaPackages instead.
+    byPackage =
+      name:
+      { config, ... }:
+      {
+        hardware.nvidia.vgpu.release = null;
+        hardware.nvidia.package = config.boot.kernelPackages.nvidiaPackages.${name};
+      };
     screens.services.xserver.videoDrivers = [ "nvidia" ];
 
     host =
@@ -158,11 +158,12 @@ let
     # Whether evaluating a value (deeply) throws.
     throws = value: !(builtins.tryEval (builtins.deepSeq value true)).success;
 
-    inherit treePkgs;
     pkgs = own;
   };
 
-  tests = import (./. + "/${subject}.nix") offered;
+  tests = lib.filterAttrs (name: _: lib.hasInfix only name) (
+    import (./. + "/${subject}.nix") offered
+  );
   misnamed = lib.filter (name: !lib.hasPrefix "test" name) (lib.attrNames tests);
 in
 if misnamed != [ ] then

@@ -123,9 +123,51 @@ in
     };
   };
 
-  "test a changed gridd.conf restarts the licence client" = {
-    expr = lib.length (keys licensed [ "X-Restart-Triggers" ]);
-    expected = 1;
+  "test a changed gridd.conf reaches the licence client, and another release does not meet old modules" =
+    {
+      expr = {
+        client = keys licensed [
+          "X-RestartIfChanged"
+          "X-Restart-Triggers"
+        ];
+        settings = map (key: lib.head (lib.splitString "=" key)) (
+          lib.filter (line: lib.hasPrefix "X-Re" line || lib.hasPrefix "ExecReload" line) (
+            lines licensed.config.systemd.units."nvidia-gridd-settings.service".text
+          )
+        );
+      };
+      expected = {
+        client = [ "X-RestartIfChanged=false" ];
+        settings = [
+          "X-Restart-Triggers"
+          "ExecReload"
+          "X-ReloadIfChanged"
+        ];
+      };
+    };
+
+  "test griddUnlock changes the licence client, not the driver" = {
+    expr =
+      let
+        machines = [
+          (vgpu { release = "18.1"; })
+          (unlocked "18.1")
+        ];
+      in
+      [
+        (lib.allUnique (map (machine: machine.config.hardware.nvidia.package.drvPath) machines))
+        (map (
+          machine:
+          lib.hasInfix "nvidia-gridd-unlocked" machine.config.systemd.services.nvidia-gridd.serviceConfig.ExecStart
+        ) machines)
+      ];
+    expected = [
+      false
+      [
+        false
+        true
+      ]
+    ];
   };
 
   "test the clock is waited for where there is one to wait for" = {

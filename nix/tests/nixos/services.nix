@@ -72,11 +72,20 @@ in
       };
     };
   };
-  "test nvidia-xid-logd is off unless somebody starts it" = {
-    expr = service plainHost "nvidia-xid-logd";
+  "test nvidia-xid-logd is off, and starts with the machine where it is enabled" = {
+    expr = service plainHost "nvidia-xid-logd" // {
+      enabled = map (machine: machine.config.systemd.units."nvidia-xid-logd.service".enable) [
+        plainHost
+        (plainHost.extend { systemd.services.nvidia-xid-logd.enable = true; })
+      ];
+    };
     expected = {
+      enabled = [
+        false
+        true
+      ];
       description = "NVIDIA Xid Log Daemon";
-      wantedBy = [ ];
+      wantedBy = [ "multi-user.target" ];
       wants = [ ];
       requires = [ ];
       after = [ ];
@@ -102,7 +111,7 @@ in
         "network-online.target"
         "nvidia-persistenced.service"
       ];
-      restartIfChanged = true;
+      restartIfChanged = false;
       LD_LIBRARY_PATH = "${(packageOf plainGuest).out}/lib";
       serviceConfig = {
         Type = "forking";

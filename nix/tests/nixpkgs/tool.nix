@@ -8,7 +8,8 @@
 }:
 
 let
-  version = if name == "nvidia-settings" then nvidia_x11.settingsVersion else nvidia_x11.persistencedVersion;
+  version =
+    if name == "nvidia-settings" then nvidia_x11.settingsVersion else nvidia_x11.persistencedVersion;
 in
 stdenv.mkDerivation {
   pname = name;
@@ -23,5 +24,8 @@ stdenv.mkDerivation {
   buildInputs = [ nvidia_x11 ];
   profiles = "${nvidia_x11.bin}/share/nvidia";
   makeFlags = nvidia_x11.makeFlags ++ [ "DATE=true" ];
-  meta = { inherit (nvidia_x11.meta) platforms; };
+  meta = {
+    inherit (nvidia_x11.meta) platforms;
+    mainProgram = name;
+  };
 }

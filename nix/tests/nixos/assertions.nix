@@ -1,7 +1,10 @@
-# Every wrong combination of options: a list of { name, messages, mentions }. Exactly one message must come, and it
-# must mention each of the strings: the option, the reason, the way out.
+# Every wrong combination of options, in whole systems: exactly one message comes, in place of the system, and it names
+# the option, the reason and the way out. No assertion is without a case.
 {
-  lib ? import <nixpkgs/lib>,
+  lib,
+  machine,
+  pkgs,
+  ...
 }:
 
 let
@@ -15,22 +18,36 @@ let
       vgpu ? { },
       nvidia ? { },
     }:
-    (import ./eval.nix { inherit lib system; } {
-      inherit guest;
-      modules = [
-        (
-          { config, ... }:
-          {
-            services.xserver.videoDrivers = lib.mkIf screens [ "nvidia" ];
-            hardware.nvidia = {
-              package = lib.mkIf (driver != null) (package config.boot.kernelPackages.nvidiaPackages);
-              inherit vgpu;
-            }
-            // nvidia;
+    machine {
+      role = if guest then "guest" else "host";
+      ${if system == "x86_64-linux" then null else "packageSet"}.nixpkgs.hostPlatform = system;
+      module =
+        { config, ... }:
+        {
+          services.xserver.videoDrivers = lib.mkIf screens [ "nvidia" ];
+          hardware.nvidia = {
+            package = lib.mkIf (driver != null) (package config.boot.kernelPackages.nvidiaPackages);
+            inherit vgpu;
           }
-        )
-      ];
-    }).failed;
+          // nvidia;
+        };
+    };
+
+  # A driver whose tools have no sources.
+  unpinned =
+    packages:
+    packages.mkVgpuDriver {
+      version = "570.133.10";
+      sha256 = lib.fakeHash;
+      guestVersion = "570.133.20";
+      guestSha256 = lib.fakeHash;
+      generalVersion = "570.133.07";
+      gridVersion = "18.1";
+      zipFilename = "NVIDIA-GRID-Linux-KVM-570.133.10-570.133.20-572.83.zip";
+      vgpuPatcher = null;
+      useSettings = false;
+      usePersistenced = false;
+    };
 
   cases = {
     "merged without patcher" = {
@@ -65,12 +82,8 @@ let
       ];
     };
     "a guest's driver on a host" = {
-      machine = {
-        driver = null;
-        nvidia.package =
-          ((import ./host-tools.nix { inherit lib; }).extend (import ../overlay.nix))
-          .linuxPackages.nvidiaPackages.grid_17_6;
-      };
+      machine.package =
+        _: (pkgs.extend (import ../../overlay.nix)).linuxPackages.nvidiaPackages.grid_17_6;
       mentions = [
         "hardware.nvidia.package"
         "driver of a guest"
@@ -257,20 +270,7 @@ let
     };
     "nvidia-persistenced of a release that has no sources for it" = {
       machine = {
-        package =
-          packages:
-          packages.mkVgpuDriver {
-            version = "570.133.10";
-            sha256 = lib.fakeHash;
-            guestVersion = "570.133.20";
-            guestSha256 = lib.fakeHash;
-            generalVersion = "570.133.07";
-            gridVersion = "18.1";
-            zipFilename = "NVIDIA-GRID-Linux-KVM-570.133.10-570.133.20-572.83.zip";
-            vgpuPatcher = null;
-            useSettings = false;
-            usePersistenced = false;
-          };
+        package = unpinned;
         nvidia.nvidiaPersistenced = true;
       };
       mentions = [
@@ -280,17 +280,146 @@ let
       ];
     };
     "another platform" = {
-      machine.system = "aarch64-linux";
+      machine = {
+        system = "aarch64-linux";
+        driver = null;
+        vgpu.release = "17.6";
+      };
       mentions = [
         "hardware.nvidia.vgpu"
         "aarch64-linux"
         "x86_64-linux only"
-        "Leave the vgpu4nixos module out"
+        "release unset"
+      ];
+    };
+    "the data centre driver's fabric manager" = {
+      machine.nvidia.datacenter.enable = true;
+      mentions = [
+        "hardware.nvidia.datacenter.enable"
+        "fabric manager"
+        "Set it to false"
+      ];
+    };
+    "nvidia-settings of a release that has no sources for it" = {
+      machine = {
+        package = unpinned;
+        nvidia.nvidiaSettings = true;
+      };
+      mentions = [
+        "hardware.nvidia.nvidiaSettings"
+        "not pinned"
+        "settingsSha256"
+      ];
+    };
+    "nvidia-settings of a release that has no sources for it, with screens" = {
+      machine = {
+        screens = true;
+        vgpu.patcher.enable = true;
+        package =
+          packages:
+          packages.vgpu_17_3.override {
+            gridVersion = "18.1";
+            useSettings = false;
+          };
+        nvidia.nvidiaSettings = true;
+      };
+      mentions = [
+        "hardware.nvidia.nvidiaSettings"
+        "not pinned"
+        "settingsSha256"
+      ];
+    };
+    "a certificate that is not there" = {
+      machine = {
+        guest = true;
+        driver = "18_1";
+        vgpu.griddUnlock = {
+          enable = true;
+          rootCaFile = ./nowhere.pem;
+        };
+      };
+      mentions = [
+        "hardware.nvidia.vgpu.griddUnlock.rootCaFile"
+        "no file"
+        "nowhere.pem"
+      ];
+    };
+    "a driver for another kernel" = {
+      machine = {
+        package = _: (pkgs.extend (import ../../overlay.nix)).linuxPackages_6_6.nvidiaPackages.vgpu_17_6;
+      };
+      mentions = [
+        "hardware.nvidia.package"
+        pkgs.linuxPackages_6_6.kernel.modDirVersion
+        pkgs.linuxPackages.kernel.modDirVersion
+        "config.boot.kernelPackages.nvidiaPackages"
+      ];
+    };
+    "a driver made outside of the configuration" = {
+      machine = {
+        package = _: (pkgs.extend (import ../../overlay.nix)).linuxPackages.nvidiaPackages.vgpu_17_3;
+        vgpu.patcher.enable = true;
+      };
+      mentions = [
+        "hardware.nvidia.package"
+        "knows nothing of its options"
+        "hardware.nvidia.vgpu.release"
       ];
     };
   };
+
+  evaluated = lib.mapAttrs (_: case: evaluate case.machine) cases;
+  # nixpkgs may have a message of its own for the same thing.
+  ofOurs =
+    machine:
+    lib.filter (
+      message:
+      lib.any (prefix: lib.hasPrefix prefix message) [
+        "hardware.nvidia."
+        "services.xserver.videoDrivers has"
+      ]
+    ) machine.failed;
+  explain = name: case: {
+    name = "test ${name}";
+    value = {
+      expr =
+        let
+          inherit (evaluated.${name}) toplevel;
+          failed = ofOurs evaluated.${name};
+          message = lib.concatStringsSep "\n" failed;
+        in
+        {
+          messages = if lib.length failed == 1 then 1 else failed;
+          missing = lib.filter (part: !lib.hasInfix part message) case.mentions;
+          system = (builtins.tryEval toplevel).success;
+        };
+      expected = {
+        messages = 1;
+        missing = [ ];
+        system = false;
+      };
+    };
+  };
+
+  # Messages of one assertion begin with the same words, but for the options that it is about.
+  words = 12;
+  opening =
+    message:
+    lib.concatStringsSep " " (
+      lib.take words (lib.splitString " " (lib.replaceStrings [ "\n" ] [ " " ] message))
+    );
+  provoked = lib.unique (map opening (lib.concatMap ofOurs (lib.attrValues evaluated)));
+  modules = ../../modules;
+  written = lib.foldl' (
+    sum: file:
+    sum + lib.length (lib.splitString "assertion =" (builtins.readFile (modules + "/${file}"))) - 1
+  ) 0 (lib.attrNames (builtins.readDir modules));
 in
-lib.mapAttrsToList (name: { machine, mentions }: {
-  inherit name mentions;
-  messages = evaluate machine;
-}) cases
+lib.mapAttrs' explain cases
+// {
+  "test every assertion is provoked" = {
+    # Copied and overridden profiles share one assertion, and so do all options that a foreign driver makes useless.
+    expr = lib.length provoked;
+    expected = written + 2;
+  };
+}

@@ -1,0 +1,95 @@
+# The configurations under examples/, as whole systems, just as they stand.
+{
+  lib,
+  machine,
+  packageOf,
+  ...
+}:
+
+let
+  folder = ../../../examples;
+
+  # An example without flakes fetches our module from the network: here it gets this tree.
+  withoutFetching = scopedImport {
+    builtins = builtins // {
+      fetchGit =
+        { url, ... }:
+        assert url == "https://github.com/mrzenc/vgpu4nixos.git";
+        ../../..;
+    };
+  };
+
+  # A flake's modules without its inputs: what it would pass to nixosSystem.
+  modulesOfFlake =
+    path:
+    let
+      outputs = (import path).outputs {
+        nixpkgs.lib.nixosSystem =
+          { system, modules }:
+          assert system == "x86_64-linux";
+          modules;
+        vgpu4nixos.nixosModules = {
+          host = ../../modules/host.nix;
+          guest = ../../modules/guest.nix;
+        };
+      };
+    in
+    lib.head (lib.attrValues outputs.nixosConfigurations);
+
+  examples =
+    lib.mapAttrs
+      (
+        _: modules:
+        machine {
+          role = null;
+          packageSet.nixpkgs.hostPlatform = lib.mkDefault "x86_64-linux";
+          module.imports = modules;
+        }
+      )
+      {
+        host = modulesOfFlake (folder + "/host/flake.nix");
+        guest = modulesOfFlake (folder + "/guest/flake.nix");
+        host-without-flakes = [ (withoutFetching (folder + "/host-without-flakes/configuration.nix")) ];
+        guest-without-flakes = [
+          (withoutFetching (folder + "/guest-without-flakes/configuration.nix"))
+          # Its user downloads it first.
+          {
+            hardware.nvidia.vgpu.griddUnlock.rootCaFile =
+              lib.mkForce ../../../crates/vgpu/tests/certificates/good.pem;
+          }
+        ];
+        merged-host = [
+          ../../modules/host.nix
+          (folder + "/merged-host/configuration.nix")
+        ];
+      };
+in
+{
+  "test no example is left out" = {
+    expr = lib.attrNames (builtins.readDir folder);
+    expected = lib.attrNames examples;
+  };
+  "test the examples are systems with the drivers they say" = {
+    expr = lib.mapAttrs (_: example: {
+      inherit (example) failed;
+      warnings = lib.filter (lib.hasInfix "nvidia") example.warnings;
+      driver = (packageOf example).name;
+      system = builtins.stringLength example.toplevel > 0;
+    }) examples;
+    expected =
+      lib.mapAttrs
+        (_: driver: {
+          inherit driver;
+          failed = [ ];
+          warnings = [ ];
+          system = true;
+        })
+        {
+          guest = "nvidia-vgpu-guest-580.126.09";
+          guest-without-flakes = "nvidia-vgpu-guest-570.133.20";
+          host = "nvidia-vgpu-host-580.178.05";
+          host-without-flakes = "nvidia-vgpu-host-580.178.05";
+          merged-host = "nvidia-vgpu-host-merged-550.90.07";
+        };
+  };
+}

@@ -1,0 +1,125 @@
+# Whole systems: every kind of machine, in both shapes of NixOS, evaluated to the derivation that would be built.
+{
+  lib,
+  machine,
+  withRelease,
+  screens,
+  treeShape,
+  ...
+}:
+
+let
+  everyOption = {
+    hardware.nvidia = {
+      nvidiaPersistenced = true;
+      nvidiaSettings = true;
+      powerManagement.enable = true;
+      powerManagement.finegrained = true;
+      dynamicBoost.enable = true;
+      modesetting.enable = true;
+      gsp.enable = true;
+      forceFullCompositionPipeline = true;
+      videoAcceleration = true;
+    };
+  };
+
+  kinds = {
+    host = {
+      role = "host";
+    };
+    "headless host with every option of hardware.nvidia" = {
+      role = "host";
+      module = everyOption;
+    };
+    "merged host" = {
+      role = "host";
+      module = {
+        imports = [ screens ];
+        hardware.nvidia.vgpu.patcher.enable = true;
+      };
+    };
+    "merged host with a desktop" = {
+      role = "host";
+      module = {
+        imports = [ screens ];
+        services.xserver.enable = true;
+        hardware.nvidia.vgpu.patcher.enable = true;
+      };
+    };
+    "host with containers" = {
+      role = "host";
+      module = {
+        virtualisation.docker.enable = true;
+        hardware.graphics.enable = true;
+        hardware.nvidia-container-toolkit.enable = true;
+      };
+    };
+    "host with a container of NixOS'" = {
+      role = "host";
+      module.containers.inner.config.system.stateVersion = "25.11";
+      # It evaluates the tree at pkgs.path, which another shape replaces.
+      onlyShape = treeShape;
+    };
+    guest = {
+      role = "guest";
+      module = screens;
+    };
+    "guest of 18.x with a server's own certificate" = {
+      role = "guest";
+      module = {
+        imports = [ screens ];
+        hardware.nvidia.vgpu.release = "18.1";
+        hardware.nvidia.vgpu.griddUnlock = {
+          enable = true;
+          rootCaFile = ./matrix.nix;
+        };
+      };
+    };
+    "host that chooses no driver" = {
+      role = "host";
+      module.hardware.nvidia.vgpu.release = lib.mkForce null;
+    };
+  };
+
+  derivation = builtins.match ".*-nixos-system-.*\\.drv";
+  whole =
+    shape: kind:
+    let
+      evaluated = machine (
+        removeAttrs kind [ "onlyShape" ]
+        // {
+          inherit shape;
+          module.imports = [
+            withRelease
+            (kind.module or { })
+          ];
+        }
+      );
+    in
+    {
+      inherit (evaluated) failed;
+      warnings = lib.filter (lib.hasInfix "nvidia") evaluated.warnings;
+      system = derivation evaluated.toplevel != null;
+    };
+in
+lib.listToAttrs (
+  lib.concatMap
+    (
+      shape:
+      lib.mapAttrsToList (name: kind: {
+        name = "test ${name}, on ${shape}";
+        value = {
+          expr = whole shape kind;
+          expected = {
+            failed = [ ];
+            warnings = [ ];
+            system = true;
+          };
+        };
+      }) (lib.filterAttrs (_: kind: kind.onlyShape or shape == shape) kinds)
+    )
+    [
+      "25.11"
+      "26.05"
+    ]
+)

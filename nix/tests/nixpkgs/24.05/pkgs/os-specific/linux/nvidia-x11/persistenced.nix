@@ -1,9 +1,0 @@
-nvidia_x11: sha256:
-
-{ stdenv, fetchFromGitHub }:
-
-import ../../../../../tool.nix {
-  name = "nvidia-persistenced";
-  inherit nvidia_x11 sha256 stdenv;
-  fetch = fetchFromGitHub;
-}
