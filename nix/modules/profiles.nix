@@ -53,7 +53,8 @@ let
   profileOptions = {
     options = {
       vramAllocation = optional types.ints.positive 3584 ''
-        Memory of one vGPU, in MiB. Lower it to fit more virtual machines on a board; 384 is the least.
+        Memory of one vGPU, in MiB; 384 is the least. How many of them a board can have stays what NVIDIA set for the
+        profile, as the driver counts them: to fit more virtual machines, start from a smaller profile and raise this.
       '';
       heads = optional types.ints.positive 1 ''
         How many virtual monitors one virtual machine may have.

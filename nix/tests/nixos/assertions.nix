@@ -14,7 +14,8 @@ let
       system ? "x86_64-linux",
       screens ? guest,
       driver ? "17_3",
-      package ? packages: packages."${if guest then "grid" else "vgpu"}_${driver}",
+      # packages → a driver, instead.
+      package ? null,
       vgpu ? { },
       nvidia ? { },
     }:
@@ -26,8 +27,13 @@ let
         {
           services.xserver.videoDrivers = lib.mkIf screens [ "nvidia" ];
           hardware.nvidia = {
-            package = lib.mkIf (driver != null) (package config.boot.kernelPackages.nvidiaPackages);
-            inherit vgpu;
+            package = lib.mkIf (package != null) (package config.boot.kernelPackages.nvidiaPackages);
+            vgpu = {
+              release = lib.mkIf (package == null && driver != null) (
+                lib.mkDefault (lib.replaceStrings [ "_" ] [ "." ] driver)
+              );
+            }
+            // vgpu;
           }
           // nvidia;
         };

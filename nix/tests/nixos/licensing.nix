@@ -140,8 +140,8 @@ in
         client = [ "X-RestartIfChanged=false" ];
         settings = [
           "X-Restart-Triggers"
-          "ExecReload"
           "X-ReloadIfChanged"
+          "ExecReload"
         ];
       };
     };

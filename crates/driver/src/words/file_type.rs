@@ -53,7 +53,7 @@ use Rule::*;
 const OWN_GLVND: Rule = Nowhere("nixpkgs has its own libglvnd");
 const OWN_OCL: Rule = Nowhere("nixpkgs has its own ocl-icd");
 const OWN_SETTINGS: Rule = Nowhere("built from source: nvidia-settings");
-const OWN_MODPROBE: Rule = Nowhere("built from source: nvidia-modprobe");
+const OWN_MODPROBE: Rule = Nowhere("udev loads the modules and makes the device files");
 const OWN_LINK: Rule = Nowhere("links to what nixpkgs has itself");
 const NO_INSTALLER: Rule = Nowhere("NixOS needs no installer");
 const FROM_SOURCE: Rule = Nowhere("kernel modules are built from source");
