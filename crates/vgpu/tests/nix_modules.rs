@@ -45,10 +45,6 @@ fn evaluate(expression: &str) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn strings(value: &Value) -> Vec<&str> {
-    value.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
-}
-
 /// Every option says what it is for, of what type, and gives an example.
 #[test]
 fn options_describe_themselves() {
