@@ -118,8 +118,12 @@ fn a_signal_that_is_ignored_stays_so() {
     files.iter_mut().find(|file| file.name == "nvoptix.bin").unwrap().data = vec![7; 30 << 20];
     sandbox.write("a.run", run_file(Role::Guest, &files));
     let vgpu = assert_cmd::cargo::cargo_bin!("vgpu").display().to_string();
-    let script = format!("trap '' HUP INT; exec {vgpu} build a.run --role guest --out d >/dev/null");
+    let script = format!("trap '' HUP INT; : > ready; exec {vgpu} build a.run --role guest --out d >/dev/null");
     let mut child = Command::new("sh").args(["-c", &script]).current_dir(sandbox.path("")).spawn().unwrap();
+    // Before that the shell does not ignore them yet.
+    while !sandbox.path("ready").exists() {
+        sleep(Duration::from_millis(1));
+    }
     while child.try_wait().unwrap().is_none() {
         for signal in [Signal::HUP, Signal::INT] {
             let _ = kill_process(Pid::from_child(&child), signal);

@@ -58,8 +58,10 @@ impl Scene {
         {
             manifest += &format!("{name} 0644 {kind} INHERIT_PATH_DEPTH:1 MODULE:resman\n");
         }
-        manifest += &format!("libcuda.so 0000 CUDA_SYMLINK NATIVE / libcuda.so.{version} MODULE:gpgpu\n");
         for (name, kind) in more {
+            if *kind == "UTILITY_BINARY" {
+                manifest += &format!("nvidia-link 0000 UTILITY_BIN_SYMLINK {name} MODULE:vgpu\n");
+            }
             manifest += &format!("{name} 0755 {kind} MODULE:vgpu\n");
             add(name, "#!/bin/sh\n");
         }
