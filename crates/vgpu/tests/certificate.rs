@@ -48,8 +48,8 @@ fn one_certificate_is_accepted() {
 }
 
 #[test]
-fn text_around_it_and_windows_line_ends_are_no_harm() {
-    assert_snapshot!(accepted(format!("subject=CN = Licence server\r\n{}\r\n", GOOD.replace('\n', "\r\n"))), @"CN=Licence server for tests");
+fn comments_around_it_and_windows_line_ends_are_no_harm() {
+    assert_snapshot!(accepted(format!("# subject=CN = Licence server\r\n{}\r\n", GOOD.replace('\n', "\r\n"))), @"CN=Licence server for tests");
 }
 
 #[test]
@@ -175,4 +175,26 @@ fn damaged_certificates_are_refused() {
         cause: root.pem holds a damaged certificate: unknown/unsupported ASN.1 DER tag: 0x00 at DER byte 1
         help: the file may have been cut or changed by an editor; fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate; then compare what this prints here and on the server: openssl x509 -noout -fingerprint -sha256 -in root.pem
         ");
+}
+
+/// A key may stand there in forms that no parser of PEM calls a key.
+#[test]
+fn anything_else_in_the_file_is_refused() {
+    let key = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7\n";
+    for more in [
+        key.to_owned(),
+        format!("-----BEGIN PRIVATE KEY----\n{key}-----END PRIVATE KEY----\n"),
+        format!("----BEGIN PRIVATE KEY----\n{key}"),
+        format!("-----begin private key-----\n{key}-----end private key-----\n"),
+        format!("> -----BEGIN RSA PRIVATE KEY-----\n> {key}"),
+        format!("PRIVATE KEY: {key}"),
+        "\u{0}\u{1}\u{2}\n".to_owned(),
+    ] {
+        let lines = GOOD.lines().count();
+        assert!(refused(format!("{GOOD}{more}")).contains(&format!("line {} belongs to no", lines + 1)), "{more:?}");
+        assert!(!refused(format!("{more}{GOOD}")).is_empty(), "{more:?}");
+    }
+    // Within the block nothing but the certificate is base64.
+    let headers = GOOD.replacen("-----\n", "-----\nProc-Type: 4,ENCRYPTED\n\n", 1);
+    assert!(!refused(headers).is_empty());
 }

@@ -62,6 +62,13 @@ pub enum CertificateError {
     ))]
     Several { path: PathBuf, count: usize },
 
+    #[error("{}: line {line} belongs to no certificate", path.display())]
+    #[diagnostic(help(
+        "keep the lines from BEGIN CERTIFICATE to END CERTIFICATE, blank lines and comments that begin with #. Every user can \
+         read the Nix store: if that line was part of a key, make a new key"
+    ))]
+    Foreign { path: PathBuf, line: usize },
+
     #[error("{} holds a damaged certificate: {reason}", path.display())]
     #[diagnostic(help("the file may have been cut or changed by an editor; {FETCH}"))]
     Damaged { path: PathBuf, reason: String },
@@ -97,6 +104,9 @@ pub fn check(path: &Path, now: SystemTime) -> Result<Checked, CertificateError> 
         other => damaged(other.to_string()),
     })?;
     let certificate = Certificate::from_der(block.contents()).map_err(|error| damaged(error.to_string()))?;
+    if let Some(line) = foreign_line(&text) {
+        return Err(CertificateError::Foreign { path: path(), line });
+    }
     Ok(Checked { subject: certificate.tbs_certificate().subject().to_string(), warning: outside(&certificate, now) })
 }
 
@@ -118,6 +128,28 @@ fn labels(text: &[u8]) -> Vec<String> {
         .filter_map(|line| line.trim_ascii().strip_prefix(b"-----BEGIN ")?.strip_suffix(b"-----"))
         .map(|label| String::from_utf8_lossy(label).into_owned())
         .collect()
+}
+
+/// The number of the first line, from 1 on, that is neither part of the block nor blank nor a comment. A key can hide in
+/// many forms, and none of them is anything else.
+fn foreign_line(text: &[u8]) -> Option<usize> {
+    let mut inside = false;
+    for (number, line) in text.split(|&byte| byte == b'\n').enumerate() {
+        let line = line.trim_ascii();
+        let base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
+        let allowed = match line {
+            b"-----BEGIN CERTIFICATE-----" | b"-----END CERTIFICATE-----" => {
+                inside = line.starts_with(b"-----BEGIN");
+                true
+            }
+            _ if inside => line.iter().all(base64),
+            _ => line.is_empty() || line.starts_with(b"#"),
+        };
+        if !allowed {
+            return Some(number + 1);
+        }
+    }
+    None
 }
 
 /// Says what a file without a PEM block is.
