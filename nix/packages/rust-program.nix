@@ -17,7 +17,7 @@
   # Other files that are compiled in or that cargo looks for, by their paths in the repository.
   files ? [ ],
   postInstall ? "",
-  meta,
+  description,
 }:
 
 let
@@ -103,7 +103,7 @@ let
     + lib.concatMapStrings entry ordered;
 in
 rustPlatform.buildRustPackage {
-  inherit pname postInstall meta;
+  inherit pname postInstall;
   inherit (manifest.package) version;
 
   src = lib.cleanSourceWith {
@@ -121,4 +121,12 @@ rustPlatform.buildRustPackage {
   doCheck = false;
 
   passthru = { inherit lock; };
+
+  meta = {
+    inherit description;
+    homepage = "https://github.com/mrzenc/vgpu4nixos";
+    license = lib.licenses.mit;
+    mainProgram = pname;
+    platforms = [ "x86_64-linux" ];
+  };
 }

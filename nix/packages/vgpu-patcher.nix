@@ -1,5 +1,5 @@
 # `vgpu-patcher`: runs vGPU-Unlock-patcher for patched-driver.nix and nvidia-vup.nix.
-{ lib, rustProgram }:
+{ rustProgram }:
 
 rustProgram {
   pname = "vgpu-patcher";
@@ -8,11 +8,5 @@ rustProgram {
     "base"
     "driver"
   ];
-  meta = {
-    description = "Runs vGPU-Unlock-patcher and checks what it leaves";
-    homepage = "https://github.com/mrzenc/vgpu4nixos";
-    license = lib.licenses.mit;
-    mainProgram = "vgpu-patcher";
-    platforms = [ "x86_64-linux" ];
-  };
+  description = "Runs vGPU-Unlock-patcher and checks what it leaves";
 }

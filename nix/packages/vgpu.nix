@@ -1,5 +1,5 @@
 # The program `vgpu`: on the system path of hosts and guests, for people and for services.
-{ lib, rustProgram }:
+{ rustProgram }:
 
 rustProgram {
   pname = "vgpu";
@@ -26,11 +26,5 @@ rustProgram {
     $out/bin/vgpu man --out $out/share/man/man1
   '';
 
-  meta = {
-    description = "NVIDIA vGPU on NixOS: from NVIDIA's archive to virtual machines with working vGPUs";
-    homepage = "https://github.com/mrzenc/vgpu4nixos";
-    license = lib.licenses.mit;
-    mainProgram = "vgpu";
-    platforms = [ "x86_64-linux" ];
-  };
+  description = "NVIDIA vGPU on NixOS: from NVIDIA's archive to virtual machines with working vGPUs";
 }
