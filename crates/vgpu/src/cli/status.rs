@@ -1,26 +1,20 @@
 //! `vgpu status`: the GPUs of a host, what they are cut into, and what still fits, on one screen.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::Duration;
 
 use miette::{Result, WrapErr};
-use serde::Serialize;
 
 use super::bars::{Piece, bar, mib};
 use super::output;
-use crate::instances::apply::View;
 use crate::instances::declaration::{self, Declaration, Name};
-use crate::instances::list::{self, Listed};
+use crate::instances::list::{Listed, State as VgpuState};
 use crate::instances::profiles::bare;
-use crate::instances::room::Room;
-use crate::machine::driver;
-use crate::machine::nvml::{Figures, Library};
-use crate::machine::pci::{Address, Sriov};
-use crate::machine::services::{self, Service, State};
-use crate::machine::vgpu::{HostGpu, Interface};
+use crate::instances::room::Fits;
+use crate::instances::status::{self, Gpu, OnGpu, Status};
+use crate::machine::services::{Service, State};
 
 /// Show the GPUs of this host, what they are cut into, and what still fits.
 #[derive(clap::Args)]
@@ -42,62 +36,15 @@ pub struct Args {
 
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// The services of a host.
-const SERVICES: [&str; 3] = ["nvidia-vgpud", "nvidia-vgpu-mgr", "nvidia-vgpu-instances"];
-
-/// All that is shown.
-#[derive(Serialize)]
-struct Status {
-    gpus: Vec<Gpu>,
-    services: Vec<Service>,
-}
-
-/// A physical GPU. What is not known is null.
-#[derive(Serialize)]
-struct Gpu {
-    address: Address,
-    name: Option<String>,
-    /// PCI device id, in hexadecimal.
-    device: String,
-    /// The kernel driver that has it.
-    driver: Option<String>,
-    driver_version: Option<String>,
-    interface: Option<Interface>,
-    /// Whether vGPUs of several sizes may be on it.
-    mixed_sizes: Option<bool>,
-    sriov: Option<Sriov>,
-    /// What vGPUs can have together, in MiB.
-    memory_mib: Option<u64>,
-    instances: Vec<OnGpu>,
-    /// What still fits: a profile of each size.
-    room: Vec<Fits>,
-    /// From NVIDIA's library.
-    live: Option<Figures>,
-}
-
-/// A vGPU and what it takes of the GPU, in MiB.
-#[derive(Serialize)]
-struct OnGpu {
-    #[serde(flatten)]
-    vgpu: Listed,
-    memory_mib: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct Fits {
-    profile: String,
-    count: u64,
-}
-
 pub fn run(args: Args) -> Result<()> {
     if args.json {
-        return output::json(&look(&args)?);
+        return output::json(&read(&args)?);
     }
     if !args.watch {
-        return output::print(screen(&look(&args)?));
+        return output::print(screen(&read(&args)?));
     }
     loop {
-        let screen = screen(&look(&args)?);
+        let screen = screen(&read(&args)?);
         // Home, and clear: what is no terminal gets one screen after the other.
         let _ = write!(anstream::stdout().lock(), "\x1b[H\x1b[2J");
         output::print(screen)?;
@@ -105,84 +52,14 @@ pub fn run(args: Args) -> Result<()> {
     }
 }
 
-fn look(args: &Args) -> Result<Status> {
+fn read(args: &Args) -> Result<Status> {
     let declared = declaration::read(&args.root.join(declaration::PATH.trim_start_matches('/')));
-    // A declaration that is damaged is for `vgpu instances` to complain about: what there is can be shown.
+    // `vgpu instances` fails over a damaged declaration. Here, what there is can still be shown.
     let declaration = declared.unwrap_or_else(|error| {
         output::note(error);
         Declaration::default()
     });
-    let view = View::look(&args.root).wrap_err("cannot look at the vGPUs of this machine")?;
-    let version = driver::version(&args.root);
-    // Opened for the moment alone: while it is open, sriov-manage can have no GPU.
-    let library = version.as_ref().and_then(|_| Library::open(&args.root).ok());
-    let mut listed = list::list(&view, &declaration);
-    let gpus = view.gpus.iter().map(|gpu| {
-        let (here, others) = std::mem::take(&mut listed).into_iter().partition(|vgpu| vgpu.gpu == Some(gpu.address()));
-        listed = others;
-        describe(&view, gpu, here, version.as_deref(), library.as_ref(), &declaration)
-    });
-    Ok(Status { gpus: gpus.collect(), services: services::states(&args.root, &SERVICES) })
-}
-
-fn describe(
-    view: &View,
-    gpu: &HostGpu,
-    here: Vec<Listed>,
-    version: Option<&str>,
-    library: Option<&Library>,
-    declaration: &Declaration,
-) -> Gpu {
-    let function = &gpu.gpu.function;
-    let board = view.profiles.board(function);
-    let live = library.and_then(|library| library.figures(gpu.address()).ok());
-    let mixed_sizes = library.and_then(|library| library.mixed_sizes(gpu.address()).ok());
-    let declared = declaration.gpus.get(&gpu.address()).and_then(|gpu| gpu.mixed_sizes);
-    let memory = |id: Option<u32>| view.profiles.get(id?)?.size.map(|bytes| bytes >> 20);
-    let board_name = board.and_then(|board| board.name.clone());
-    let nvidia = function.driver.as_deref() == Some("nvidia");
-    Gpu {
-        address: gpu.address(),
-        name: live.as_ref().and_then(|live| live.name.clone()).or_else(|| gpu.gpu.name.clone()).or(board_name),
-        device: format!("{:04x}", function.device),
-        driver: function.driver.clone(),
-        driver_version: version.filter(|_| nvidia).map(str::to_owned),
-        interface: gpu.interface(),
-        mixed_sizes,
-        sriov: function.sriov,
-        memory_mib: board.and_then(|board| view.profiles.memory(board)).map(|bytes| bytes >> 20),
-        room: room(view, gpu, mixed_sizes.or(declared) == Some(true)),
-        instances: here.into_iter().map(|vgpu| OnGpu { memory_mib: memory(vgpu.profile.id), vgpu }).collect(),
-        live,
-    }
-}
-
-/// What still fits on a GPU: of each size one profile, and how many of it.
-fn room(view: &View, gpu: &HostGpu, mixed: bool) -> Vec<Fits> {
-    let Some(board) = view.profiles.board(&gpu.gpu.function) else { return Vec::new() };
-    let mut sizes = BTreeMap::new();
-    for id in board.offers.keys() {
-        let Some((profile, size)) = view.profiles.get(*id).and_then(|profile| Some((profile, profile.size?))) else {
-            continue;
-        };
-        // Workstations' profiles stand for those of their size.
-        let best = sizes.entry(size).or_insert(profile);
-        if profile.name.ends_with('Q') && !best.name.ends_with('Q') {
-            *best = profile;
-        }
-    }
-    let fits = |profile: &crate::instances::profiles::Profile| {
-        let mut room = Room::new(gpu, &view.profiles, mixed);
-        let most = board.offers[&profile.id].unwrap_or(u64::from(u16::MAX));
-        let count = (0..most).take_while(|_| {
-            let fits = room.fits(profile.id).is_ok();
-            let function = room.free_functions().next();
-            room.add(function, Some(profile.id));
-            fits
-        });
-        Fits { count: count.count() as u64, profile: bare(&profile.name).to_owned() }
-    };
-    sizes.into_values().map(fits).filter(|fits| fits.count > 0).collect()
+    status::read(&args.root, &declaration).wrap_err("cannot look at the vGPUs of this machine")
 }
 
 /// The screen.
@@ -212,7 +89,7 @@ fn services_line(services: &[Service]) -> String {
 /// A GPU: what it is, its bar, what still fits, its vGPUs.
 fn block(gpu: &Gpu) -> String {
     let mut lines = vec![heading(gpu)];
-    let there: Vec<&OnGpu> = gpu.instances.iter().filter(|on| on.vgpu.state != list::State::Missing).collect();
+    let there: Vec<&OnGpu> = gpu.instances.iter().filter(|on| on.vgpu.state != VgpuState::Missing).collect();
     let sizes: Option<Vec<u64>> = there.iter().map(|on| on.memory_mib).collect();
     if let (Some(whole), Some(sizes)) = (gpu.memory_mib, sizes) {
         let names: Vec<String> = there.iter().map(|on| label(&on.vgpu)).collect();

@@ -2,9 +2,19 @@
 
 use std::path::Path;
 
-use super::declaration::Name;
+use super::declaration::{Declaration, Name};
 use super::place::outside;
+use super::view::View;
 use crate::machine::vgpu::{Interface, Vgpu};
+
+/// The vGPU of a name that a virtual machine can be given now.
+pub fn find(view: &View, declaration: &Declaration, name: &Name) -> Option<Vgpu> {
+    let wanted = view.wanted(declaration);
+    let situation = view.situation(&wanted);
+    let instance = wanted.instances.get(name);
+    let existing = instance.and_then(|instance| situation.existing(name, instance));
+    existing.or_else(|| situation.made(name)).cloned()
+}
 
 /// What libvirt's domain needs below `<devices>`.
 ///

@@ -9,6 +9,7 @@ use super::declaration::{Declaration, Instance, Name};
 use super::profiles::{Board, Profiles, bare};
 use super::reason::nearest_first;
 use crate::machine::pci::Address;
+use crate::machine::vgpu::Sizes;
 
 /// Something that cannot be on any machine.
 #[derive(Debug, PartialEq, Eq, thiserror::Error, Diagnostic)]
@@ -48,8 +49,8 @@ pub fn check(declaration: &Declaration, profiles: &Profiles) -> Vec<Mistake> {
         }
     }
     for (gpu, instances) in gpus {
-        let mixed = declaration.gpus.get(&gpu).and_then(|gpu| gpu.mixed_sizes) == Some(true);
-        mistakes.extend(check_gpu(gpu, &instances, mixed, profiles).err());
+        let sizes = declaration.gpus.get(&gpu).and_then(|gpu| gpu.sizes()).unwrap_or(Sizes::Equal);
+        mistakes.extend(check_gpu(gpu, &instances, sizes, profiles).err());
     }
     mistakes
 }
@@ -71,13 +72,15 @@ fn offer(board: &Board, types: &[u32]) -> Option<u32> {
 }
 
 /// Whether some board can have all of these, each given by the types it can be.
-fn check_gpu(gpu: Address, instances: &[Vec<u32>], mixed: bool, profiles: &Profiles) -> Result<(), Mistake> {
+fn check_gpu(gpu: Address, instances: &[Vec<u32>], sizes: Sizes, profiles: &Profiles) -> Result<(), Mistake> {
     let mut first = None;
     for board in profiles.boards() {
         let types: Option<Vec<u32>> = instances.iter().map(|types| offer(board, types)).collect();
         let Some(types) = types else { continue };
-        let fits =
-            if mixed { fits_mixed(gpu, board, &types, profiles) } else { fits_equal(gpu, board, &types, profiles) };
+        let fits = match sizes {
+            Sizes::Mixed => fits_mixed(gpu, board, &types, profiles),
+            Sizes::Equal => fits_equal(gpu, board, &types, profiles),
+        };
         match fits {
             Ok(()) => return Ok(()),
             Err(mistake) => first = first.or(Some(mistake)),

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::machine::pci::Address;
+use crate::machine::vgpu::Sizes;
 
 /// Where the declaration lies on every host.
 pub const PATH: &str = "/etc/nvidia/vgpu/instances.json";
@@ -69,6 +70,13 @@ pub struct Gpu {
     /// Whether vGPUs of several sizes may be on it. What is not set is left as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mixed_sizes: Option<bool>,
+}
+
+impl Gpu {
+    /// The sizes of vGPU that the GPU is to take at once, where that is declared.
+    pub fn sizes(self) -> Option<Sizes> {
+        self.mixed_sizes.map(|mixed| if mixed { Sizes::Mixed } else { Sizes::Equal })
+    }
 }
 
 /// Name of an instance: letters, digits, `.`, `_`, `-`; it becomes a file name in /run/vgpu.

@@ -5,7 +5,7 @@
 //! So its success is looked for in sysfs, and what a broken run leaves behind is repaired.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
@@ -77,12 +77,12 @@ fn missing_tools(missing: &[&str]) -> String {
     }
 }
 
-/// Switches on the virtual functions of a GPU that has no vGPU. `lock` is held by the script as well, so that nobody
-/// meddles while it goes on after our own end.
+/// Switches on the virtual functions of a GPU that has no vGPU. The script holds `lock`, too: when this program is killed,
+/// the script goes on, and nobody else may change anything meanwhile.
 ///
 /// # Errors
 /// When they are not on afterwards. The GPU is with NVIDIA's driver then as well, if the kernel lets it.
-pub fn enable(root: &Path, gpu: Address, lock: Option<&File>) -> Result<(), Error> {
+pub fn enable(root: &Path, gpu: Address, lock: BorrowedFd) -> Result<(), Error> {
     let script = find(root).ok_or(Error::NoScript)?;
     // The script's own PATH need not have modprobe.
     let _ = Command::new("modprobe").arg("pci-pf-stub").output();
@@ -169,9 +169,9 @@ fn put_back(root: &Path, gpu: Address) -> Result<(), Error> {
 }
 
 /// Runs the script, and returns what it printed, on one line.
-fn run(root: &Path, script: &Path, action: &str, gpu: Address, lock: Option<&File>) -> Result<String, Error> {
-    // A copy that is not closed when the script starts.
-    let _held = lock.and_then(|lock| rustix::io::dup(lock).ok());
+fn run(root: &Path, script: &Path, action: &str, gpu: Address, lock: BorrowedFd) -> Result<String, Error> {
+    // The script inherits this copy: it is not closed when the script starts.
+    let _held = rustix::io::dup(lock).ok();
     let output = Command::new(script).arg(action).arg(gpu.to_string()).env("PATH", path(root)).output();
     let output = output.map_err(|error| Error::Run(script.to_owned(), error))?;
     let text = [output.stdout, output.stderr].concat();

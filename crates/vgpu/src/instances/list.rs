@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::apply::View;
 use super::declaration::{Declaration, Instance, Name};
-use super::plan::Step;
 use super::profiles::Profiles;
+use super::step::Step;
+use super::view::View;
 use crate::machine::pci::Address;
 use crate::machine::processes::Process;
 use crate::machine::vgpu::{Interface, Vgpu};

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use miette::Diagnostic;
 
 use super::kernel::{self, Refusal};
-use super::plan::{self, Make};
+use super::situation;
+use super::step::Make;
 use crate::machine::pci::Address;
 use crate::machine::processes::VfioUsers;
 use crate::machine::vgpu::{self, Function, HostGpu, Interface, Vgpu};
@@ -106,7 +107,7 @@ fn find(root: &Path, function: Address, make: &Make) -> Option<Vgpu> {
 /// When somebody has it open, or the kernel refuses.
 pub fn remove(root: &Path, vgpu: &Vgpu) -> Result<(), Error> {
     // A mediated device that is open would take us with it: the kernel waits, unkillable, until it is closed.
-    if let Some(user) = plan::user(&VfioUsers::look(root), vgpu) {
+    if let Some(user) = situation::user(&VfioUsers::look(root), vgpu) {
         return Err(Error::InUse(user));
     }
     let (file, value) = match vgpu.interface {

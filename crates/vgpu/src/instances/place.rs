@@ -6,7 +6,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use super::declaration::{Instance, Name};
+use super::declaration::{Declaration, Instance, Name};
+use super::view::View;
 use crate::machine::vgpu::Vgpu;
 
 /// Where the links lie, and the lock.
@@ -52,16 +53,35 @@ pub struct Owner {
     pub group: u32,
 }
 
+/// The name of a user or group that the machine does not have.
+#[derive(Debug)]
+pub struct NoSuchUser(pub String);
+
+/// The owner of a device below /dev/vfio, by its name there: 12, or vfio3 for devices/vfio3. `None` if no instance that
+/// has the device asks for an owner.
+pub fn owner_of_device(root: &Path, view: &View, declaration: &Declaration, device: &str) -> Option<Owner> {
+    let wanted = view.wanted(declaration);
+    let situation = view.situation(&wanted);
+    let has_device = |vgpu: &Vgpu| {
+        vgpu.iommu_group.is_some_and(|group| group.to_string() == device) || vgpu.vfio_device.as_deref() == Some(device)
+    };
+    let mut instances = wanted.instances.iter();
+    instances.find_map(|(name, instance)| {
+        situation.existing(name, instance).filter(|vgpu| has_device(vgpu))?;
+        owner(root, instance).ok()?
+    })
+}
+
 /// The owner that an instance asks for, by number. `None` if it asks for none.
 ///
 /// # Errors
-/// The name that the machine does not have.
-pub fn owner(root: &Path, instance: &Instance) -> Result<Option<Owner>, String> {
+/// When the machine does not have that user or group.
+pub fn owner(root: &Path, instance: &Instance) -> Result<Option<Owner>, NoSuchUser> {
     if instance.user.is_none() && instance.group.is_none() {
         return Ok(None);
     }
     let number = |file: &str, name: &Option<String>| match name {
-        Some(name) => number(&root.join(file), name).ok_or_else(|| name.clone()),
+        Some(name) => number(&root.join(file), name).ok_or_else(|| NoSuchUser(name.clone())),
         None => Ok(0),
     };
     Ok(Some(Owner { user: number("etc/passwd", &instance.user)?, group: number("etc/group", &instance.group)? }))

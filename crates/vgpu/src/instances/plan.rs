@@ -1,99 +1,24 @@
 //! What must be done so that a machine has what is declared. Nothing is touched here: a state goes in, steps come out.
 //!
-//! The order is fixed by NVIDIA's driver: virtual functions first, since switching them on takes modes and vGPUs away;
-//! then modes, which change on empty GPUs alone; then what is to go, and what is to come.
+//! NVIDIA's driver fixes the order. Virtual functions come first: when they are switched on, modes and vGPUs are lost.
+//! Then come modes, which change on empty GPUs alone. Then vGPUs are removed, and at last vGPUs are made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use uuid::Uuid;
-
-use super::declaration::{Declaration, Instance, Name};
-use super::memory::{Memory, Remembered};
-use super::profiles::Profiles;
+use super::choose::Choice;
+use super::declaration::{Instance, Name};
 use super::reason::{InUse, Reason};
-use super::room::{Fit, Room};
+use super::room::Room;
+use super::situation::Situation;
+use super::step::{Plan, Removal, Step, Why};
 use crate::machine::pci::Address;
-use crate::machine::processes::VfioUsers;
-use crate::machine::vgpu::{HostGpu, Interface, Vgpu};
-
-/// A machine and what it should be.
-#[derive(Clone, Copy)]
-pub struct Situation<'a> {
-    pub declaration: &'a Declaration,
-    pub memory: &'a Memory,
-    pub gpus: &'a [HostGpu],
-    pub users: &'a VfioUsers,
-    pub profiles: &'a Profiles,
-    /// The number of this start of the machine.
-    pub boot: &'a str,
-}
-
-/// What is to be done, in this order.
-#[derive(Debug, Default, PartialEq)]
-pub struct Plan {
-    /// GPUs whose virtual functions are switched on.
-    pub functions: BTreeSet<Address>,
-    /// GPUs whose mode is set, if it isn't: whether sizes are mixed.
-    pub modes: BTreeMap<Address, bool>,
-    /// vGPUs that go.
-    pub removals: Vec<Removal>,
-    /// Each declared instance, by name, and what becomes of it.
-    pub instances: BTreeMap<Name, Step>,
-    /// vGPUs of names that are no longer declared, which are left because they are in use.
-    pub kept: Vec<(Name, Vgpu, InUse)>,
-    /// Names whose vGPU went without us, and that nobody declares.
-    pub forgotten: Vec<Name>,
-}
-
-/// A vGPU that goes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Removal {
-    pub name: Name,
-    pub vgpu: Vgpu,
-    pub why: Why,
-}
-
-/// Why a vGPU goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// Nobody declares it any more.
-    Undeclared,
-    /// Its declaration is another one now: it is made anew.
-    Changed,
-}
-
-/// What becomes of a declared instance.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// It is there and right.
-    Nothing(Vgpu),
-    /// It is there, and gets other parameters.
-    Parameters(Vgpu, String),
-    /// It is to be made.
-    Make(Make),
-    /// It is there and should be another, but is in use.
-    Keep(Vgpu, InUse),
-    /// There is no place for it.
-    Cannot(Reason),
-}
-
-/// A vGPU to be made.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Make {
-    pub gpu: Address,
-    /// The function to make it on; unknown while virtual functions are off.
-    pub function: Option<Address>,
-    pub type_id: u32,
-    pub uuid: Uuid,
-    /// For `vgpu_params`.
-    pub parameters: String,
-}
+use crate::machine::vgpu::{HostGpu, Sizes, Vgpu};
 
 /// What must be done.
 pub fn plan(situation: Situation) -> Plan {
     let mut planner = Planner {
         situation,
-        rooms: situation.gpus.iter().map(|gpu| (gpu.address(), situation.room(gpu))).collect(),
+        rooms: situation.gpus.iter().map(|gpu| (gpu.address(), room(situation, gpu))).collect(),
         plan: Plan::default(),
     };
     planner.undeclared();
@@ -103,63 +28,10 @@ pub fn plan(situation: Situation) -> Plan {
     planner.plan
 }
 
-impl<'a> Situation<'a> {
-    fn room(&self, gpu: &'a HostGpu) -> Room<'a> {
-        let settings = self.declaration.gpus.get(&gpu.address());
-        Room::new(gpu, self.profiles, settings.and_then(|gpu| gpu.mixed_sizes) == Some(true))
-    }
-
-    fn vgpus(&self) -> impl Iterator<Item = &'a Vgpu> {
-        self.gpus.iter().flat_map(|gpu| &gpu.vgpus)
-    }
-
-    /// The vGPU that was made for a name since the machine was started, if it is there.
-    pub fn made(&self, name: &Name) -> Option<&'a Vgpu> {
-        let remembered = self.memory.instances.get(name).filter(|remembered| remembered.boot == self.boot)?;
-        self.vgpus().find(|vgpu| match vgpu.interface {
-            Interface::Vfio => vgpu.function == remembered.function && vgpu.type_id == Some(remembered.type_id),
-            _ => vgpu.uuid == remembered.uuid,
-        })
-    }
-
-    /// The vGPU that is a name's, made by us or not: on the function, or with the UUID, that it asks for.
-    pub fn existing(&self, name: &Name, instance: &Instance) -> Option<&'a Vgpu> {
-        let types = self.profiles.find(&instance.profile).unwrap_or_default();
-        let with_uuid = |vgpu: &&Vgpu| vgpu.uuid == Some(instance.uuid.unwrap_or(name.uuid()));
-        let on_function = |vgpu: &&Vgpu| {
-            vgpu.interface == Interface::Vfio
-                && Some(vgpu.function) == instance.virtual_function
-                && vgpu.type_id.is_some_and(|id| types.contains(&id))
-                && !self.belongs_to_another(name, vgpu)
-        };
-        self.made(name).or_else(|| self.vgpus().find(with_uuid)).or_else(|| self.vgpus().find(on_function))
-    }
-
-    fn belongs_to_another(&self, name: &Name, vgpu: &Vgpu) -> bool {
-        let others = self.memory.instances.keys().filter(|other| *other != name);
-        others.filter_map(|other| self.made(other)).any(|made| made == vgpu)
-    }
-
-    /// Whether we may remove it: we made it, or its UUID was made from its name.
-    fn is_ours(&self, name: &Name, vgpu: &Vgpu) -> bool {
-        vgpu.uuid == Some(name.uuid()) || self.made(name) == Some(vgpu)
-    }
-
-    /// Who has a vGPU open: "virtual machine win10 (process 4711)".
-    pub fn user(&self, vgpu: &Vgpu) -> Option<String> {
-        user(self.users, vgpu)
-    }
-}
-
-/// Who has a vGPU open: "virtual machine win10 (process 4711)".
-pub fn user(users: &VfioUsers, vgpu: &Vgpu) -> Option<String> {
-    let process = users.of(vgpu.iommu_group, vgpu.vfio_device.as_deref());
-    match (process.and_then(|process| process.vm.as_ref()).or(vgpu.vm_name.as_ref()), process) {
-        (Some(vm), Some(process)) => Some(format!("virtual machine {vm} (process {})", process.pid)),
-        (Some(vm), None) => Some(format!("virtual machine {vm}")),
-        (None, Some(process)) => Some(format!("{} (process {})", process.command, process.pid)),
-        (None, None) => None,
-    }
+/// The room on a GPU, in the mode that is declared.
+fn room<'a>(situation: Situation<'a>, gpu: &'a HostGpu) -> Room<'a> {
+    let declared = situation.declaration.gpus.get(&gpu.address());
+    Room::new(gpu, situation.profiles, declared.and_then(|gpu| gpu.sizes()).unwrap_or(Sizes::Equal))
 }
 
 struct Planner<'a> {
@@ -229,17 +101,14 @@ impl<'a> Planner<'a> {
                     missing.push(Missing { name, instance, replaced: Some(vgpu) });
                     continue;
                 }
-                (false, None) => {
-                    Step::Cannot(Reason::UuidTaken { uuid: vgpu.uuid.unwrap_or_default(), there: self.describe(vgpu) })
-                }
+                (false, None) => Step::Cannot(Reason::UuidTaken {
+                    uuid: vgpu.uuid.unwrap_or_default(),
+                    there: self.situation.describe(vgpu),
+                }),
             };
             self.plan.instances.insert(name.clone(), step);
         }
         missing
-    }
-
-    fn describe(&self, vgpu: &Vgpu) -> String {
-        vgpu.type_name.clone().or_else(|| Some(self.situation.profiles.name(vgpu.type_id?))).unwrap_or_default()
     }
 
     /// Whether a vGPU is what is declared: type, GPU, function and UUID.
@@ -265,7 +134,8 @@ impl<'a> Planner<'a> {
             if let Some(vgpu) = replaced {
                 self.take_off(vgpu);
             }
-            let step = match self.place(name, instance) {
+            let choice = Choice { situation: self.situation, rooms: &self.rooms };
+            let step = match choice.place(name, instance) {
                 Ok(make) => {
                     if let Some(vgpu) = replaced {
                         self.plan.removals.push(Removal { name: name.clone(), vgpu: vgpu.clone(), why: Why::Changed });
@@ -290,114 +160,9 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The place for an instance: the GPU it asks for, the one it had, or the one where it fits best.
-    fn place(&self, name: &Name, instance: &Instance) -> Result<Make, Reason> {
-        let types = self
-            .situation
-            .profiles
-            .find(&instance.profile)
-            .map_err(|nearest| Reason::UnknownProfile { profile: instance.profile.to_string(), nearest });
-        let remembered = self.situation.memory.instances.get(name);
-        let mut found = None;
-        let mut reasons = Vec::new();
-        for (address, room) in self.candidates(instance)? {
-            match self.fits(room, types.as_ref().map_err(Reason::clone)?, instance) {
-                Ok((fit, type_id)) => {
-                    let had = remembered.is_some_and(|remembered| remembered.gpu == *address);
-                    let better = (!had, fit, *address);
-                    if found.as_ref().is_none_or(|(best, _)| better < *best) {
-                        found = Some((better, type_id));
-                    }
-                }
-                Err(reason) => reasons.push(reason),
-            }
-        }
-        let Some(((_, _, gpu), type_id)) = found else {
-            return Err(if reasons.len() == 1 { reasons.remove(0) } else { Reason::NoRoom(reasons) });
-        };
-        let function = self.function(&self.rooms[&gpu], name, instance, remembered)?;
-        let uuid = instance.uuid.unwrap_or(name.uuid());
-        Ok(Make { gpu, function, type_id, uuid, parameters: instance.parameter_text() })
-    }
-
-    /// The GPUs that come into question.
-    fn candidates(&self, instance: &Instance) -> Result<Vec<(&Address, &Room<'a>)>, Reason> {
-        let wanted = |(address, room): &(&Address, &Room)| {
-            let has = |function: Address| room.gpu.gpu.function.virtual_functions.contains(&function);
-            // Before functions are switched on, nobody knows whose they will be.
-            let may_have = |function: Address| has(function) || room.needs_functions();
-            instance.gpu.is_none_or(|gpu| gpu == **address) && instance.virtual_function.is_none_or(may_have)
-        };
-        let found: Vec<_> = self.rooms.iter().filter(wanted).collect();
-        match (found.is_empty(), instance.gpu, instance.virtual_function) {
-            (false, ..) => Ok(found),
-            (true, None, None) => Err(Reason::NoGpu),
-            (true, Some(gpu), _) if !self.rooms.contains_key(&gpu) => Err(Reason::NoSuchGpu(gpu)),
-            (true, Some(gpu), Some(function)) => Err(Reason::NotAFunction { gpu, function }),
-            (true, None, Some(function)) => match self.rooms.keys().next() {
-                Some(gpu) => Err(Reason::NotAFunction { gpu: *gpu, function }),
-                None => Err(Reason::NoGpu),
-            },
-            (true, Some(gpu), None) => Err(Reason::NoSuchGpu(gpu)),
-        }
-    }
-
-    /// Whether one of the types fits on a GPU.
-    fn fits(&self, room: &Room, types: &[u32], instance: &Instance) -> Result<(Fit, u32), Reason> {
-        let mut reason = None;
-        for type_id in types {
-            match room.fits(*type_id) {
-                Ok(fit) => return Ok((fit, *type_id)),
-                // That it is not offered at all says least.
-                Err(other @ Reason::NotOffered { .. }) => reason = reason.or(Some(other)),
-                Err(other) => reason = Some(other),
-            }
-        }
-        let profile = instance.profile.to_string();
-        Err(reason.unwrap_or(Reason::NotOffered { gpu: room.gpu.address(), profile }))
-    }
-
-    /// The function: the one it asks for, the one it had, or the first that is nobody's.
-    fn function(
-        &self,
-        room: &Room,
-        name: &Name,
-        instance: &Instance,
-        remembered: Option<&Remembered>,
-    ) -> Result<Option<Address>, Reason> {
-        if !room.on_functions() {
-            return Ok(room.gpu.interface().map(|_| room.gpu.address()));
-        }
-        if room.needs_functions() {
-            return Ok(None);
-        }
-        let free: Vec<Address> = room.free_functions().collect();
-        if let Some(function) = instance.virtual_function {
-            let taken = || {
-                let there = room.gpu.vgpus.iter().find(|vgpu| vgpu.function == function);
-                Reason::FunctionTaken { function, there: there.map(|vgpu| self.describe(vgpu)).unwrap_or_default() }
-            };
-            return if free.contains(&function) { Ok(Some(function)) } else { Err(taken()) };
-        }
-        let had = remembered.map(|remembered| remembered.function).filter(|function| free.contains(function));
-        let claimed = self.claimed_by_others(name);
-        let first = || free.iter().find(|function| !claimed.contains(function)).or(free.first()).copied();
-        had.or_else(first).map(Some).ok_or(Reason::NoFunction { gpu: room.gpu.address() })
-    }
-
-    /// Functions that other declared names ask for or had: they come back to them.
-    fn claimed_by_others(&self, name: &Name) -> BTreeSet<Address> {
-        let others = self.situation.declaration.instances.iter().filter(|(other, _)| *other != name);
-        let claims = others.flat_map(|(other, instance)| {
-            let had = self.situation.memory.instances.get(other).map(|remembered| remembered.function);
-            [instance.virtual_function, had]
-        });
-        claims.flatten().collect()
-    }
-
     fn modes(&mut self) {
         let gpus = self.situation.declaration.gpus.iter();
-        let modes = gpus.filter_map(|(address, gpu)| Some((*address, gpu.mixed_sizes?)));
+        let modes = gpus.filter_map(|(address, gpu)| Some((*address, gpu.sizes()?)));
         self.plan.modes = modes.filter(|(address, _)| self.rooms.contains_key(address)).collect();
     }
 }

@@ -4,10 +4,14 @@
 //! memory alone counts (open-gpu-kernel-modules, kernel_vgpu_mgr.c). The kernel has the last word; this is for choosing
 //! a GPU, and for saying at once what can't work.
 
-use super::profiles::{Board, Profiles};
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::profiles::{Board, Profile, Profiles, bare};
 use super::reason::Reason;
 use crate::machine::pci::Address;
-use crate::machine::vgpu::{HostGpu, Interface};
+use crate::machine::vgpu::{HostGpu, Interface, Sizes};
 
 /// A GPU while vGPUs are placed on it.
 #[derive(Debug)]
@@ -15,7 +19,7 @@ pub struct Room<'a> {
     pub gpu: &'a HostGpu,
     board: Option<&'a Board>,
     profiles: &'a Profiles,
-    mixed: bool,
+    sizes: Sizes,
     /// Function and type of each vGPU; no function for those on virtual functions that are not there yet.
     vgpus: Vec<(Option<Address>, Option<u32>)>,
 }
@@ -30,9 +34,9 @@ pub enum Fit {
 }
 
 impl<'a> Room<'a> {
-    pub fn new(gpu: &'a HostGpu, profiles: &'a Profiles, mixed: bool) -> Room<'a> {
+    pub fn new(gpu: &'a HostGpu, profiles: &'a Profiles, sizes: Sizes) -> Room<'a> {
         let vgpus = gpu.vgpus.iter().map(|vgpu| (Some(vgpu.function), vgpu.type_id)).collect();
-        Room { gpu, board: profiles.board(&gpu.gpu.function), profiles, mixed, vgpus }
+        Room { gpu, board: profiles.board(&gpu.gpu.function), profiles, sizes, vgpus }
     }
 
     /// Whether vGPUs are, or will be, on virtual functions.
@@ -70,10 +74,9 @@ impl<'a> Room<'a> {
     pub fn fits(&self, type_id: u32) -> Result<Fit, Reason> {
         self.has_driver()?;
         self.offers(type_id)?;
-        if self.mixed {
-            self.fits_memory(type_id)?
-        } else {
-            self.fits_size(type_id)?
+        match self.sizes {
+            Sizes::Mixed => self.fits_memory(type_id)?,
+            Sizes::Equal => self.fits_size(type_id)?,
         }
         if self.on_functions() && !self.needs_functions() && self.free_functions().next().is_none() {
             return Err(Reason::NoFunction { gpu: self.gpu.address() });
@@ -144,4 +147,39 @@ impl<'a> Room<'a> {
             .map(|function| function.device.address)
             .filter(|address| !self.vgpus.iter().any(|(taken, _)| *taken == Some(*address)))
     }
+}
+
+/// How many more of a profile fit on a GPU.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fits {
+    /// A40-8Q
+    pub profile: String,
+    pub count: u64,
+}
+
+/// What still fits on a GPU: one profile of each size. Those for workstations (A40-8Q) stand for the others of their size.
+pub fn fits(gpu: &HostGpu, profiles: &Profiles, sizes: Sizes) -> Vec<Fits> {
+    let Some(board) = profiles.board(&gpu.gpu.function) else { return Vec::new() };
+    let mut shown = BTreeMap::new();
+    for id in board.offers.keys() {
+        let Some((profile, size)) = profiles.get(*id).and_then(|profile| Some((profile, profile.size?))) else {
+            continue;
+        };
+        let best = shown.entry(size).or_insert(profile);
+        if profile.name.ends_with('Q') && !best.name.ends_with('Q') {
+            *best = profile;
+        }
+    }
+    let fits = |profile: &Profile| {
+        let mut room = Room::new(gpu, profiles, sizes);
+        let most = board.offers[&profile.id].unwrap_or(u64::from(u16::MAX));
+        let count = (0..most).take_while(|_| {
+            let fits = room.fits(profile.id).is_ok();
+            let function = room.free_functions().next();
+            room.add(function, Some(profile.id));
+            fits
+        });
+        Fits { count: count.count() as u64, profile: bare(&profile.name).to_owned() }
+    };
+    shown.into_values().map(fits).filter(|fits| fits.count > 0).collect()
 }

@@ -12,6 +12,7 @@ use nvml_wrapper::{Device, Nvml};
 use nvml_wrapper_sys::bindings::{nvmlDevice_t, nvmlReturn_t, nvmlVgpuHeterogeneousMode_t};
 
 use super::pci::Address;
+use super::vgpu::Sizes;
 
 pub use licence::VgpuLicence;
 
@@ -93,38 +94,38 @@ impl Library {
         })
     }
 
-    /// Whether vGPUs of several sizes may be on a GPU.
+    /// Which sizes of vGPU a GPU takes at once.
     ///
     /// # Errors
-    /// When the GPU, or the driver, can't do that at all.
-    pub fn mixed_sizes(&self, gpu: Address) -> Result<bool, NvmlError> {
+    /// When the GPU or the driver cannot mix sizes at all.
+    pub fn sizes(&self, gpu: Address) -> Result<Sizes, NvmlError> {
         type Get = unsafe extern "C" fn(nvmlDevice_t, *mut nvmlVgpuHeterogeneousMode_t) -> nvmlReturn_t;
         let get: Get = *symbol(self.0.lib().nvmlDeviceGetVgpuHeterogeneousMode.as_ref())?;
         let device = self.device(gpu)?;
-        let mut mode = mode(false);
+        let mut mode = mode(Sizes::Equal);
         #[allow(unsafe_code)]
         // The wrapper has no function for it. The device and the structure live through the call.
         nvml_wrapper::error::nvml_try(unsafe { get(device.handle(), &mut mode) })?;
-        Ok(mode.mode != 0)
+        Ok(if mode.mode == 0 { Sizes::Equal } else { Sizes::Mixed })
     }
 
-    /// Sets whether vGPUs of several sizes may be on a GPU. Lost at a restart and when sriov-manage runs.
+    /// Sets which sizes of vGPU a GPU takes at once. The mode is lost at a restart and when sriov-manage runs.
     ///
     /// # Errors
-    /// When it can't be set: vGPUs are on the GPU, or it can't do that at all.
-    pub fn set_mixed_sizes(&self, gpu: Address, on: bool) -> Result<(), NvmlError> {
+    /// When there are vGPUs on the GPU, or when the GPU or the driver cannot mix sizes at all.
+    pub fn set_sizes(&self, gpu: Address, sizes: Sizes) -> Result<(), NvmlError> {
         type Set = unsafe extern "C" fn(nvmlDevice_t, *const nvmlVgpuHeterogeneousMode_t) -> nvmlReturn_t;
         let set: Set = *symbol(self.0.lib().nvmlDeviceSetVgpuHeterogeneousMode.as_ref())?;
         let device = self.device(gpu)?;
         #[allow(unsafe_code)] // The wrapper has no function for it. The device and the structure live through the call.
-        nvml_wrapper::error::nvml_try(unsafe { set(device.handle(), &mode(on)) })
+        nvml_wrapper::error::nvml_try(unsafe { set(device.handle(), &mode(sizes)) })
     }
 }
 
 /// The structure in version 1, as nvml.h makes its number: the size, and the version in the highest byte.
-fn mode(on: bool) -> nvmlVgpuHeterogeneousMode_t {
+fn mode(sizes: Sizes) -> nvmlVgpuHeterogeneousMode_t {
     let version = size_of::<nvmlVgpuHeterogeneousMode_t>() as u32 | 1 << 24;
-    nvmlVgpuHeterogeneousMode_t { version, mode: on.into() }
+    nvmlVgpuHeterogeneousMode_t { version, mode: (sizes == Sizes::Mixed).into() }
 }
 
 /// A function that older libraries lack.

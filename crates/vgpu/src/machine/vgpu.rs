@@ -35,6 +35,15 @@ impl fmt::Display for Interface {
     }
 }
 
+/// The sizes of vGPU that a GPU takes at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sizes {
+    /// All vGPUs of the GPU have one size. This is what NVIDIA's driver starts with.
+    Equal,
+    /// vGPUs of several sizes ("heterogeneous" in NVML): memory alone is the limit.
+    Mixed,
+}
+
 /// A type of vGPU that a function offers now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Type {

@@ -2,11 +2,12 @@
 
 use super::super::check::{Check, Finding, Fix, Group, Status};
 use super::super::observed::{Log, Observed};
-use crate::instances::apply::View;
 use crate::instances::check;
 use crate::instances::declaration::{self, Declaration};
-use crate::instances::plan::{self, Step};
+use crate::instances::plan;
 use crate::instances::profiles::Profiles;
+use crate::instances::step::Step;
+use crate::instances::view::View;
 use crate::machine::files;
 use crate::machine::services::State;
 use crate::machine::vgpu::Interface;
@@ -229,7 +230,7 @@ fn declaration(seen: &Observed) -> Finding {
 
 fn declared(seen: &Observed) -> Finding {
     let Some(Ok(declaration)) = read_declaration(seen) else { return Finding::irrelevant() };
-    let view = match View::look(&seen.root) {
+    let view = match View::read(&seen.root) {
         Ok(view) => view,
         Err(error) => return Finding::unknown(error.to_string()),
     };

@@ -1,0 +1,52 @@
+//! The vGPUs of a machine as they are now: what there is, who uses it, and what we made.
+
+use std::path::Path;
+
+use super::declaration::Declaration;
+use super::memory::{self, Memory};
+use super::profiles::Profiles;
+use super::situation::Situation;
+use crate::machine::processes::VfioUsers;
+use crate::machine::vgpu::{self, HostGpu};
+
+/// The vGPUs of a machine, as they are now.
+pub struct View {
+    pub gpus: Vec<HostGpu>,
+    pub users: VfioUsers,
+    pub profiles: Profiles,
+    pub memory: Memory,
+    pub boot: String,
+}
+
+impl View {
+    /// Reads the state of a machine.
+    ///
+    /// # Errors
+    /// When the memory of what was made for whom cannot be read.
+    pub fn read(root: &Path) -> Result<View, memory::Error> {
+        let gpus = vgpu::look(root);
+        Ok(View {
+            profiles: Profiles::look(root, &gpus),
+            users: VfioUsers::look(root),
+            memory: Memory::read(root)?,
+            boot: memory::boot(root),
+            gpus,
+        })
+    }
+
+    /// What is declared, and what was asked for by hand since the machine was started.
+    pub fn wanted(&self, declaration: &Declaration) -> Declaration {
+        let mut wanted = declaration.clone();
+        for (name, remembered) in &self.memory.instances {
+            if let Some(instance) = remembered.by_hand.as_ref().filter(|_| remembered.boot == self.boot) {
+                wanted.instances.entry(name.clone()).or_insert_with(|| instance.clone());
+            }
+        }
+        wanted
+    }
+
+    pub fn situation<'a>(&'a self, wanted: &'a Declaration) -> Situation<'a> {
+        let View { gpus, users, profiles, memory, boot } = self;
+        Situation { declaration: wanted, memory, gpus, users, profiles, boot }
+    }
+}
