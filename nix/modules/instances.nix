@@ -90,12 +90,12 @@ let
   };
 
   gpuOptions.options.mixedSizes = mkOption {
-    type = types.bool;
-    default = false;
+    type = types.nullOr types.bool;
+    default = null;
     example = true;
     description = ''
       Whether vGPUs of several sizes may be on this GPU. Set it on boards that can do that (NVIDIA's user guide lists
-      them) when one size is not enough. It can be changed while no vGPU is on the GPU.
+      them) when one size is not enough. It can be changed while no vGPU is on the GPU. `null` leaves it as it is.
     '';
   };
 
@@ -108,7 +108,9 @@ let
         virtual_function = instance.virtualFunction;
       }
     ) cfg.instances;
-    gpus = lib.mapAttrs (_: gpu: { mixed_sizes = gpu.mixedSizes; }) cfg.gpus;
+    gpus = lib.mapAttrs (_: gpu: { mixed_sizes = gpu.mixedSizes; }) (
+      lib.filterAttrs (_: gpu: gpu.mixedSizes != null) cfg.gpus
+    );
   };
 
   checked = pkgs.callPackage ../packages/vgpu-instances.nix { } {

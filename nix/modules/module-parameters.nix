@@ -23,13 +23,69 @@ let
     equal-share = 1;
     fixed-share = 17;
   };
-  slice = if cfg.scheduler.timeSlice == null then 0 else cfg.scheduler.timeSlice;
-  registry = "RmPVMRL=0x" + lib.toHexString (policies.${cfg.scheduler.policy} + slice * 65536);
+  registry =
+    scheduler:
+    let
+      slice = if scheduler.timeSlice == null then 0 else scheduler.timeSlice;
+    in
+    "RmPVMRL=0x" + lib.toHexString (policies.${scheduler.policy} + slice * 65536);
+
+  # GPUs with a policy of their own: the driver asks for a GPU's keys before those for all.
+  gpus = lib.filterAttrs (_: gpu: gpu.scheduler.policy != null) cfg.gpus;
 
   parameters =
     cfg.patcher.options.moduleParameters
-    // lib.optionalAttrs (cfg.scheduler.policy != null) { NVreg_RegistryDwords = registry; };
+    // lib.optionalAttrs (cfg.scheduler.policy != null) {
+      NVreg_RegistryDwords = registry cfg.scheduler;
+    }
+    // lib.optionalAttrs (gpus != { }) {
+      NVreg_RegistryDwordsPerDevice = lib.concatStringsSep ";" (
+        lib.mapAttrsToList (address: gpu: "pci=${address};${registry gpu.scheduler}") gpus
+      );
+    };
+
+  # Where a time slice is set without a policy that has one.
+  withoutPolicy = lib.filterAttrs (
+    _: scheduler:
+    scheduler.timeSlice != null
+    && !lib.elem scheduler.policy [
+      "equal-share"
+      "fixed-share"
+    ]
+  ) schedulers;
+  schedulers = {
+    "hardware.nvidia.vgpu.scheduler" = cfg.scheduler;
+  }
+  // lib.mapAttrs' (
+    address: gpu: lib.nameValuePair "hardware.nvidia.vgpu.gpus.\"${address}\".scheduler" gpu.scheduler
+  ) cfg.gpus;
+
   text = value: if lib.isBool value then (if value then "1" else "0") else toString value;
+
+  # `unset`: what the policy is without one.
+  schedulerOptions = unset: {
+    policy = mkOption {
+      type = types.nullOr (types.enum (lib.attrNames policies));
+      default = null;
+      example = "fixed-share";
+      description = ''
+        How the vGPUs of a GPU share its time. `best-effort`: whoever has work gets the GPU; the best throughput, but one busy
+        machine slows down the others. `equal-share`: the machines that are running get equal parts. `fixed-share`: each gets the
+        part that a full board would give it, however many run; choose it where performance must not depend on others.
+        ${unset} It takes effect when the modules are loaded, so after a restart.
+      '';
+    };
+
+    timeSlice = mkOption {
+      type = types.nullOr (types.ints.between 1 30);
+      default = null;
+      example = 2;
+      description = ''
+        How long a vGPU has the GPU at a time, in milliseconds, with `equal-share` and `fixed-share`. Short slices
+        make desktops smoother; long ones suit computing. `null` leaves it to the driver.
+      '';
+    };
+  };
 in
 {
   options.hardware.nvidia.vgpu = {
@@ -49,53 +105,33 @@ in
       };
       description = ''
         Parameters for the kernel module `nvidia`. vGPU-Unlock-patcher adds some to merged drivers: `vup_sunlock`
-        unlocks consumer boards in the module, `vup_swrlwar` lets virtual machines start while the host's screens use the GPU,
-        `vup_qmode` makes the module treat the board as a Quadro. Set them where its README says so for your board, or where
-        virtual machines don't start on a merged host. A parameter that the driver doesn't have is ignored, with a line in the kernel's log.
+        is for consumer boards whose virtual machines end with Xid 43, `vup_swrlwar` lets virtual machines start while the host's
+        screens use the GPU, `vup_qmode` makes the module treat the board as a Quadro. None is set by itself: its authors recommend
+        their defaults. Set them where virtual machines don't start on a merged host. A parameter that the driver doesn't have is
+        ignored, with a line in the kernel's log.
       '';
     };
 
-    scheduler = {
-      policy = mkOption {
-        type = types.nullOr (types.enum (lib.attrNames policies));
-        default = null;
-        example = "fixed-share";
-        description = ''
-          How the vGPUs of a GPU share its time. `best-effort`: whoever has work gets the GPU; the best throughput, but one busy
-          machine slows down the others. `equal-share`: the machines that are running get equal parts. `fixed-share`: each gets the
-          part that a full board would give it, however many run; choose it where performance must not depend on others.
-          `null` leaves it to the driver. It takes effect when the modules are loaded, so after a restart.
-        '';
-      };
+    scheduler = schedulerOptions "`null` leaves it to the driver.";
 
-      timeSlice = mkOption {
-        type = types.nullOr (types.ints.between 1 30);
-        default = null;
-        example = 2;
-        description = ''
-          How long a vGPU has the GPU at a time, in milliseconds, with `equal-share` and `fixed-share`. Short slices
-          make desktops smoother; long ones suit computing. `null` leaves it to the driver.
-        '';
-      };
+    gpus = mkOption {
+      type = types.attrsOf (
+        types.submodule {
+          options.scheduler = schedulerOptions "`null` leaves it to `hardware.nvidia.vgpu.scheduler`.";
+        }
+      );
     };
   };
 
   config = lib.mkIf ours (
     {
-      assertions = [
-        {
-          assertion =
-            cfg.scheduler.timeSlice != null
-            -> lib.elem cfg.scheduler.policy [
-              "equal-share"
-              "fixed-share"
-            ];
-          message = ''
-            hardware.nvidia.vgpu.scheduler.timeSlice: only vGPUs that share the GPU's time by a rule have a time slice. Set
-            hardware.nvidia.vgpu.scheduler.policy to "equal-share" or "fixed-share" too, or take timeSlice out.
-          '';
-        }
-      ];
+      assertions = lib.mapAttrsToList (name: _: {
+        assertion = false;
+        message = ''
+          ${name}.timeSlice: only vGPUs that share the GPU's time by a rule have a time slice. Set
+          ${name}.policy to "equal-share" or "fixed-share" too, or take timeSlice out.
+        '';
+      }) withoutPolicy;
 
       boot.extraModprobeConfig =
         lib.mkIf (parameters != { } && !throughNixpkgs)

@@ -23,6 +23,8 @@ let
       };
     };
     hardware.nvidia.vgpu.gpus."0000:41:00.0".mixedSizes = true;
+    # Says nothing about its sizes: they stay as they are.
+    hardware.nvidia.vgpu.gpus."0000:61:00.0".scheduler.policy = "best-effort";
   };
   unit = declared.config.systemd.services.nvidia-vgpu-instances;
   checked = declared.config.environment.etc."nvidia/vgpu/instances.json".source;

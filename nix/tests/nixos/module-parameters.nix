@@ -37,11 +37,50 @@ in
       [ "options nvidia NVreg_RegistryDwords=RmPVMRL=0x1E0011" ]
     ];
   };
-  "test a time slice without a policy is refused" = {
+  "test a GPU has a policy of its own beside the one for all" = {
     expr =
-      map (lib.hasInfix "hardware.nvidia.vgpu.scheduler.policy")
-        (scheduler { timeSlice = 2; }).failed;
-    expected = [ true ];
+      let
+        gpus = {
+          "0000:41:00.0".scheduler = {
+            policy = "fixed-share";
+            timeSlice = 2;
+          };
+          "0000:61:00.0".scheduler.policy = "best-effort";
+          "0000:81:00.0".mixedSizes = true;
+        };
+      in
+      map lines [
+        (host { hardware.nvidia.vgpu = { inherit gpus; }; })
+        (host {
+          hardware.nvidia.vgpu = {
+            inherit gpus;
+            scheduler.policy = "equal-share";
+          };
+        })
+      ];
+    expected =
+      let
+        perDevice = "NVreg_RegistryDwordsPerDevice=pci=0000:41:00.0;RmPVMRL=0x20011;pci=0000:61:00.0;RmPVMRL=0x0";
+      in
+      [
+        [ "options nvidia ${perDevice}" ]
+        [ "options nvidia NVreg_RegistryDwords=RmPVMRL=0x1 ${perDevice}" ]
+      ];
+  };
+  "test a time slice without a policy is refused" = {
+    expr = map (machine: map (text: lib.head (lib.splitString ":" text)) machine.failed) [
+      (scheduler { timeSlice = 2; })
+      (host {
+        hardware.nvidia.vgpu.gpus."0000:41:00.0".scheduler = {
+          policy = "best-effort";
+          timeSlice = 2;
+        };
+      })
+    ];
+    expected = [
+      [ "hardware.nvidia.vgpu.scheduler.timeSlice" ]
+      [ ''hardware.nvidia.vgpu.gpus."0000'' ]
+    ];
   };
   "test a merged host's parameters reach the module once" = {
     expr = lines (host {
