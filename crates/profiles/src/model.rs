@@ -94,6 +94,18 @@ pub struct PhysicalGpu {
     pub supported: Vec<Supported>,
 }
 
+impl PhysicalGpu {
+    /// What it says of a profile, if it offers that.
+    pub fn offer(&self, profile: u32) -> Option<&Supported> {
+        self.supported.iter().find(|supported| supported.profile == profile)
+    }
+
+    /// Whether its vGPUs are made on virtual functions.
+    pub fn is_sriov(&self) -> bool {
+        self.mode.as_deref() == Some("sriov")
+    }
+}
+
 /// A profile that a physical GPU offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Supported {

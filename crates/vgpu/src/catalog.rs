@@ -8,6 +8,7 @@ mod compatibility;
 pub mod gpus;
 pub mod kernels;
 pub mod question;
+pub mod summary;
 mod version;
 
 use std::sync::LazyLock;

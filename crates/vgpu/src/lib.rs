@@ -7,7 +7,7 @@
 //! - [`import`]: from a file to what a configuration says of it.
 //! - [`verify`]: checks a driver without unpacking it.
 //! - [`license`]: licences of guests: tokens, certificates, the licence client.
-//! - [`profile_list`]: a vgpuConfig.xml, or the one in a driver.
+//! - [`profiles`]: lists of profiles: where they come from, and what is told of them.
 //! - [`start`]: what a machine needs to begin with.
 //! - [`nix`]: what Nix and we say to each other: SRI hashes, store, Nix syntax.
 //! - [`instances`]: the vGPUs of a host that are declared and kept.
@@ -24,6 +24,6 @@ pub mod instances;
 pub mod license;
 pub mod machine;
 pub mod nix;
-pub mod profile_list;
+pub mod profiles;
 pub mod start;
 pub mod verify;

@@ -61,6 +61,11 @@ pub fn table(columns: &[impl Into<Column> + Copy], rows: impl IntoIterator<Item 
     }
 }
 
+/// Facts, a line each: the name, and the value from column `width` on.
+pub fn facts(width: usize, facts: &[(&str, String)]) -> String {
+    facts.iter().map(|(name, value)| format!("{name:<width$}{value}")).collect::<Vec<_>>().join("\n")
+}
+
 fn laid_out(columns: &[Column], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
     table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Disabled);

@@ -1,19 +1,18 @@
 //! `vgpu profiles`: vgpuConfig.xml in words, and changed.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 use miette::{Diagnostic, Result, WrapErr};
-use serde::Serialize;
 use similar::TextDiff;
 
 use super::bars::{self, Piece};
 use super::output::{self, Column};
 use crate::machine::{overview, pci};
-use crate::profile_list;
+use crate::profiles::listing::{self, Cut, Listed};
+use crate::profiles::source;
 use vgpu_profiles::gpu_id::GpuQuery;
-use vgpu_profiles::model::{Display, PhysicalGpu, Profile, Series};
+use vgpu_profiles::model::{PhysicalGpu, Profile};
 use vgpu_profiles::{Config, file};
 
 /// Where a host driver looks for the file on NixOS.
@@ -99,7 +98,7 @@ struct ConfigFile {
 impl ConfigFile {
     fn read(&self) -> Result<String> {
         let size = self.config.metadata().map_or(0, |meta| meta.len());
-        Ok(output::with_progress("unpacking", size, |progress| profile_list::read(&self.config, progress))?)
+        Ok(output::with_progress("unpacking", size, |progress| source::read(&self.config, progress))?)
     }
 }
 
@@ -153,40 +152,11 @@ pub fn run(args: Args) -> Result<()> {
     }
 }
 
-/// A physical GPU as `gpus --json` gives it.
-#[derive(Serialize)]
-struct Board<'a> {
-    device: String,
-    subsystem: String,
-    name: Option<&'a str>,
-    /// As far as its profiles tell: what the vGPUs that fit on it take together.
-    memory_mib: u64,
-    profiles: usize,
-    series: Vec<Series>,
-    sriov: bool,
-}
-
 fn gpus(args: &Gpus) -> Result<()> {
     let doing = || format!("cannot list the physical GPUs in {}", args.config.config.display());
     let text = args.config.read().wrap_err_with(doing)?;
     let config = Config::parse(&text).wrap_err_with(doing)?;
-    let sizes = config.board_sizes();
-    let boards: Vec<Board> = config
-        .gpus
-        .iter()
-        .map(|gpu| {
-            let offered = config.profiles.iter().filter(|profile| max_instances(gpu, profile).is_some());
-            Board {
-                device: format!("{:04X}", gpu.id.device),
-                subsystem: format!("{:04X}", gpu.id.subsystem),
-                name: config.board_name(gpu),
-                memory_mib: sizes.get(&gpu.id).map_or(0, |bytes| bytes >> 20),
-                profiles: gpu.supported.len(),
-                series: offered.filter_map(Profile::series).collect::<BTreeSet<_>>().into_iter().collect(),
-                sriov: gpu.mode.as_deref() == Some("sriov"),
-            }
-        })
-        .collect();
+    let boards = listing::boards(&config);
     if args.json {
         return output::json(&boards);
     }
@@ -229,29 +199,6 @@ enum Error {
     NoGpuThere(String),
 }
 
-/// A profile as `list --json` gives it. Numbers the file doesn't give are null.
-#[derive(Serialize)]
-struct Listed<'a> {
-    id: u32,
-    name: &'a str,
-    class: &'a str,
-    /// What it is made for: A, B, C or Q.
-    series: Option<Series>,
-    framebuffer_mib: Option<u64>,
-    heads: Option<u64>,
-    display: Option<Display>,
-    frame_rate_limit: Option<u64>,
-    cuda: Option<bool>,
-    gpus: Vec<Offer>,
-}
-
-#[derive(Serialize)]
-struct Offer {
-    device: String,
-    subsystem: String,
-    max_instances: Option<u64>,
-}
-
 fn list(args: &List) -> Result<()> {
     let doing = || format!("cannot list the profiles in {}", args.config.config.display());
     let text = args.config.read().wrap_err_with(doing)?;
@@ -261,16 +208,15 @@ fn list(args: &List) -> Result<()> {
         None => config.gpus.iter().collect(),
     };
     if args.json {
-        let listed = config.profiles.iter().map(|profile| listed(profile, &gpus));
-        // A filter leaves only what the wanted boards offer.
+        let listed = config.profiles.iter().map(|profile| Listed::new(profile, &gpus));
+        // With --gpu, only the profiles that these GPUs offer.
         return output::json(
             &listed.filter(|profile| args.gpu.is_none() || !profile.gpus.is_empty()).collect::<Vec<_>>(),
         );
     }
     let bars = |gpu| if args.gpu.is_some() { bars(&config, gpu) } else { String::new() };
     let mut sections: Vec<_> = gpus.iter().map(|gpu| section(&config, gpu) + &bars(gpu)).collect();
-    let offered = |profile: &&Profile| config.gpus.iter().any(|gpu| max_instances(gpu, profile).is_some());
-    let rest: Vec<_> = config.profiles.iter().filter(|profile| !offered(profile)).collect();
+    let rest = listing::not_offered(&config);
     if args.gpu.is_none() && !rest.is_empty() {
         let table = table(rest.into_iter().map(|profile| row(profile, None)));
         sections.push(format!("Offered by no physical GPU\n{table}"));
@@ -279,31 +225,6 @@ fn list(args: &List) -> Result<()> {
         sections.push(format!("{} lists no physical GPUs and no profiles.", args.config.config.display()));
     }
     output::print(sections.join("\n\n"))
-}
-
-fn listed<'a>(profile: &'a Profile, gpus: &[&PhysicalGpu]) -> Listed<'a> {
-    let offers = gpus.iter().filter_map(|gpu| {
-        let max_instances = max_instances(gpu, profile)?;
-        let (device, subsystem) = (format!("{:04X}", gpu.id.device), format!("{:04X}", gpu.id.subsystem));
-        Some(Offer { device, subsystem, max_instances })
-    });
-    Listed {
-        id: profile.id,
-        name: &profile.name,
-        class: &profile.class,
-        series: profile.series(),
-        framebuffer_mib: profile.profile_size.map(|bytes| bytes >> 20),
-        heads: profile.heads,
-        display: profile.display,
-        frame_rate_limit: profile.frame_rate_limit,
-        cuda: profile.cuda,
-        gpus: offers.collect(),
-    }
-}
-
-/// How many vGPUs of a profile fit on a board: `None` if it doesn't offer them, `Some(None)` if it doesn't say.
-fn max_instances(gpu: &PhysicalGpu, profile: &Profile) -> Option<Option<u64>> {
-    gpu.supported.iter().find(|supported| supported.profile == profile.id).map(|supported| supported.max_instances)
 }
 
 /// A physical GPU and its profiles, in its order.
@@ -320,28 +241,14 @@ fn section(config: &Config, gpu: &PhysicalGpu) -> String {
 
 /// What a board could be cut into, drawn to scale: a bar for each size.
 fn bars(config: &Config, gpu: &PhysicalGpu) -> String {
-    let mut sizes = BTreeMap::new();
-    for supported in &gpu.supported {
-        let profile = config.profiles.iter().find(|profile| profile.id == supported.profile);
-        let size = profile.and_then(|profile| profile.profile_size);
-        let Some((profile, size, most)) = profile.zip(size.zip(supported.max_instances)).map(|(p, (s, m))| (p, s, m))
-        else {
-            continue;
-        };
-        // Workstations' profiles stand for those of their size.
-        let best = sizes.entry(size).or_insert((profile, most));
-        if profile.name.ends_with('Q') && !best.0.name.ends_with('Q') {
-            *best = (profile, most);
-        }
-    }
-    let whole = sizes.iter().filter_map(|(size, (_, most))| size.checked_mul(*most)).max().unwrap_or(0);
-    let bar = |(size, (profile, most)): (&u64, &(&Profile, u64))| {
-        let label = profile.name.rsplit_once('-').map_or(profile.name.as_str(), |(_, series)| series);
-        // A file can say any number; a bar has no use for more pieces than it has characters.
-        let pieces: Vec<Piece> = (0..(*most).min(1024)).map(|_| Piece { label, size: *size }).collect();
-        format!("\n{label:>5} {} {most} x {}", bars::bar(&pieces, whole), bars::mib(size >> 20))
+    let cuts = listing::cuts(config, gpu);
+    let whole = listing::whole(&cuts);
+    let bar = |Cut { label, size, count }: &Cut| {
+        // A file can give any number. A bar needs no more pieces than it has characters.
+        let pieces: Vec<Piece> = (0..(*count).min(1024)).map(|_| Piece { label, size: *size }).collect();
+        format!("\n{label:>5} {} {count} x {}", bars::bar(&pieces, whole), bars::mib(size >> 20))
     };
-    let drawn: String = sizes.iter().map(bar).collect();
+    let drawn: String = cuts.iter().map(bar).collect();
     if drawn.is_empty() { drawn } else { format!("\n{drawn}") }
 }
 
@@ -396,7 +303,7 @@ fn show(args: &Show) -> Result<()> {
     let config = Config::parse(&text).wrap_err_with(doing)?;
     let profile = config.find_profile(&args.id).wrap_err_with(doing)?;
     if args.json {
-        return output::json(&listed(profile, &config.gpus.iter().collect::<Vec<_>>()));
+        return output::json(&Listed::new(profile, &config.gpus.iter().collect::<Vec<_>>()));
     }
     let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
     let limit = |limit| if limit == 0 { "none".to_owned() } else { format!("{limit} frames a second") };
@@ -412,13 +319,13 @@ fn show(args: &Show) -> Result<()> {
         ("CUDA", or_dash(profile.cuda.map(|cuda| if cuda { "yes" } else { "no" }))),
     ];
     for gpu in &config.gpus {
-        if let Some(max) = max_instances(gpu, profile) {
-            facts.push(("Fits", format!("{} times on {}", or_dash(max), heading(&config, gpu))));
+        if let Some(offer) = gpu.offer(profile.id) {
+            facts.push(("Fits", format!("{} times on {}", or_dash(offer.max_instances), heading(&config, gpu))));
         }
     }
-    let facts: String = facts.iter().map(|(name, value)| format!("{name:<18}{value}\n")).collect();
+    let facts = output::facts(18, &facts);
     let (line, source) = config.source(profile);
-    output::print(format!("{facts}\nAs the file has it, from line {line}:\n{source}"))
+    output::print(format!("{facts}\n\nAs the file has it, from line {line}:\n{source}"))
 }
 
 fn apply(args: &Apply) -> Result<()> {

@@ -1,16 +1,14 @@
 //! `vgpu releases`: the catalog, a release, branch, driver or GPU in full, and which releases fit together.
 
 use miette::{Diagnostic, Result};
-use serde::Serialize;
+use vgpu_driver::Role;
 
 use super::output::{self, Column};
-use crate::catalog::gpus::{Donor, Gpus};
-use crate::catalog::kernels::{KernelVersion, Kernels, Measurement};
+use crate::catalog::gpus::Gpus;
+use crate::catalog::kernels::{KernelVersion, Kernels};
 use crate::catalog::question::{self, Answer, ask};
-use crate::catalog::{
-    Branch, BranchNumber, Catalog, DriverVersion, FileHash, Fit, Month, Release, ReleaseNumber, Target, Voucher,
-};
-use vgpu_driver::Role;
+use crate::catalog::summary::{Fitting, Summary};
+use crate::catalog::{Branch, Catalog, DriverVersion, FileHash, Fit, Month, Release, ReleaseNumber, Voucher};
 
 /// List the releases of vGPU software: drivers, hashes, patchers, and which fit together.
 ///
@@ -73,7 +71,7 @@ enum Error {
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let view = View { catalog: Catalog::builtin(), today: args.today.unwrap_or_else(Month::now) };
+    let view = View(Summary { catalog: Catalog::builtin(), today: args.today.unwrap_or_else(Month::now) });
     if let Some(kernel) = args.kernel {
         return view.compiling(&kernel, args.json);
     }
@@ -81,60 +79,8 @@ pub fn run(args: Args) -> Result<()> {
         (Some(word), ..) => view.answer(&word, args.json),
         (None, Some(version), _) => view.fitting(&version, Role::Guest, args.json),
         (None, None, Some(version)) => view.fitting(&version, Role::Host, args.json),
-        (None, None, None) => view.list(view.catalog.releases().iter(), args.json),
+        (None, None, None) => view.list(view.0.catalog.releases().iter(), args.json),
     }
-}
-
-/// A release as `--json` prints it: the catalog's entry and what follows from it.
-#[derive(Serialize)]
-struct Entry<'a> {
-    /// With `zip` by NVIDIA's rule where the catalog has none.
-    #[serde(flatten)]
-    release: Release,
-    pinned: bool,
-    guest_url: String,
-    #[serde(flatten)]
-    branch: Option<&'a Branch>,
-    /// Whether NVIDIA's support is over; null where the end isn't known.
-    ended: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fit: Option<Fit>,
-    /// What was measured of its kernel modules.
-    kernels: Option<&'static Measurement>,
-}
-
-/// What `--for-guest` and `--for-host` print as JSON.
-#[derive(Serialize)]
-struct Fitting<'a> {
-    role: Role,
-    version: &'a DriverVersion,
-    #[serde(flatten)]
-    target: Target,
-    fitting: Vec<Entry<'a>>,
-}
-
-/// What a GPU is answered with as JSON.
-#[derive(Serialize)]
-struct Served<'a> {
-    /// As `lspci -n` has it, if it was asked for by that.
-    device: Option<String>,
-    generation: &'a str,
-    /// The board that NVIDIA lists for vGPU; null where it lists none.
-    board: Option<&'a str>,
-    branches: Vec<ServedBy<'a>>,
-    /// Branches for which the sources disagree.
-    unsure: &'a [BranchNumber],
-    /// The board whose profiles an unlisted one can be given with a patched driver.
-    donor: Option<&'a Donor>,
-}
-
-#[derive(Serialize)]
-struct ServedBy<'a> {
-    #[serde(flatten)]
-    branch: &'a Branch,
-    ended: Option<bool>,
-    newest_release: Option<ReleaseNumber>,
-    newest_patched_release: Option<ReleaseNumber>,
 }
 
 /// The columns of a list of releases. Host, guest and release are what is looked for most.
@@ -148,16 +94,14 @@ const LIST: [Column; 7] = [
     Column::text("PATCHER").spare(4),
 ];
 
-struct View {
-    catalog: &'static Catalog,
-    today: Month,
-}
+/// Puts a summary into words and tables.
+struct View(Summary<'static>);
 
 impl View {
     /// Lists releases that come newest first. The newest is printed last, where it stays on the screen.
     fn list<'a>(&self, releases: impl DoubleEndedIterator<Item = &'a Release>, json: bool) -> Result<()> {
         if json {
-            return output::json(&releases.map(|release| self.entry(release, None)).collect::<Vec<_>>());
+            return output::json(&releases.map(|release| self.0.entry(release, None)).collect::<Vec<_>>());
         }
         output::print(self.table(releases))
     }
@@ -178,64 +122,37 @@ impl View {
     }
 
     fn answer(&self, word: &str, json: bool) -> Result<()> {
-        match ask(self.catalog, Gpus::builtin(), word).ok_or_else(|| Error::Unknown(word.to_owned()))? {
-            Answer::Release(release) if json => output::json(&self.entry(release, None)),
+        match ask(self.0.catalog, Gpus::builtin(), word).ok_or_else(|| Error::Unknown(word.to_owned()))? {
+            Answer::Release(release) if json => output::json(&self.0.entry(release, None)),
             Answer::Release(release) => output::print(self.describe(release)),
-            Answer::UnknownRelease(number) => Err(Error::UnknownRelease(number, self.siblings(number)).into()),
+            Answer::UnknownRelease(number) => Err(self.unknown(number).into()),
             Answer::Branch(branch) if json => {
-                self.list(self.catalog.of_branch(branch.number).collect::<Vec<_>>().into_iter(), true)
+                self.list(self.0.catalog.of_branch(branch.number).collect::<Vec<_>>().into_iter(), true)
             }
             Answer::Branch(branch) => output::print(self.branch(branch)),
             Answer::Driver(_, releases) if json || releases.len() > 1 => self.list(releases.into_iter(), json),
             Answer::Driver(_, releases) => {
                 output::print(releases.iter().map(|release| self.describe(release)).collect::<Vec<_>>().join("\n\n"))
             }
-            Answer::Gpu(gpu) if json => output::json(&self.served(&gpu)),
+            Answer::Gpu(gpu) if json => output::json(&self.0.served(&gpu)),
             Answer::Gpu(gpu) => output::print(self.gpu(&gpu)),
         }
     }
 
     /// A branch: what it is, the GPUs it serves, its releases.
     fn branch(&self, branch: &Branch) -> String {
-        let generations = Gpus::builtin().generations.iter();
-        let served: Vec<&str> = generations
-            .filter(|generation| generation.is_served_by(branch.number))
-            .map(|generation| generation.name.as_str())
-            .collect();
         let lines = [
             ("branch", format!("{}, drivers R{}", branch.number, branch.driver)),
             ("support", self.support_of(branch)),
-            ("GPUs", served.join(", ")),
+            ("GPUs", self.0.generations(branch).join(", ")),
         ];
-        let releases: Vec<&Release> = self.catalog.of_branch(branch.number).collect();
-        format!("{}\n\n{}", facts(&lines), self.table(releases.into_iter()))
-    }
-
-    fn served<'a>(&'a self, gpu: &question::Gpu<'a>) -> Served<'a> {
-        let branches = self.catalog.branches().iter().filter(|branch| gpu.generation.is_served_by(branch.number));
-        let newest = |branch: &Branch, wanted: &dyn Fn(&&Release) -> bool| {
-            self.catalog.of_branch(branch.number).find(wanted).map(|release| release.release)
-        };
-        Served {
-            device: gpu.device.map(|device| format!("10de:{device:04x}")),
-            generation: &gpu.generation.name,
-            board: gpu.board.map(|board| board.name.as_str()),
-            branches: branches
-                .map(|branch| ServedBy {
-                    branch,
-                    ended: branch.ended(self.today),
-                    newest_release: newest(branch, &|_| true),
-                    newest_patched_release: newest(branch, &|release| release.patcher.is_some()),
-                })
-                .collect(),
-            unsure: &gpu.generation.unsure,
-            donor: gpu.generation.donor.as_ref(),
-        }
+        let releases: Vec<&Release> = self.0.catalog.of_branch(branch.number).collect();
+        format!("{}\n\n{}", output::facts(16, &lines), self.table(releases.into_iter()))
     }
 
     /// A GPU: what it is, the branches that serve it, and what to do if NVIDIA doesn't list it.
     fn gpu(&self, gpu: &question::Gpu) -> String {
-        let served = self.served(gpu);
+        let served = self.0.served(gpu);
         let device = served.device.as_ref().map(|device| format!("[{device}]"));
         let name: Vec<&str> = [served.board, device.as_deref()].into_iter().flatten().collect();
         let mut lines = vec![("generation", served.generation.to_owned())];
@@ -266,22 +183,18 @@ impl View {
         });
         let columns =
             [Column::text("BRANCH"), Column::text("NEWEST"), Column::text("PATCHED").spare(1), Column::text("SUPPORT")];
-        format!("{}\n\n{}", facts(&lines), output::table(&columns, rows))
+        format!("{}\n\n{}", output::facts(16, &lines), output::table(&columns, rows))
     }
 
     fn fitting(&self, version: &DriverVersion, role: Role, json: bool) -> Result<()> {
         let target = self
+            .0
             .catalog
             .target(version.as_str(), role)
             .ok_or_else(|| Error::UnknownVersion(version.to_string(), role))?;
-        let fitting: Vec<(&Release, Fit)> = self
-            .catalog
-            .releases()
-            .iter()
-            .filter_map(|release| Some((release, self.catalog.fit(&target, role, release)?)))
-            .collect();
+        let fitting = self.0.fitting(&target, role);
         if json {
-            let fitting = fitting.iter().map(|(release, fit)| self.entry(release, Some(*fit))).collect();
+            let fitting = fitting.iter().map(|(release, fit)| self.0.entry(release, Some(*fit))).collect();
             return output::json(&Fitting { role, version, target, fitting });
         }
         let rows = fitting.iter().rev().map(|(release, fit)| {
@@ -307,59 +220,41 @@ impl View {
 
     /// The releases whose modules compile against a kernel.
     fn compiling(&self, kernel: &KernelVersion, json: bool) -> Result<()> {
-        let expected =
-            |release: &&Release| Kernels::builtin().of(&release.host).is_some_and(|measured| measured.expects(kernel));
-        let releases: Vec<&Release> = self.catalog.releases().iter().filter(expected).collect();
+        let releases = self.0.compiling(kernel);
         if releases.is_empty() && !json {
             return Err(Error::NothingCompiles(*kernel).into());
         }
         self.list(releases.into_iter(), json)
     }
 
-    fn entry(&self, release: &Release, fit: Option<Fit>) -> Entry<'_> {
-        let branch = self.catalog.branch(release.release.branch());
-        Entry {
-            release: Release { zip: Some(release.zip_name()), ..release.clone() },
-            pinned: release.is_pinned(),
-            guest_url: release.guest_url(),
-            branch,
-            ended: branch.and_then(|branch| branch.ended(self.today)),
-            fit,
-            kernels: Kernels::builtin().of(&release.host),
-        }
-    }
-
     /// `R550 LTS, ended`: the driver branch, and what a reader of the table must know about it.
     fn branch_name(&self, release: &Release) -> String {
-        let Some(branch) = self.catalog.branch(release.release.branch()) else { return "-".to_owned() };
+        let Some(branch) = self.0.catalog.branch(release.release.branch()) else { return "-".to_owned() };
         let long_term = if branch.long_term { " LTS" } else { "" };
-        let ended = if branch.ended(self.today) == Some(true) { " ended" } else { "" };
+        let ended = if branch.ended(self.0.today) == Some(true) { " ended" } else { "" };
         format!("R{}{long_term}{ended}", branch.driver)
     }
 
     fn support(&self, release: &Release) -> String {
-        let branch = self.catalog.branch(release.release.branch());
+        let branch = self.0.catalog.branch(release.release.branch());
         branch.map_or("end not known".to_owned(), |branch| self.support_of(branch))
     }
 
     fn support_of(&self, branch: &Branch) -> String {
-        match branch.end_of_life.and_then(|last| Some((last, branch.ended(self.today)?))) {
+        match branch.end_of_life.and_then(|last| Some((last, branch.ended(self.0.today)?))) {
             Some((last, true)) => format!("ended {last}"),
             Some((last, false)) => format!("until {last}"),
             None => "end not known".to_owned(),
         }
     }
 
-    /// The releases of the same branch, or the known branches, as advice.
-    fn siblings(&self, number: ReleaseNumber) -> String {
-        let known = self.catalog.releases().iter().map(|release| release.release);
-        let siblings: Vec<String> =
-            known.filter(|known| known.branch() == number.branch()).map(|known| known.to_string()).collect();
-        if siblings.is_empty() {
-            "`vgpu releases` lists the ones it has".to_owned()
-        } else {
-            format!("it has {}", siblings.join(", "))
-        }
+    fn unknown(&self, number: ReleaseNumber) -> Error {
+        let siblings: Vec<String> = self.0.siblings(number).iter().map(ReleaseNumber::to_string).collect();
+        let advice = match siblings.is_empty() {
+            true => "`vgpu releases` lists the ones it has".to_owned(),
+            false => format!("it has {}", siblings.join(", ")),
+        };
+        Error::UnknownRelease(number, advice)
     }
 
     fn describe(&self, release: &Release) -> String {
@@ -391,13 +286,8 @@ impl View {
             lines.push(("patcher", format!("{} at {}", patcher.version, patcher.rev)));
             lines.push(("patcher hash", patcher.sha256.to_string()));
         }
-        facts(&lines)
+        output::facts(16, &lines)
     }
-}
-
-/// Facts with their names, a line each.
-fn facts(lines: &[(&str, String)]) -> String {
-    lines.iter().map(|(name, value)| format!("{name:<16}{value}")).collect::<Vec<_>>().join("\n")
 }
 
 /// Whether the archive's hash is known, and from whom.

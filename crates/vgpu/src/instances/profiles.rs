@@ -53,7 +53,7 @@ impl Profiles {
             device: gpu.id.device,
             subsystem: gpu.id.subsystem,
             name: config.board_name(gpu).map(|name| bare(name).to_owned()),
-            sriov: gpu.mode.as_deref() == Some("sriov"),
+            sriov: gpu.is_sriov(),
             offers: gpu.supported.iter().map(|offer| (offer.profile, offer.max_instances)).collect(),
         };
         Profiles {

@@ -4,14 +4,13 @@
 //! memory alone counts (open-gpu-kernel-modules, kernel_vgpu_mgr.c). The kernel has the last word; this is for choosing
 //! a GPU, and for saying at once what can't work.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use super::profiles::{Board, Profile, Profiles, bare};
 use super::reason::Reason;
 use crate::machine::pci::Address;
 use crate::machine::vgpu::{HostGpu, Interface, Sizes};
+use crate::profiles::each_size::each_size;
 
 /// A GPU while vGPUs are placed on it.
 #[derive(Debug)]
@@ -160,16 +159,8 @@ pub struct Fits {
 /// What still fits on a GPU: one profile of each size. Those for workstations (A40-8Q) stand for the others of their size.
 pub fn fits(gpu: &HostGpu, profiles: &Profiles, sizes: Sizes) -> Vec<Fits> {
     let Some(board) = profiles.board(&gpu.gpu.function) else { return Vec::new() };
-    let mut shown = BTreeMap::new();
-    for id in board.offers.keys() {
-        let Some((profile, size)) = profiles.get(*id).and_then(|profile| Some((profile, profile.size?))) else {
-            continue;
-        };
-        let best = shown.entry(size).or_insert(profile);
-        if profile.name.ends_with('Q') && !best.name.ends_with('Q') {
-            *best = profile;
-        }
-    }
+    let offered = board.offers.keys().filter_map(|id| profiles.get(*id));
+    let sized = offered.filter_map(|profile| Some((profile.size?, profile.name.as_str(), profile)));
     let fits = |profile: &Profile| {
         let mut room = Room::new(gpu, profiles, sizes);
         let most = board.offers[&profile.id].unwrap_or(u64::from(u16::MAX));
@@ -181,5 +172,5 @@ pub fn fits(gpu: &HostGpu, profiles: &Profiles, sizes: Sizes) -> Vec<Fits> {
         });
         Fits { count: count.count() as u64, profile: bare(&profile.name).to_owned() }
     };
-    shown.into_values().map(fits).filter(|fits| fits.count > 0).collect()
+    each_size(sized).into_values().map(|(_, profile)| fits(profile)).filter(|fits| fits.count > 0).collect()
 }

@@ -3,6 +3,8 @@
 //! Read from journald (`journalctl -o json`), bounded in time and size; or from files, as JSON lines or as the text that
 //! `journalctl` and `dmesg` print. A journal can have millions of lines, so only those are kept that can matter here.
 
+mod entry;
+
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -11,9 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-use serde_json::Value;
-use x509_cert::der::DateTime;
+pub use entry::{Entry, Source};
 
 /// Services whose lines are read, besides the kernel: without `.service`.
 const UNITS: [&str; 10] = [
@@ -56,33 +56,6 @@ const LONGEST_LINE: u64 = 64 << 10;
 /// How many lines are kept: the first, where causes are, and the last.
 const FIRST: usize = 5_000;
 const LAST: usize = 15_000;
-
-/// Who wrote a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    Kernel,
-    /// A service, without `.service`; or, in text, the program's name.
-    Unit(String),
-    /// systemd, about a service.
-    Systemd(String),
-}
-
-impl Source {
-    /// Whether it is a service, or systemd about it.
-    pub fn is_of(&self, service: &str) -> bool {
-        matches!(self, Source::Unit(name) | Source::Systemd(name) if name == service)
-    }
-}
-
-/// A line of the journal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// As it is to be shown: `2026-11-24 12:03:04 UTC`, or whatever a text has. Empty where there is none.
-    pub time: String,
-    pub source: Source,
-    pub pid: Option<u32>,
-    pub message: String,
-}
 
 /// The lines that could be read, oldest first.
 #[derive(Debug, Default)]
@@ -224,8 +197,7 @@ impl Kept {
     fn add(&mut self, line: &[u8]) {
         self.read += 1;
         let line = String::from_utf8_lossy(line);
-        let entry = if line.starts_with('{') { of_json(&line) } else { of_text(line.trim_end()) };
-        let Some(entry) = entry else { return };
+        let Some(entry) = entry::read(&line) else { return };
         self.kernel |= entry.source == Source::Kernel;
         let lower = entry.message.to_lowercase();
         if entry.source == Source::Kernel && !KERNEL.iter().any(|word| lower.contains(word)) {
@@ -248,83 +220,6 @@ impl Kept {
     }
 }
 
-/// Fields of a journal entry (systemd.journal-fields(7)). A field whose bytes are no text is an array of numbers.
-#[derive(Deserialize)]
-struct Fields {
-    #[serde(rename = "MESSAGE", default)]
-    message: Value,
-    #[serde(rename = "_TRANSPORT", default)]
-    transport: Value,
-    #[serde(rename = "_SYSTEMD_UNIT", default)]
-    unit: Value,
-    #[serde(rename = "UNIT", default)]
-    about: Value,
-    #[serde(rename = "SYSLOG_IDENTIFIER", default)]
-    identifier: Value,
-    #[serde(rename = "_PID", default)]
-    pid: Value,
-    #[serde(rename = "__REALTIME_TIMESTAMP", default)]
-    microseconds: Value,
-}
-
-fn of_json(line: &str) -> Option<Entry> {
-    let fields: Fields = serde_json::from_str(line).ok()?;
-    let service = |value: &Value| value.as_str().map(|unit| unit.trim_end_matches(".service").to_owned());
-    let source = if fields.transport == "kernel" {
-        Source::Kernel
-    } else if let Some(unit) = service(&fields.about) {
-        Source::Systemd(unit)
-    } else {
-        Source::Unit(service(&fields.unit).or_else(|| service(&fields.identifier))?)
-    };
-    let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
-    Some(Entry {
-        time: number(&fields.microseconds).and_then(time).unwrap_or_default(),
-        source,
-        pid: number(&fields.pid).and_then(|pid| pid.try_into().ok()),
-        message: text(&fields.message)?,
-    })
-}
-
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Array(bytes) => {
-            let bytes: Vec<u8> = bytes.iter().filter_map(|byte| byte.as_u64()?.try_into().ok()).collect();
-            Some(String::from_utf8_lossy(&bytes).into_owned())
-        }
-        _ => None,
-    }
-}
-
-/// Microseconds since 1970 as `2026-11-24 12:03:04 UTC`.
-fn time(microseconds: u64) -> Option<String> {
-    let time = DateTime::from_unix_duration(Duration::from_secs(microseconds / 1_000_000)).ok()?;
-    Some(time.to_string().replace('T', " ").replace('Z', " UTC"))
-}
-
-/// `Nov 24 12:03:04 host kernel: NVRM: …` and its kin, with any kind of time; or `[   12.345678] NVRM: …` of dmesg.
-fn of_text(line: &str) -> Option<Entry> {
-    if let Some((time, message)) = line.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
-        let time = format!("{} s after the start", time.trim());
-        return Some(Entry { time, source: Source::Kernel, pid: None, message: message.to_owned() });
-    }
-    let (head, message) = line.split_once(": ")?;
-    let mut words: Vec<&str> = head.split_whitespace().collect();
-    let program = words.pop()?;
-    words.pop()?; // The host's name is nobody's business.
-    let (name, pid) = match program.strip_suffix(']').and_then(|program| program.split_once('[')) {
-        Some((name, pid)) => (name, pid.parse().ok()),
-        None => (program, None),
-    };
-    let source = match name {
-        "kernel" => Source::Kernel,
-        "systemd" => Source::Systemd(message.split_once(".service: ")?.0.to_owned()),
-        name => Source::Unit(name.to_owned()),
-    };
-    Some(Entry { time: words.join(" "), source, pid, message: message.to_owned() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,52 +235,10 @@ mod tests {
     }
 
     #[test]
-    fn json_and_text_are_read_alike() {
-        let json = r#"{"__REALTIME_TIMESTAMP":"1763985784000000","_TRANSPORT":"kernel","MESSAGE":"NVRM: loading"}
-{"__REALTIME_TIMESTAMP":"1763985785000000","_SYSTEMD_UNIT":"nvidia-vgpud.service","_PID":"7","MESSAGE":"a: b"}
-{"_PID":"1","UNIT":"nvidia-vgpud.service","_SYSTEMD_UNIT":"init.scope","MESSAGE":"Started x."}
-{"_TRANSPORT":"kernel","MESSAGE":[78,86,82,77,58,32,255]}
-{"_TRANSPORT":"kernel","MESSAGE":null}
-{"_TRANSPORT":"kernel","MESSAGE":"usb 1-1: new device"}
-not a journal
-{ broken"#;
-        let entries = read(json).entries;
-        let entry = |time: &str, source, pid, message: &str| Entry {
-            time: time.to_owned(),
-            source,
-            pid,
-            message: message.to_owned(),
-        };
-        let vgpud = || "nvidia-vgpud".to_owned();
-        assert_eq!(
-            entries,
-            [
-                entry("2025-11-24 12:03:04 UTC", Source::Kernel, None, "NVRM: loading"),
-                entry("2025-11-24 12:03:05 UTC", Source::Unit(vgpud()), Some(7), "a: b"),
-                entry("", Source::Systemd(vgpud()), Some(1), "Started x."),
-                entry("", Source::Kernel, None, "NVRM: \u{fffd}"),
-            ]
-        );
-        let text = "Nov 24 12:03:04 rack kernel: NVRM: loading
-2025-11-24T12:03:05+0000 rack nvidia-vgpud[7]: a: b
-Nov 24 12:03:06 rack systemd[1]: nvidia-vgpud.service: Failed with result 'exit-code'.
-[   12.5] vfio-pci 0000:41:00.0: x
--- Boot 1 --
-";
-        assert_eq!(
-            read(text).entries,
-            [
-                entry("Nov 24 12:03:04", Source::Kernel, None, "NVRM: loading"),
-                entry("2025-11-24T12:03:05+0000", Source::Unit(vgpud()), Some(7), "a: b"),
-                entry(
-                    "Nov 24 12:03:06",
-                    Source::Systemd(vgpud()),
-                    Some(1),
-                    "nvidia-vgpud.service: Failed with result 'exit-code'."
-                ),
-                entry("12.5 s after the start", Source::Kernel, None, "vfio-pci 0000:41:00.0: x"),
-            ]
-        );
+    fn lines_of_the_kernel_about_other_things_are_dropped() {
+        let journal = read("[ 1.0] usb 1-1: new device\n[ 1.1] NVRM: loading\n");
+        assert_eq!(journal.entries.iter().map(|entry| entry.message.as_str()).collect::<Vec<_>>(), ["NVRM: loading"]);
+        assert!(read("[ 1.0] usb 1-1: new device\n").kernel);
     }
 
     #[test]
