@@ -50,3 +50,50 @@ fn crates_share_what_the_workspace_says() {
         }
     }
 }
+
+/// How many lines of code a file may have: without comments, blank lines, and its own unit tests.
+const MOST: usize = 400;
+
+/// A long file says why in its head: "One file, because …".
+#[test]
+fn long_files_say_why() {
+    let mut directories = vec![Path::new(ROOT).join("crates"), Path::new(ROOT).join("fuzz/fuzz_targets")];
+    let mut files = 0;
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files += 1;
+                let text = fs::read_to_string(&path).unwrap();
+                let code = lines_of_code(&text);
+                assert!(
+                    code <= MOST || gives_a_reason(&text),
+                    "{} has {code} lines of code: split it by subject, or say in its head: One file, because …",
+                    path.display()
+                );
+            }
+        }
+    }
+    assert!(files > 200, "only {files} files were looked at");
+}
+
+fn lines_of_code(text: &str) -> usize {
+    let text = text.split("#[cfg(test)]\nmod").next().unwrap();
+    let lines = text.lines().map(str::trim);
+    lines.filter(|line| !line.is_empty() && !line.starts_with("//")).count()
+}
+
+fn gives_a_reason(text: &str) -> bool {
+    text.lines().take_while(|line| line.starts_with("//!")).any(|line| line.contains("One file, because"))
+}
+
+#[test]
+fn lines_of_code_are_counted() {
+    let long = "//! Head.\n\n// Comment.\n".to_owned() + &"f();\n".repeat(MOST + 1);
+    assert_eq!(lines_of_code(&long), MOST + 1);
+    assert_eq!(lines_of_code(&format!("{long}#[cfg(test)]\nmod tests {{\n}}\n")), MOST + 1);
+    assert!(!gives_a_reason(&long));
+    assert!(gives_a_reason(&long.replace("Head.", "Head. One file, because it is one table.")));
+}
