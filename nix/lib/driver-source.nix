@@ -57,7 +57,7 @@ let
     else if host then
       throw ''
         ${ours}.name is "${name}", a .run file, and only the hash of the archive is known for hosts.
-        Set ${ours}.sha256 to what this prints: nix-hash --flat --base64 --type sha256 ${name}''
+        Set ${ours}.sha256 to what this prints: nix-hash --flat --base32 --type sha256 ${name}''
     else
       release.guestSha256;
 
@@ -127,7 +127,7 @@ let
         Then let `vgpu import ${name}` add it to the store and print the configuration, or do it by hand:
 
           nix-store --add-fixed sha256 ${runName}
-          nix-hash --flat --base64 --type sha256 ${runName}
+          nix-hash --flat --base32 --type sha256 ${runName}
 
         and set what the second command prints:
 
@@ -140,7 +140,7 @@ let
 
           hardware.nvidia.package = config.boot.kernelPackages.nvidiaPackages.mkVgpuDriver {
             version = "${release.version}";
-            sha256 = "…"; # nix-hash --flat --base64 --type sha256 ${release.zipFilename}
+            sha256 = "…"; # nix-hash --flat --base32 --type sha256 ${release.zipFilename}
             guestVersion = "${release.guestVersion}";
             guestSha256 = "…"; # of NVIDIA-Linux-x86_64-${release.guestVersion}-grid.run; any on a host
             generalVersion = "${release.generalVersion}";

@@ -70,7 +70,7 @@ in
         description = ''
           Hash of the `.run` file, when you use one whose hash the release does not have: a host's, or that of a release
           nobody has recorded yet. With it a `.run` file is expected, never an archive.
-          `nix-hash --flat --base64 --type sha256 FILE` prints it; with `""` a download fails and tells it.
+          `nix-hash --flat --base32 --type sha256 FILE` prints it; with `""` a download fails and tells it.
         '';
       };
 
@@ -120,7 +120,7 @@ in
         message = ''
           hardware.nvidia.vgpu.driverSource.name, "${toString cfg.driverSource.name}", is a .run file, and of host
           drivers only the archives' hashes are known. Set hardware.nvidia.vgpu.driverSource.sha256 to what this prints:
-          nix-hash --flat --base64 --type sha256 ${toString cfg.driverSource.name}
+          nix-hash --flat --base32 --type sha256 ${toString cfg.driverSource.name}
         '';
       }
       {

@@ -1,8 +1,9 @@
-//! What is half done goes when the program is interrupted (Ctrl-C), terminated, or loses its terminal.
+//! What is half done goes when the program is interrupted (Ctrl-C), terminated, or loses its terminal; and what was left
+//! is said.
 //!
 //! A signal that was ignored when the program started stays ignored: that is how nohup works.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,15 +11,27 @@ use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use tempfile::TempDir;
+
+use crate::shown;
 
 /// What is half done. Locked for good when the program is interrupted: whoever ends it must hold the lock.
-static HALF_DONE: Mutex<HalfDone> = Mutex::new(HalfDone { paths: Vec::new(), watched: false });
+static HALF_DONE: Mutex<HalfDone> = Mutex::new(HalfDone { items: Vec::new(), also: None, watched: false });
 
 struct HalfDone {
-    /// Each with the directories made for it.
-    paths: Vec<(PathBuf, Vec<PathBuf>)>,
+    items: Vec<Item>,
+    /// What else is said to be left.
+    also: Option<&'static str>,
     /// Whether a thread waits for signals.
     watched: bool,
+}
+
+struct Item {
+    path: PathBuf,
+    /// The name that it would have had in the end.
+    target: Option<PathBuf>,
+    /// Directories that were made for it, outermost first. They go, too, if nothing else is in them.
+    parents: Vec<PathBuf>,
 }
 
 /// Holds up the removal of what is half done: nobody reads two endings of one program.
@@ -30,18 +43,36 @@ fn half_done() -> MutexGuard<'static, HalfDone> {
     HALF_DONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes a half-done file or directory when the program is interrupted (Ctrl-C) or terminated, until [`finish`].
+/// From now on an interruption is answered with what was left, though nothing is half done yet.
 ///
 /// # Errors
 /// When there is no thread to wait for signals.
-pub fn remove_when_interrupted(path: &Path) -> io::Result<()> {
-    begin(|| Ok(Begun { path: path.to_owned(), parents: Vec::new(), made: () }))
+pub fn answer() -> io::Result<()> {
+    watch(&mut half_done())
+}
+
+/// Something that this program cannot remove, as an interruption is to say it: `the Nix store may have it`.
+pub fn also_left(what: &'static str) {
+    half_done().also = Some(what);
+}
+
+/// Makes a temporary directory that goes when the program is interrupted.
+///
+/// # Errors
+/// When it cannot be made, or there is no thread to wait for signals.
+pub fn temporary(make: impl FnOnce() -> io::Result<TempDir>) -> io::Result<TempDir> {
+    begin(|| {
+        let made = make()?;
+        Ok(Begun { path: made.path().to_owned(), target: None, parents: Vec::new(), made })
+    })
 }
 
 /// What was begun.
 pub(crate) struct Begun<T> {
     pub path: PathBuf,
-    /// Directories that were made for it, outermost first. They go, too, if nothing else is in them.
+    /// The name that it will have in the end.
+    pub target: Option<PathBuf>,
+    /// Directories that were made for it, outermost first.
     pub parents: Vec<PathBuf>,
     pub made: T,
 }
@@ -49,23 +80,56 @@ pub(crate) struct Begun<T> {
 /// Makes something half done that goes when the program is interrupted. An interruption waits until it is known.
 pub(crate) fn begin<T>(make: impl FnOnce() -> io::Result<Begun<T>>) -> io::Result<T> {
     let mut half_done = half_done();
-    if !half_done.watched {
-        let mut signals = Signals::new(not_ignored([SIGINT, SIGTERM, SIGHUP]))?;
-        thread::Builder::new().name("signals".into()).spawn(move || {
-            if let Some(signal) = signals.forever().next() {
-                let half_done = self::half_done();
-                for (path, parents) in &half_done.paths {
-                    remove_under_way(path);
-                    remove_empty(parents);
-                }
-                std::process::exit(128 + signal);
-            }
-        })?;
-        half_done.watched = true;
-    }
-    let Begun { path, parents, made } = make()?;
-    half_done.paths.push((path, parents));
+    watch(&mut half_done)?;
+    let Begun { path, target, parents, made } = make()?;
+    half_done.items.push(Item { path, target, parents });
     Ok(made)
+}
+
+/// Has a thread wait for signals, once.
+fn watch(half_done: &mut HalfDone) -> io::Result<()> {
+    if half_done.watched {
+        return Ok(());
+    }
+    let mut signals = Signals::new(not_ignored([SIGINT, SIGTERM, SIGHUP]))?;
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            let half_done = self::half_done();
+            for item in &half_done.items {
+                remove_under_way(&item.path);
+                remove_empty(&item.parents);
+            }
+            say(&left(&half_done));
+            std::process::exit(128 + signal);
+        }
+    })?;
+    half_done.watched = true;
+    Ok(())
+}
+
+/// What an interruption has left, when all that was half done is gone.
+fn left(half_done: &HalfDone) -> String {
+    let targets = half_done.items.iter().filter_map(|item| item.target.as_deref());
+    let mut left: Vec<String> = targets
+        .map(|target| match target.symlink_metadata() {
+            Ok(_) => format!("{} is as it was", target.display()),
+            Err(_) => format!("nothing was left at {}", target.display()),
+        })
+        .collect();
+    left.extend(half_done.also.map(str::to_owned));
+    if left.is_empty() {
+        left.push("nothing was left".to_owned());
+    }
+    format!("interrupted: {}", left.join("; "))
+}
+
+/// Writes a line to standard error, in place of a progress bar. Past the lock of [`std::io::Stderr`]: who has it may wait
+/// for a terminal that is gone.
+fn say(line: &str) {
+    let stderr = io::stderr();
+    let start = if stderr.is_terminal() { "\r\x1b[K" } else { "" };
+    let line = format!("{start}{}\n", shown::message(line));
+    let _ = rustix::io::write(stderr, line.as_bytes());
 }
 
 /// Removes those directories that are empty, innermost first.
@@ -80,7 +144,7 @@ pub(crate) fn remove_empty(parents: &[PathBuf]) {
 pub fn finish<T>(path: &Path, step: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let mut half_done = half_done();
     let done = step()?;
-    half_done.paths.retain(|(other, _)| other != path);
+    half_done.items.retain(|item| item.path != path);
     Ok(done)
 }
 

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Whatever happens before `publish`, the target stays as it was: an error drops [`Staged`], which removes what it
-//! made, and so does an interruption ([`crate::interrupt`]). SIGKILL and a power cut leave `.vgpu-new-…` beside the
+//! made, and so does an interruption ([`crate::interrupt`]), which says so. SIGKILL and a power cut leave `.vgpu-new-…` beside the
 //! target. The next run that stages something in that directory removes it: whoever is still at work holds a lock.
 
 use std::fs::{self, File, Permissions};
@@ -120,7 +120,8 @@ impl Staged {
             let parents = create_parents(&directory)?;
             remove_leftovers(&directory);
             let (path, file) = locked(&directory, kind).inspect_err(|_| interrupt::remove_empty(&parents))?;
-            Ok(interrupt::Begun { path: path.clone(), parents: parents.clone(), made: (path, file, parents) })
+            let target = Some(target.clone());
+            Ok(interrupt::Begun { path: path.clone(), target, parents: parents.clone(), made: (path, file, parents) })
         });
         let (path, file, parents) = begun.map_err(|source| Error::write(&directory, source))?;
         Ok(Staged { target, path, file, parents, published: false })

@@ -287,7 +287,7 @@ fn a_release_that_nobody_pinned() {
     let message = machine.broken("unpinned");
     for part in [
         "NVIDIA vGPU 19.2 is known, but not the hash of NVIDIA-Linux-x86_64-580.95.05-grid.run.",
-        "nix-hash --flat --base64 --type sha256 NVIDIA-Linux-x86_64-580.95.05-grid.run",
+        "nix-hash --flat --base32 --type sha256 NVIDIA-Linux-x86_64-580.95.05-grid.run",
         "hardware.nvidia.vgpu.driverSource = {",
         "mkVgpuDriver {",
     ] {

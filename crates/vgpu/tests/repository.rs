@@ -1,15 +1,29 @@
 //! The repository as a whole: what one file says of others is true.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+use vgpu::nix::sri::Sri;
+
+#[path = "support/skip.rs"]
+mod skip;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 fn read(name: &str) -> String {
     fs::read_to_string(Path::new(ROOT).join(name)).unwrap()
+}
+
+/// Files below a directory with one of these extensions.
+fn files(directory: &Path, extensions: &[&str]) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let found = entries.flat_map(|path| match path.is_dir() {
+        true => files(&path, extensions),
+        false => vec![path],
+    });
+    found.filter(|path| path.extension().is_some_and(|found| extensions.iter().any(|one| found == *one))).collect()
 }
 
 /// A version of Rust as numbers: "1.89" is "1.89.0".
@@ -57,26 +71,20 @@ const MOST: usize = 400;
 /// A long file says why in its head: "One file, because …".
 #[test]
 fn long_files_say_why() {
-    let mut directories = vec![Path::new(ROOT).join("crates"), Path::new(ROOT).join("fuzz/fuzz_targets")];
-    let mut files = 0;
-    while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                directories.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                files += 1;
-                let text = fs::read_to_string(&path).unwrap();
-                let code = lines_of_code(&text);
-                assert!(
-                    code <= MOST || gives_a_reason(&text),
-                    "{} has {code} lines of code: split it by subject, or say in its head: One file, because …",
-                    path.display()
-                );
-            }
+    let mut looked_at = 0;
+    for directory in ["crates", "fuzz/fuzz_targets"] {
+        for path in files(&Path::new(ROOT).join(directory), &["rs"]) {
+            looked_at += 1;
+            let text = fs::read_to_string(&path).unwrap();
+            let code = lines_of_code(&text);
+            assert!(
+                code <= MOST || gives_a_reason(&text),
+                "{} has {code} lines of code: split it by subject, or say in its head: One file, because …",
+                path.display()
+            );
         }
     }
-    assert!(files > 200, "only {files} files were looked at");
+    assert!(looked_at > 200, "only {looked_at} files were looked at");
 }
 
 fn lines_of_code(text: &str) -> usize {
@@ -96,4 +104,34 @@ fn lines_of_code_are_counted() {
     assert_eq!(lines_of_code(&format!("{long}#[cfg(test)]\nmod tests {{\n}}\n")), MOST + 1);
     assert!(!gives_a_reason(&long));
     assert!(gives_a_reason(&long.replace("Head.", "Head. One file, because it is one table.")));
+}
+
+/// What messages and pages tell people to type works with the Nix that is here: options of `nix-hash` came and went.
+#[test]
+fn commands_for_hashes_print_hashes() {
+    if Command::new("nix-hash").arg("--version").output().is_err() {
+        return skip::skip("nix-hash is not on PATH", "VGPU_REQUIRE_NIX");
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let expected: Sri = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".parse().unwrap(); // Of nothing.
+    let mut tried = 0;
+    for directory in ["nix", "docs", "crates"] {
+        for path in files(&Path::new(ROOT).join(directory), &["nix", "md", "rs"]) {
+            let text = fs::read_to_string(&path).unwrap();
+            for (at, _) in text.match_indices("nix-hash --") {
+                let command = text[at..].split(['`', '"', '\'', '\n']).next().unwrap();
+                let options = command.split(' ').skip(1).take_while(|word| word.starts_with("--") || *word == "sha256");
+                let options: Vec<&str> = options.collect();
+                if !options.contains(&"sha256") {
+                    continue; // It is only mentioned.
+                }
+                let output = Command::new("nix-hash").args(&options).arg(file.path()).output().unwrap();
+                let printed = String::from_utf8(output.stdout).unwrap();
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert_eq!(printed.trim().parse::<Sri>().ok(), Some(expected), "{}: {command}: {said}", path.display());
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 5, "only {tried} commands were found");
 }

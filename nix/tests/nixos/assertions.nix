@@ -113,7 +113,7 @@ let
       mentions = [
         "hardware.nvidia.vgpu.driverSource.name"
         "only the archives' hashes are known"
-        "nix-hash --flat --base64 --type sha256 driver.run"
+        "nix-hash --flat --base32 --type sha256 driver.run"
       ];
     };
     "a password for a driver that is not downloaded" = {

@@ -211,7 +211,7 @@ in
       in
       map (text: lib.hasInfix text buildCommand) [
         "NVIDIA-GRID-Linux-KVM-580.95.02-580.95.05-581.42.zip"
-        "nix-hash --flat --base64 --type sha256 NVIDIA-Linux-x86_64-580.95.05-grid.run"
+        "nix-hash --flat --base32 --type sha256 NVIDIA-Linux-x86_64-580.95.05-grid.run"
         "hardware.nvidia.vgpu.driverSource"
         "mkVgpuDriver"
       ];

@@ -12,6 +12,7 @@ use crate::identity::Identity;
 use crate::import::{self, Accepted, Doubt, Wanted};
 use crate::nix::configuration;
 use crate::nix::store;
+use vgpu_base::interrupt;
 use vgpu_base::publish::{self, Staged};
 use vgpu_driver::Role;
 
@@ -71,16 +72,17 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 fn import(args: &Args) -> Result<()> {
+    interrupt::answer().into_diagnostic().wrap_err("cannot start a thread that waits for signals")?;
     let catalog = super::catalog(args.catalog.as_deref())?;
     let catalog = catalog.as_ref();
+    // Where the result is to be written is tried before anything that takes time.
+    let out = args.out.as_deref().map(|out| Ok::<_, Failure>((out, Staged::file(out)?))).transpose()?;
     let size = args.file.metadata().map_or(0, |meta| meta.len());
     let mut identity = output::with_progress("hashing", size, |progress| import::look(&args.file, catalog, progress))?;
     let wanted = Wanted { role: args.role, release: args.release };
     let accepted = output::with_progress("checking", size, |progress| {
         import::accept(&args.file, &mut identity, wanted, catalog, progress)
     })?;
-    // Where the result is to be written is tried before the store is filled.
-    let out = args.out.as_deref().map(|out| Ok::<_, Failure>((out, Staged::file(out)?))).transpose()?;
     let source = &accepted.source;
     let path = store::fixed_path(&source.name, source.sha256)?;
     let added = !store::is_valid(&path)?;
@@ -118,11 +120,7 @@ fn import(args: &Args) -> Result<()> {
 
 fn add(file: &Path, name: &str, path: &Path) -> Result<()> {
     let named = store::Named::new(file, name)?;
-    if let Some(directory) = named.directory() {
-        output::remove_when_interrupted(directory)
-            .into_diagnostic()
-            .wrap_err("cannot start a thread that waits for signals")?;
-    }
+    interrupt::also_left("the Nix store may have the file by now, until its garbage is collected");
     let spinner = output::spinner(format!("adding {name} to the Nix store"));
     let added = store::add(&named, path);
     spinner.finish_and_clear();

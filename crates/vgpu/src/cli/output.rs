@@ -7,7 +7,6 @@ use serde::Serialize;
 use textwrap::{WordSeparator, WordSplitter};
 use vgpu_driver::archive::Progress;
 
-pub use vgpu_base::interrupt::remove_when_interrupted;
 pub use vgpu_base::terminal::{note, print};
 
 /// A column of a table.

@@ -24,11 +24,11 @@ pub enum SriError {
     #[error("`{0}` is not a SHA-256 hash")]
     #[diagnostic(help(
         "a hash is `sha256-` and 44 characters of base64, or 64 hexadecimal or 52 nix-base32 digits; \
-         `nix-hash --flat --base64 --type sha256 FILE` prints one"
+         `nix-hash --flat --base32 --type sha256 FILE` prints one"
     ))]
     Malformed(String),
     #[error("`{0}` is a hash, but not a SHA-256")]
-    #[diagnostic(help("compute it with `nix-hash --flat --base64 --type sha256 FILE`"))]
+    #[diagnostic(help("compute it with `nix-hash --flat --base32 --type sha256 FILE`"))]
     OtherAlgorithm(String),
 }
 

@@ -9,6 +9,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use tempfile::TempDir;
+use vgpu_base::interrupt;
+
 use super::sri::Sri;
 
 /// Why the store could not be asked or filled.
@@ -53,7 +56,8 @@ pub fn is_valid(path: &Path) -> Result<bool, StoreError> {
 /// right one, or copied where no link can be made (another owner, a file system without links).
 pub struct Named {
     path: PathBuf,
-    directory: Option<tempfile::TempDir>,
+    /// Holds the link or copy, if there had to be one.
+    _directory: Option<TempDir>,
 }
 
 impl Named {
@@ -62,29 +66,24 @@ impl Named {
         let failed = |source| StoreError::Rename { file: file.to_owned(), name: name.to_owned(), source };
         let real = file.canonicalize().map_err(failed)?;
         if real.file_name() == Some(OsStr::new(name)) {
-            return Ok(Named { path: real, directory: None });
+            return Ok(Named { path: real, _directory: None });
         }
         let directory = link(&real, name).or_else(|_| copy(&real, name)).map_err(failed)?;
-        Ok(Named { path: directory.path().join(name), directory: Some(directory) })
-    }
-
-    /// The temporary directory that holds the link or copy, if there had to be one.
-    pub fn directory(&self) -> Option<&Path> {
-        self.directory.as_ref().map(tempfile::TempDir::path)
+        Ok(Named { path: directory.path().join(name), _directory: Some(directory) })
     }
 }
 
 /// A temporary directory beside `file` that holds a hard link to it.
-fn link(file: &Path, name: &str) -> io::Result<tempfile::TempDir> {
+fn link(file: &Path, name: &str) -> io::Result<TempDir> {
     let beside = file.parent().unwrap_or(Path::new("/"));
-    let directory = tempfile::Builder::new().prefix(".vgpu-import-").tempdir_in(beside)?;
+    let directory = interrupt::temporary(|| tempfile::Builder::new().prefix(".vgpu-import-").tempdir_in(beside))?;
     fs::hard_link(file, directory.path().join(name))?;
     Ok(directory)
 }
 
 /// A temporary directory that holds a copy of `file`. The kernel copies; file systems that can share the data.
-fn copy(file: &Path, name: &str) -> io::Result<tempfile::TempDir> {
-    let directory = tempfile::Builder::new().prefix("vgpu-import-").tempdir()?;
+fn copy(file: &Path, name: &str) -> io::Result<TempDir> {
+    let directory = interrupt::temporary(|| tempfile::Builder::new().prefix("vgpu-import-").tempdir())?;
     fs::copy(file, directory.path().join(name))?;
     Ok(directory)
 }
@@ -134,14 +133,14 @@ mod tests {
         assert_eq!(named.path.metadata().unwrap().ino(), file.metadata().unwrap().ino());
         drop(named);
         assert_eq!(fs::read_dir(downloads.path()).unwrap().count(), 1, "the link was left behind");
-        assert!(Named::new(&file, "download (1).zip").unwrap().directory().is_none());
+        assert_eq!(Named::new(&file, "download (1).zip").unwrap().path, file.canonicalize().unwrap());
     }
 
     #[test]
     fn a_file_that_cannot_be_linked_is_copied() {
         let named = Named::new(Path::new("/proc/version"), "other").unwrap();
         assert_eq!(fs::read(&named.path).unwrap(), fs::read("/proc/version").unwrap());
-        let directory = named.directory().unwrap().to_owned();
+        let directory = named.path.parent().unwrap().to_owned();
         drop(named);
         assert!(!directory.exists(), "the copy was left behind");
     }
