@@ -2,9 +2,11 @@
 //!
 //! - [`terminal`]: results, notes and errors.
 //! - [`shown`]: text from outside on its way to a terminal or log.
+//! - [`bounded`]: files from outside, read whole up to a limit.
 //! - [`publish`]: files and directories that are there whole or not at all.
 //! - [`interrupt`]: what is half done goes when the program is interrupted.
 
+pub mod bounded;
 pub mod interrupt;
 pub mod publish;
 pub mod shown;

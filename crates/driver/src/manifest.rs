@@ -192,9 +192,9 @@ mod tests {
     const HEADER: &str =
         "NVIDIA Accelerated Graphics Driver\n440.82\n \nnvidia \n \n \n./kernel/\n./kernel/precompiled/\n";
 
-    fn only(line: &str) -> Result<Entry, String> {
-        let manifest = Manifest::parse(format!("{HEADER}{line}\n").as_bytes());
-        manifest.map(|m| m.entries[0].clone()).map_err(|error| error.to_string())
+    fn only(line: &str) -> Result<Entry, ManifestError> {
+        let manifest = Manifest::parse(format!("{HEADER}{line}\n").as_bytes())?;
+        Ok(manifest.entries[0].clone())
     }
 
     fn path(entry: &Entry) -> Option<&str> {
@@ -242,7 +242,7 @@ mod tests {
             ("a 0000 VGX_LIB_SYMLINK b/../../c", "line 9: b/../../c leads out of the package with `..`"),
             ("a\x1b[31m 0644 CUDA_ICD", "line 9: a\\u{1b}[31m has a control character in its name"),
         ] {
-            assert_eq!(only(line), Err(expected.to_owned()));
+            assert_eq!(only(line).unwrap_err().to_string(), expected);
         }
         let many = format!("{HEADER}{}", "a 0644 CUDA_ICD\n".repeat(MOST_FILES + 1));
         assert_eq!(Manifest::parse(many.as_bytes()), Err(ManifestError::TooMany));

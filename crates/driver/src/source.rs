@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
+use vgpu_base::bounded::{self, Unread};
 
 use crate::archive::grid::{Driver, Grid};
 use crate::archive::kind::Kind;
@@ -124,16 +125,13 @@ impl Source {
         let unusable = |problem| Error::Manifest { path: self.path.join(manifest::FILE), problem };
         let none = |_| Error::NoManifest { path: self.path.clone() };
         let name = RelativePath::parse(manifest::FILE).map_err(none)?;
-        let mut list = Vec::new();
-        let read = tree.file(&name).and_then(|file| match file.metadata()?.is_file() {
-            true => file.take(manifest::LARGEST + 1).read_to_end(&mut list),
-            false => Err(io::ErrorKind::InvalidInput.into()),
-        });
-        read.map_err(|_| Error::NoManifest { path: self.path.clone() })?;
+        let file = tree.file(&name).ok().filter(|file| file.metadata().is_ok_and(|metadata| metadata.is_file()));
+        let file = file.ok_or_else(|| Error::NoManifest { path: self.path.clone() })?;
+        let list = bounded::read(file, manifest::LARGEST).map_err(|error| match error {
+            Unread::TooLong => unusable(ManifestError::TooLarge(manifest::LARGEST + 1)),
+            Unread::Io(_) => Error::NoManifest { path: self.path.clone() },
+        })?;
         let size = list.len() as u64;
-        if size > manifest::LARGEST {
-            return Err(unusable(ManifestError::TooLarge(size)));
-        }
         let manifest = Manifest::parse(&list).map_err(unusable)?;
         visit(Member { path: name, mode: 0o644, size, data: &mut list.as_slice() })?;
         drop(list);

@@ -1,10 +1,11 @@
 //! Reading a file within bounds, and replacing one in one step.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use vgpu_base::bounded::{self, Unread};
 use vgpu_base::publish::{self, Staged};
 
 use crate::Error;
@@ -12,17 +13,15 @@ use crate::limits::MAX_BYTES;
 
 /// Reads a vgpuConfig.xml or changes to it, whole.
 pub fn read(path: &Path) -> Result<String, Error> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
-    read.map_err(|source| Error::Read { path: path.to_owned(), source })?;
-    text(path, bytes)
+    text(path, bounded::read_file(path, MAX_BYTES))
 }
 
-/// The text that these bytes are, if they are not more than [`MAX_BYTES`]. `path` names them in errors.
-pub fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(Error::TooLong { path: path.to_owned() });
-    }
+/// Makes text of what [`bounded::read`] gave. `path` names it in errors.
+pub fn text(path: &Path, read: Result<Vec<u8>, Unread>) -> Result<String, Error> {
+    let bytes = read.map_err(|error| match error {
+        Unread::Io(source) => Error::Read { path: path.to_owned(), source },
+        Unread::TooLong => Error::TooLong { path: path.to_owned() },
+    })?;
     String::from_utf8(bytes).map_err(|_| Error::NotText { path: path.to_owned() })
 }
 

@@ -5,10 +5,19 @@ use object::build::elf::{Builder, Dynamic, SectionData, SectionId};
 use object::build::{ByteString, Bytes};
 use object::elf;
 
-/// A library with this SONAME (`None` for X server modules, which have none), for 32-bit programs or not.
-pub fn library(soname: Option<&str>, compat32: bool) -> Vec<u8> {
+/// The programs that a file is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// 32-bit programs.
+    Elf32,
+    /// 64-bit programs.
+    Elf64,
+}
+
+/// A library with this SONAME. Modules of the X server have none.
+pub fn library(soname: Option<&str>, class: Class) -> Vec<u8> {
     let strings = soname.map(|name| (elf::DT_SONAME, name));
-    file(!compat32, strings.into_iter().collect(), None)
+    file(class, strings.into_iter().collect(), None)
 }
 
 /// An x86-64 program that needs a library, prints `message` and exits 0.
@@ -16,7 +25,7 @@ pub fn library(soname: Option<&str>, compat32: bool) -> Vec<u8> {
 /// The dynamic loader of the system starts it, and fails when it doesn't find the library.
 pub fn program(needed: Option<&str>, message: &str) -> Vec<u8> {
     let strings = needed.map(|name| (elf::DT_NEEDED, name));
-    file(true, strings.into_iter().collect(), Some(message))
+    file(Class::Elf64, strings.into_iter().collect(), Some(message))
 }
 
 /// Machine code: write(1, message, length); exit(0).
@@ -34,7 +43,8 @@ fn code(message: &str) -> Vec<u8> {
 const INTERPRETER: &[u8] = b"/lib64/ld-linux-x86-64.so.2\0";
 const PAGE: u64 = 0x1000;
 
-fn file(is_64: bool, strings: Vec<(u32, &str)>, message: Option<&str>) -> Vec<u8> {
+fn file(class: Class, strings: Vec<(u32, &str)>, message: Option<&str>) -> Vec<u8> {
+    let is_64 = class == Class::Elf64;
     let mut elf = Builder::new(Endianness::Little, is_64);
     elf.header.e_type = elf::ET_DYN;
     elf.header.e_machine = if is_64 { elf::EM_X86_64 } else { elf::EM_386 };
@@ -76,7 +86,7 @@ fn file(is_64: bool, strings: Vec<(u32, &str)>, message: Option<&str>) -> Vec<u8
         elf.sections.get_mut(section).sh_link_section = Some(link);
     }
     elf.set_section_sizes();
-    lay_out(&mut elf, &sections, dynamic, message.is_some());
+    lay_out(&mut elf, &sections, dynamic, message.map_or(Kind::Library, |_| Kind::Program));
 
     let mut bytes = Vec::new();
     elf.write(&mut bytes).expect("a fixed layout can be written");
@@ -93,12 +103,18 @@ fn add(elf: &mut Builder, name: &'static str, kind: u32, flags: u32, data: Secti
     section.id()
 }
 
-/// Two loaded segments, code and dynamic section; the latter is written to by the dynamic loader.
-fn lay_out(elf: &mut Builder, sections: &[SectionId], dynamic: SectionId, is_program: bool) {
-    let segments = if is_program { 5 } else { 3 };
+#[derive(PartialEq)]
+enum Kind {
+    Library,
+    Program,
+}
+
+/// Two segments are loaded: the code, and the dynamic section, which the dynamic loader writes to.
+fn lay_out(elf: &mut Builder, sections: &[SectionId], dynamic: SectionId, kind: Kind) {
+    let segments = if kind == Kind::Program { 5 } else { 3 };
     let headers = elf.file_header_size() + segments * if elf.is_64 { 56 } else { 32 };
-    if is_program {
-        // Where the dynamic loader learns where the program lies.
+    if kind == Kind::Program {
+        // From this segment the dynamic loader learns where the program lies.
         let (start, size) = (elf.header.e_phoff, (headers - elf.file_header_size()) as u64);
         let own = elf.segments.add();
         (own.p_type, own.p_flags, own.p_align) = (elf::PT_PHDR, elf::PF_R, 8);
@@ -116,7 +132,7 @@ fn lay_out(elf: &mut Builder, sections: &[SectionId], dynamic: SectionId, is_pro
     let segment = elf.segments.add();
     (segment.p_type, segment.p_flags, segment.p_align) = (elf::PT_DYNAMIC, elf::PF_R | elf::PF_W, 8);
     segment.append_section(elf.sections.get_mut(dynamic));
-    if is_program {
+    if kind == Kind::Program {
         let segment = elf.segments.add();
         (segment.p_type, segment.p_flags, segment.p_align) = (elf::PT_INTERP, elf::PF_R, 1);
         segment.append_section(elf.sections.get_mut(sections[0]));

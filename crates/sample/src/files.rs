@@ -1,7 +1,11 @@
 //! The files of the sample drivers, and the manifest that lists them.
 
-use crate::{elf, version};
+use crate::elf::{self, Class};
+use crate::version;
 use vgpu_driver::Role;
+
+const NATIVE: [Class; 1] = [Class::Elf64];
+const BOTH: [Class; 2] = [Class::Elf64, Class::Elf32];
 
 /// A file of a driver package.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,15 +60,19 @@ impl Package {
         self.manifest += &format!("{name} 0000 {kind} MODULE:sample\n");
     }
 
-    /// Adds a library and its symlink of the manifest, for both word sizes where `both`.
-    fn library(&mut self, stem: &str, soname: &str, kind: &str, path: &str, both: bool) {
+    /// Adds a library and its symlink of the manifest, once for each class.
+    fn library(&mut self, stem: &str, soname: &str, kind: &str, path: &str, classes: &[Class]) {
         let file = format!("{stem}.so.{}", self.version);
         let link = kind.replace("_LIB", "_SYMLINK").replace("OPENCL_SYMLINK", "OPENCL_LIB_SYMLINK");
         let link = link
             .replace("UTILITY_SYMLINK", "UTILITY_LIB_SYMLINK")
             .replace("ENCODEAPI_SYMLINK", "ENCODEAPI_LIB_SYMLINK");
-        for (folder, arch) in [("", "NATIVE"), ("32/", "COMPAT32")].into_iter().take(if both { 2 } else { 1 }) {
-            let data = elf::library(Some(soname), arch == "COMPAT32");
+        for &class in classes {
+            let (folder, arch) = match class {
+                Class::Elf64 => ("", "NATIVE"),
+                Class::Elf32 => ("32/", "COMPAT32"),
+            };
+            let data = elf::library(Some(soname), class);
             self.add(&format!("{folder}{file}"), 0o755, &format!("{kind} {arch}{path}"), data);
             if soname != file {
                 self.symlink(soname, &format!("{link} {arch}{path} {file}"));
@@ -79,8 +87,8 @@ impl Package {
     /// What hosts and guests have in common.
     fn add_common(&mut self) {
         self.add("LICENSE", 0o444, "DOCUMENTATION NVIDIA_GLX-1.0/", "A sample driver; nothing in it is NVIDIA's.\n");
-        self.library("libnvidia-ml", "libnvidia-ml.so.1", "CUDA_LIB", " /", false);
-        self.library("libnvidia-cfg", "libnvidia-cfg.so.1", "UTILITY_LIB", "", false);
+        self.library("libnvidia-ml", "libnvidia-ml.so.1", "CUDA_LIB", " /", &NATIVE);
+        self.library("libnvidia-cfg", "libnvidia-cfg.so.1", "UTILITY_LIB", "", &NATIVE);
         let message = format!("sample nvidia-smi {}: there is no driver to talk to\n", self.version);
         self.program("nvidia-smi", Some("libnvidia-ml.so.1"), &message);
         self.add("nvidia-smi.1.gz", 0o444, "MANPAGE man1/", "a manual page\n");
@@ -122,7 +130,7 @@ impl Package {
         let version = self.version;
         for stem in ["libnvidia-vgpu", "libnvidia-vgxcfg"] {
             let (soname, file) = (format!("{stem}.so"), format!("{stem}.so.{version}"));
-            self.add(&file, 0o755, "VGX_LIB", elf::library(Some(&soname), false));
+            self.add(&file, 0o755, "VGX_LIB", elf::library(Some(&soname), Class::Elf64));
             self.symlink(&soname, &format!("VGX_LIB_SYMLINK {file}"));
         }
         self.program("nvidia-vgpud", None, "sample nvidia-vgpud reads /usr/share/nvidia/vgpu/vgpuConfig.xml\0\n");
@@ -148,22 +156,22 @@ impl Package {
             ("libnvidia-allocator", "libnvidia-allocator.so.1", "UTILITY_LIB", ""),
             ("libnvidia-opencl", "libnvidia-opencl.so.1", "OPENCL_LIB", " /"),
         ] {
-            self.library(stem, soname, kind, path, true);
+            self.library(stem, soname, kind, path, &BOTH);
         }
         for arch in ["NATIVE", "COMPAT32"] {
             self.symlink("nvidia-drm_gbm.so", &format!("GBM_BACKEND_LIB_SYMLINK {arch} libnvidia-allocator.so.1"));
         }
         let glcore = format!("libnvidia-glcore.so.{version}");
-        self.library("libnvidia-glcore", &glcore, "OPENGL_LIB", "", true);
-        self.add("libGL.so.1.7.0", 0o755, "GLVND_LIB NATIVE", elf::library(Some("libGL.so.1"), false));
+        self.library("libnvidia-glcore", &glcore, "OPENGL_LIB", "", &BOTH);
+        self.add("libGL.so.1.7.0", 0o755, "GLVND_LIB NATIVE", elf::library(Some("libGL.so.1"), Class::Elf64));
         let glx = format!("libglxserver_nvidia.so.{version}");
-        self.add(&glx, 0o755, "GLX_MODULE_SHARED_LIB extensions/", elf::library(None, false));
+        self.add(&glx, 0o755, "GLX_MODULE_SHARED_LIB extensions/", elf::library(None, Class::Elf64));
         self.symlink("libglxserver_nvidia.so", &format!("GLX_MODULE_SYMLINK extensions/ {glx}"));
-        self.add("nvidia_drv.so", 0o755, "XMODULE_SHARED_LIB drivers/", elf::library(None, false));
+        self.add("nvidia_drv.so", 0o755, "XMODULE_SHARED_LIB drivers/", elf::library(None, Class::Elf64));
         self.add("nvidia_icd.json", 0o644, "VULKAN_ICD_JSON icd.d/", icd("ICD", "libGLX_nvidia.so.0"));
         self.add("nvidia_layers.json", 0o644, "VULKAN_ICD_JSON implicit_layer.d/", icd("layer", "libGLX_nvidia.so.0"));
         self.add("10_nvidia.json", 0o644, "GLVND_EGL_ICD_JSON", icd("ICD", "libEGL_nvidia.so.0"));
-        self.library("libnvidia-egl-wayland", "libnvidia-egl-wayland.so.1", "OPENGL_LIB", "", false);
+        self.library("libnvidia-egl-wayland", "libnvidia-egl-wayland.so.1", "OPENGL_LIB", "", &NATIVE);
         let wayland = icd("ICD", "libnvidia-egl-wayland.so.1");
         self.add("10_nvidia_wayland.json", 0o644, "EGL_EXTERNAL_PLATFORM_JSON", wayland);
         self.add("15_nvidia_gbm.json", 0o644, "EGL_EXTERNAL_PLATFORM_JSON", icd("ICD", "libnvidia-egl-gbm.so.1"));

@@ -222,7 +222,7 @@ fn directories_are_bounded_as_archives_are() {
 
 /// A library of which the header field at `offset` is `value`.
 fn changed(offset: usize, value: &[u8]) -> Vec<u8> {
-    let mut library = elf::library(Some("libcuda.so.1"), false);
+    let mut library = elf::library(Some("libcuda.so.1"), elf::Class::Elf64);
     library[offset..offset + value.len()].copy_from_slice(value);
     library
 }
@@ -234,7 +234,7 @@ fn tables_of_libraries_take_no_more_memory_than_there_is() {
     let library = sandbox.path("unpacked/libcuda.so.550.163.01");
     // 40 MiB of symbols: each takes ten times its size. They lie on the disk, so the file is not refused as sparse.
     let size = 40 << 20;
-    let mut large = elf::library(Some("libcuda.so.1"), false);
+    let mut large = elf::library(Some("libcuda.so.1"), elf::Class::Elf64);
     let start = large.len();
     large.resize(start + size, 0);
     let sections = u64::from_le_bytes(large[0x28..0x30].try_into().unwrap()) as usize;

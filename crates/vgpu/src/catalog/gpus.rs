@@ -82,23 +82,28 @@ impl DeviceIds {
     }
 }
 
-impl FromStr for DeviceIds {
-    type Err = String;
+/// A text that is no range of PCI device ids.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("`{0}` is not a range of PCI device ids such as 2680-28ff")]
+pub struct NotDeviceIds(String);
 
-    fn from_str(text: &str) -> Result<DeviceIds, String> {
+impl FromStr for DeviceIds {
+    type Err = NotDeviceIds;
+
+    fn from_str(text: &str) -> Result<DeviceIds, NotDeviceIds> {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         let id = |text: &str| (text.len() == 4).then(|| u16::from_str_radix(text, 16).ok()).flatten();
         match (id(first), id(last)) {
             (Some(first), Some(last)) if first <= last => Ok(DeviceIds { first, last }),
-            _ => Err(format!("`{text}` is not a range of PCI device ids such as 2680-28ff")),
+            _ => Err(NotDeviceIds(text.to_owned())),
         }
     }
 }
 
 impl TryFrom<String> for DeviceIds {
-    type Error = String;
+    type Error = NotDeviceIds;
 
-    fn try_from(text: String) -> Result<DeviceIds, String> {
+    fn try_from(text: String) -> Result<DeviceIds, NotDeviceIds> {
         text.parse()
     }
 }

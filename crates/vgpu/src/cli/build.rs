@@ -57,9 +57,13 @@ pub struct Args {
     json: bool,
 }
 
-/// What is written into programs has to hold wherever they are started.
-fn absolute(text: &str) -> Result<PathBuf, String> {
-    if text.starts_with('/') { Ok(text.into()) } else { Err("it has to be an absolute path".to_owned()) }
+#[derive(Debug, thiserror::Error)]
+#[error("it has to be an absolute path")]
+struct NotAbsolute;
+
+/// A path that is written into programs. They can be started in any directory.
+fn absolute(text: &str) -> Result<PathBuf, NotAbsolute> {
+    if text.starts_with('/') { Ok(text.into()) } else { Err(NotAbsolute) }
 }
 
 impl Args {

@@ -9,6 +9,22 @@ use vgpu_driver::archive::Progress;
 
 pub use vgpu_base::terminal::{note, print};
 
+/// How a command prints its result.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Words and tables.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+impl Form {
+    /// What the option `--json` asks for.
+    pub fn of(json: bool) -> Form {
+        if json { Form::Json } else { Form::Text }
+    }
+}
+
 /// A column of a table.
 #[derive(Clone, Copy)]
 pub struct Column {

@@ -3,7 +3,7 @@
 use miette::{Diagnostic, Result};
 use vgpu_driver::Role;
 
-use super::output::{self, Column};
+use super::output::{self, Column, Form};
 use crate::catalog::gpus::Gpus;
 use crate::catalog::kernels::{KernelVersion, Kernels};
 use crate::catalog::question::{self, Answer, ask};
@@ -71,15 +71,16 @@ enum Error {
 }
 
 pub fn run(args: Args) -> Result<()> {
+    let form = Form::of(args.json);
     let view = View(Summary { catalog: Catalog::builtin(), today: args.today.unwrap_or_else(Month::now) });
     if let Some(kernel) = args.kernel {
-        return view.compiling(&kernel, args.json);
+        return view.compiling(&kernel, form);
     }
     match (args.what, args.for_guest, args.for_host) {
-        (Some(word), ..) => view.answer(&word, args.json),
-        (None, Some(version), _) => view.fitting(&version, Role::Guest, args.json),
-        (None, None, Some(version)) => view.fitting(&version, Role::Host, args.json),
-        (None, None, None) => view.list(view.0.catalog.releases().iter(), args.json),
+        (Some(word), ..) => view.answer(&word, form),
+        (None, Some(version), _) => view.fitting(&version, Role::Guest, form),
+        (None, None, Some(version)) => view.fitting(&version, Role::Host, form),
+        (None, None, None) => view.list(view.0.catalog.releases().iter(), form),
     }
 }
 
@@ -99,8 +100,8 @@ struct View(Summary<'static>);
 
 impl View {
     /// Lists releases that come newest first. The newest is printed last, where it stays on the screen.
-    fn list<'a>(&self, releases: impl DoubleEndedIterator<Item = &'a Release>, json: bool) -> Result<()> {
-        if json {
+    fn list<'a>(&self, releases: impl DoubleEndedIterator<Item = &'a Release>, form: Form) -> Result<()> {
+        if form == Form::Json {
             return output::json(&releases.map(|release| self.0.entry(release, None)).collect::<Vec<_>>());
         }
         output::print(self.table(releases))
@@ -121,20 +122,22 @@ impl View {
         output::table(&LIST, rows)
     }
 
-    fn answer(&self, word: &str, json: bool) -> Result<()> {
+    fn answer(&self, word: &str, form: Form) -> Result<()> {
         match ask(self.0.catalog, Gpus::builtin(), word).ok_or_else(|| Error::Unknown(word.to_owned()))? {
-            Answer::Release(release) if json => output::json(&self.0.entry(release, None)),
+            Answer::Release(release) if form == Form::Json => output::json(&self.0.entry(release, None)),
             Answer::Release(release) => output::print(self.describe(release)),
             Answer::UnknownRelease(number) => Err(self.unknown(number).into()),
-            Answer::Branch(branch) if json => {
-                self.list(self.0.catalog.of_branch(branch.number).collect::<Vec<_>>().into_iter(), true)
+            Answer::Branch(branch) if form == Form::Json => {
+                self.list(self.0.catalog.of_branch(branch.number).collect::<Vec<_>>().into_iter(), form)
             }
             Answer::Branch(branch) => output::print(self.branch(branch)),
-            Answer::Driver(_, releases) if json || releases.len() > 1 => self.list(releases.into_iter(), json),
+            Answer::Driver(_, releases) if form == Form::Json || releases.len() > 1 => {
+                self.list(releases.into_iter(), form)
+            }
             Answer::Driver(_, releases) => {
                 output::print(releases.iter().map(|release| self.describe(release)).collect::<Vec<_>>().join("\n\n"))
             }
-            Answer::Gpu(gpu) if json => output::json(&self.0.served(&gpu)),
+            Answer::Gpu(gpu) if form == Form::Json => output::json(&self.0.served(&gpu)),
             Answer::Gpu(gpu) => output::print(self.gpu(&gpu)),
         }
     }
@@ -186,14 +189,14 @@ impl View {
         format!("{}\n\n{}", output::facts(16, &lines), output::table(&columns, rows))
     }
 
-    fn fitting(&self, version: &DriverVersion, role: Role, json: bool) -> Result<()> {
+    fn fitting(&self, version: &DriverVersion, role: Role, form: Form) -> Result<()> {
         let target = self
             .0
             .catalog
             .target(version.as_str(), role)
             .ok_or_else(|| Error::UnknownVersion(version.to_string(), role))?;
         let fitting = self.0.fitting(&target, role);
-        if json {
+        if form == Form::Json {
             let fitting = fitting.iter().map(|(release, fit)| self.0.entry(release, Some(*fit))).collect();
             return output::json(&Fitting { role, version, target, fitting });
         }
@@ -219,12 +222,12 @@ impl View {
     }
 
     /// The releases whose modules compile against a kernel.
-    fn compiling(&self, kernel: &KernelVersion, json: bool) -> Result<()> {
+    fn compiling(&self, kernel: &KernelVersion, form: Form) -> Result<()> {
         let releases = self.0.compiling(kernel);
-        if releases.is_empty() && !json {
+        if releases.is_empty() && form == Form::Text {
             return Err(Error::NothingCompiles(*kernel).into());
         }
-        self.list(releases.into_iter(), json)
+        self.list(releases.into_iter(), form)
     }
 
     /// `R550 LTS, ended`: the driver branch, and what a reader of the table must know about it.

@@ -290,13 +290,15 @@ impl Instance {
 mod tests {
     use super::*;
 
-    fn parse(json: &str) -> Result<Declaration, String> {
+    fn parse(json: &str) -> Result<Declaration, Error> {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), json).unwrap();
-        read(file.path()).map_err(|error| {
-            let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-            format!("{error}{cause}")
-        })
+        read(file.path())
+    }
+
+    fn in_words(error: &Error) -> String {
+        let cause = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+        format!("{error}{cause}")
     }
 
     #[test]
@@ -343,7 +345,7 @@ mod tests {
             (r#"{"instances": {"a": {"profile": 1, "parameters": {"x": "1,y=2"}}}}"#, "cannot be written as key=value"),
             (r#"{"instances": {"a": {"profile": 1, "parameters": {"x": "1\n"}}}}"#, "cannot be written as key=value"),
         ] {
-            let error = parse(json).unwrap_err();
+            let error = in_words(&parse(json).unwrap_err());
             assert!(error.contains(wanted), "{json}: {error}");
         }
         assert_eq!(read(Path::new("/nonexistent/instances.json")).unwrap(), Declaration::default());

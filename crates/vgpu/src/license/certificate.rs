@@ -4,11 +4,11 @@
 //! the words BEGIN CERTIFICATE and no further, so a wrong file is noticed only when a virtual machine gets no licence.
 //! What people have instead of the right file: the web page of a failed download, a DER file, the whole chain, the key.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use vgpu_base::bounded::{self, Unread};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
@@ -77,9 +77,9 @@ pub enum CertificateError {
 /// A certificate that can be used, perhaps not today.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Checked {
-    /// Whom it names, as RFC 4514 writes it.
+    /// The subject's name, as RFC 4514 writes it.
     pub subject: String,
-    /// Why it may not work: outside its dates by this machine's clock. No error, since the clock of a build proves nothing.
+    /// Set when this machine's clock is outside the certificate's dates. That is no error: the clock of a build may be wrong.
     pub warning: Option<String>,
 }
 
@@ -111,14 +111,12 @@ pub fn check(path: &Path, now: SystemTime) -> Result<Checked, CertificateError> 
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
-    let mut text = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text))
-        .map_err(|source| CertificateError::Read { path: path.to_owned(), source })?;
-    match text.len() as u64 {
-        0 => Err(CertificateError::Empty { path: path.to_owned() }),
-        MAX_BYTES.. if text.len() as u64 > MAX_BYTES => Err(CertificateError::TooLarge { path: path.to_owned() }),
-        _ => Ok(text),
+    let path = path.to_owned();
+    match bounded::read_file(&path, MAX_BYTES) {
+        Ok(text) if text.is_empty() => Err(CertificateError::Empty { path }),
+        Ok(text) => Ok(text),
+        Err(Unread::TooLong) => Err(CertificateError::TooLarge { path }),
+        Err(Unread::Io(source)) => Err(CertificateError::Read { path, source }),
     }
 }
 

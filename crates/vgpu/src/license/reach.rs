@@ -40,26 +40,37 @@ pub fn ask(servers: &[Server]) -> Vec<Answer> {
             (url, port, receive)
         })
         .collect();
-    let wait = |receive: mpsc::Receiver<Result<(), String>>| {
+    let wait = |receive: mpsc::Receiver<Result<(), Unreached>>| {
         let left = end.saturating_duration_since(Instant::now());
-        receive.recv_timeout(left).unwrap_or_else(|_| Err(format!("no answer within {} seconds", PATIENCE.as_secs())))
+        receive.recv_timeout(left).unwrap_or(Err(Unreached::NoAnswer))
     };
     asked
         .into_iter()
         .map(|(server, port, receive)| {
-            let reason = wait(receive).err();
+            let reason = wait(receive).err().map(|error| error.to_string());
             Answer { server, port, answers: reason.is_none(), reason }
         })
         .collect()
 }
 
-fn connect(host: &str, port: u16) -> Result<(), String> {
-    let addresses = (host, port).to_socket_addrs().map_err(|error| error.to_string())?;
-    let mut reason = "its name has no address".to_owned();
+/// Why a server was not reached.
+#[derive(Debug, thiserror::Error)]
+enum Unreached {
+    #[error("no answer within {} seconds", PATIENCE.as_secs())]
+    NoAnswer,
+    #[error("its name has no address")]
+    NoAddress,
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+fn connect(host: &str, port: u16) -> Result<(), Unreached> {
+    let addresses = (host, port).to_socket_addrs()?;
+    let mut reason = Unreached::NoAddress;
     for address in addresses {
         match TcpStream::connect_timeout(&address, PATIENCE) {
             Ok(_) => return Ok(()),
-            Err(error) => reason = error.to_string(),
+            Err(error) => reason = error.into(),
         }
     }
     Err(reason)

@@ -12,6 +12,7 @@ use base64::{DecodeError, Engine};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use vgpu_base::bounded::{self, Unread};
 use x509_cert::der::DateTime;
 
 use super::wrong_file::what_it_is;
@@ -93,17 +94,17 @@ pub struct Token {
 
 /// Reads a token, and no more than a token's size of what is no token.
 pub fn read(source: impl Read, now: SystemTime) -> Result<Token, TokenError> {
-    let mut bytes = Vec::new();
-    source.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(TokenError::Read)?;
-    parse(&bytes, now)
+    match bounded::read(source, MAX_BYTES) {
+        Ok(bytes) => parse(&bytes, now),
+        Err(Unread::TooLong) => Err(TokenError::TooLarge),
+        Err(Unread::Io(error)) => Err(TokenError::Read(error)),
+    }
 }
 
 /// Explains the content of a token file. Its dates are compared with `now`.
 pub fn parse(bytes: &[u8], now: SystemTime) -> Result<Token, TokenError> {
-    match bytes.len() as u64 {
-        0 => return Err(TokenError::Empty),
-        length if length > MAX_BYTES => return Err(TokenError::TooLarge),
-        _ => {}
+    if bytes.is_empty() {
+        return Err(TokenError::Empty);
     }
     let line: Vec<u8> = bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
     let mut parts = line.split(|byte| *byte == b'.');
@@ -143,16 +144,25 @@ pub fn parse(bytes: &[u8], now: SystemTime) -> Result<Token, TokenError> {
 /// A part of the token: JSON in base64url. Padding is no harm.
 fn json<T: DeserializeOwned>(part: &'static str, text: &[u8]) -> Result<T, TokenError> {
     let damaged = |reason: String| TokenError::Damaged { part, reason };
-    let bytes = decode(text).map_err(damaged)?;
+    let bytes = decode(text).map_err(|error| damaged(error.to_string()))?;
     serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))
 }
 
-fn decode(text: &[u8]) -> Result<Vec<u8>, String> {
+/// Why a part is not base64url.
+#[derive(Debug, thiserror::Error)]
+enum Base64Error {
+    #[error("it is cut")]
+    Cut,
+    #[error(transparent)]
+    Other(DecodeError),
+}
+
+fn decode(text: &[u8]) -> Result<Vec<u8>, Base64Error> {
     let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
     URL_SAFE_NO_PAD.decode(&text[..text.len() - padding]).map_err(|error| match error {
-        // What is left when characters at the end are missing.
-        DecodeError::InvalidLength(_) | DecodeError::InvalidLastSymbol { .. } => "it is cut".to_owned(),
-        other => other.to_string(),
+        // Characters at the end are missing.
+        DecodeError::InvalidLength(_) | DecodeError::InvalidLastSymbol { .. } => Base64Error::Cut,
+        other => Base64Error::Other(other),
     })
 }
 

@@ -1,9 +1,9 @@
 //! Where a list of profiles comes from: a vgpuConfig.xml, or the host driver in a GRID archive or .run file.
 
-use std::io::Read;
 use std::path::Path;
 
 use miette::Diagnostic;
+use vgpu_base::bounded::{self, Unread};
 use vgpu_driver::Role;
 use vgpu_driver::archive::kind::Kind;
 use vgpu_driver::archive::{self, Progress};
@@ -41,13 +41,13 @@ fn unpack(path: &Path, progress: Progress) -> Result<String, Error> {
     let mut found = None;
     Source::open(path, Role::Host)?.for_each(&Memory::default(), progress, |member| {
         if member.path.as_str() == NAME {
-            let mut bytes = Vec::new();
-            let unreadable = |error| archive::Error::io(path, "cannot be read", error);
-            member.data.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-            found = Some(bytes);
+            found = Some(match bounded::read(member.data, MAX_BYTES) {
+                Err(Unread::Io(error)) => return Err(archive::Error::io(path, "cannot be read", error).into()),
+                read => read,
+            });
         }
         Ok(())
     })?;
-    let bytes = found.ok_or_else(|| Error::NoList(path.display().to_string()))?;
-    Ok(file::text(&path.join(NAME), bytes)?)
+    let read = found.ok_or_else(|| Error::NoList(path.display().to_string()))?;
+    Ok(file::text(&path.join(NAME), read)?)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use miette::{Diagnostic, Report, Result, WrapErr};
 use vgpu_profiles::{Config, file};
 
-use super::output;
+use super::output::{self, Form};
 use crate::instances::apply::{self, Options};
 use crate::instances::declaration::{self, Declaration, Instance, Name, ProfileName};
 use crate::instances::profiles::Profiles;
@@ -111,10 +111,10 @@ fn waiting() {
 fn apply(args: &Apply) -> Result<()> {
     let wait = Duration::from_secs(args.wait);
     let options = Options { root: &args.machine.root, wait, only: None };
-    apply_with(&options, &args.machine.declaration()?, args.json)
+    apply_with(&options, &args.machine.declaration()?, Form::of(args.json))
 }
 
-fn apply_with(options: &Options, declaration: &Declaration, json: bool) -> Result<()> {
+fn apply_with(options: &Options, declaration: &Declaration, form: Form) -> Result<()> {
     let lock = lock::take(options.root, waiting)?;
     let profiles = Profiles::look(options.root, &[]);
     let mut rows = Vec::new();
@@ -122,13 +122,13 @@ fn apply_with(options: &Options, declaration: &Declaration, json: bool) -> Resul
     let failures = apply::apply(options, &lock, declaration, &mut |event| {
         let row = report::done(&event, &profiles);
         // A reader that went away must not keep vGPUs from being made.
-        if !json && printed.is_ok() {
+        if form == Form::Text && printed.is_ok() {
             printed = print_rows(std::slice::from_ref(&row));
         }
         rows.push(row);
     })?;
     printed?;
-    if json {
+    if form == Form::Json {
         output::json(&rows)?;
     } else if rows.is_empty() && failures.is_empty() {
         output::note("nothing to do: all that is declared is there");
@@ -156,7 +156,7 @@ fn create(args: &Create) -> Result<()> {
     });
     let request = Request::new(&declaration, args.name.clone(), by_hand)?;
     let options = Options { root: &args.machine.root, wait: Duration::ZERO, only: Some(&request) };
-    apply_with(&options, &declaration, args.json)
+    apply_with(&options, &declaration, Form::of(args.json))
 }
 
 fn remove(args: &Remove) -> Result<()> {

@@ -51,7 +51,7 @@ pub const CHECKS: &[Check] = &[
         symptom: "no type is offered; systemctl status nvidia-vgpud: failed",
         fix: Fix { nixos: "", elsewhere: "journalctl -u nvidia-vgpud tells why; then: systemctl restart nvidia-vgpud" },
         // It ends when the kernel knows the types: that it does not run says nothing.
-        look: |seen| service(seen, "nvidia-vgpud", false),
+        look: |seen| service(seen, "nvidia-vgpud", Runs::Once),
     },
     Check {
         id: "vgpud-unlock",
@@ -79,7 +79,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "",
             elsewhere: "systemctl start nvidia-vgpu-mgr; journalctl -u nvidia-vgpu-mgr tells why it ended",
         },
-        look: |seen| service(seen, "nvidia-vgpu-mgr", true),
+        look: |seen| service(seen, "nvidia-vgpu-mgr", Runs::Always),
     },
     Check {
         id: "mgr-restarted",
@@ -96,8 +96,16 @@ pub const CHECKS: &[Check] = &[
     },
 ];
 
-/// A service's state; what the journal knows of failures where systemd can't be asked.
-fn service(seen: &Observed, name: &'static str, must_run: bool) -> Finding {
+/// How long a service runs.
+#[derive(PartialEq)]
+enum Runs {
+    /// It does its work and ends.
+    Once,
+    Always,
+}
+
+/// A service's state. Where systemd cannot be asked, the journal may tell of failures.
+fn service(seen: &Observed, name: &'static str, runs: Runs) -> Finding {
     let state = seen.state(name);
     let systemd = Source::Systemd(name.to_owned());
     let last = seen.journal.of(&systemd).next_back();
@@ -110,8 +118,8 @@ fn service(seen: &Observed, name: &'static str, must_run: bool) -> Finding {
         (State::Missing, _) => Finding::failed(evidence),
         (State::Running | State::Exited, _) => Finding::ok(evidence),
         (_, Some(failure)) => Finding::failed(quote(failure)),
-        (State::Stopped, None) if must_run => Finding::failed(evidence),
-        (State::Unknown, None) if must_run => {
+        (State::Stopped, None) if runs == Runs::Always => Finding::failed(evidence),
+        (State::Unknown, None) if runs == Runs::Always => {
             Finding::failed(format!("no process {name}")).fix(format!("systemctl start {name}"))
         }
         (State::Starting, None) => Finding::warning(evidence),

@@ -1,0 +1,50 @@
+//! Files and streams from outside are read whole only up to a limit. A wrong file may have any size.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// Why something was not read whole.
+#[derive(Debug)]
+pub enum Unread {
+    Io(io::Error),
+    /// There are more bytes than the limit.
+    TooLong,
+}
+
+impl From<io::Error> for Unread {
+    fn from(error: io::Error) -> Unread {
+        Unread::Io(error)
+    }
+}
+
+/// Reads all of `source`, which may have `most` bytes. Of a longer one, one byte more than that is read.
+///
+/// # Errors
+/// When it cannot be read, and when it is longer.
+pub fn read(source: impl Read, most: u64) -> Result<Vec<u8>, Unread> {
+    let mut bytes = Vec::new();
+    source.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most { Err(Unread::TooLong) } else { Ok(bytes) }
+}
+
+/// Reads all of a file, as [`read`] does.
+///
+/// # Errors
+/// When it cannot be opened or read, and when it is longer.
+pub fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, Unread> {
+    read(File::open(path)?, most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_longer_than_the_limit_is_refused() {
+        assert_eq!(read(&b"1234"[..], 4).unwrap(), b"1234");
+        assert!(matches!(read(&b"12345"[..], 4), Err(Unread::TooLong)));
+        assert!(matches!(read(io::repeat(0), 1 << 20), Err(Unread::TooLong)));
+        assert!(matches!(read_file(Path::new("/nonexistent"), 4), Err(Unread::Io(_))));
+    }
+}
