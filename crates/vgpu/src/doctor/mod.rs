@@ -8,12 +8,14 @@
 //! - [`observed`]: what is looked at, below one root directory.
 //! - [`check`]: what a check is, and what it finds.
 //! - [`logs`]: what logs say to a check.
+//! - [`library`]: what NVIDIA's library says to a check.
 //! - [`checks`]: the checks, a file a group.
 //! - [`private`]: names of hosts and servers are kept out of reports.
 //! - [`table`]: all checks as a page of the manual.
 
 pub mod check;
 mod checks;
+mod library;
 mod logs;
 pub mod observed;
 mod private;

@@ -1,14 +1,18 @@
 //! What is looked at: everything about a machine that checks ask about, below one root directory.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use nvml_wrapper::error::NvmlError;
 use vgpu_driver::Role;
 use vgpu_profiles::gpu_id::GpuId;
 use vgpu_profiles::model::{PhysicalGpu, Profile};
 
 use crate::machine::journal::{Entry, Journal, Source};
+use crate::machine::nvml::{Library, Placements, Setup};
 use crate::machine::overview::Machine;
+use crate::machine::pci::Address;
 use crate::machine::processes::VfioUsers;
 use crate::machine::services::{self, Service, State};
 use crate::machine::vgpu::{self, HostGpu};
@@ -39,6 +43,19 @@ pub struct Observed {
     pub journal: Journal,
     pub users: VfioUsers,
     pub profiles: Profiles,
+    pub nvml: Nvml,
+}
+
+/// What NVIDIA's library tells of a host's GPUs.
+pub enum Nvml {
+    /// There is no host driver to ask, or no GPU.
+    NotAsked,
+    Silent(NvmlError),
+    Told {
+        setups: BTreeMap<Address, Setup>,
+        /// Where vGPUs of a type can lie on a GPU, for those that are to lie somewhere.
+        placements: BTreeMap<(Address, u32), Placements>,
+    },
 }
 
 /// The vgpuConfig.xml in effect.
@@ -85,11 +102,16 @@ impl Observed {
             || there("nvidia-vgpud")
             || there("nvidia-vgpu-mgr")
             || modules.iter().any(|module| module == "nvidia_vgpu_vfio");
+        let role = role.unwrap_or(if host { Role::Host } else { Role::Guest });
+        let (gpus, driver) = (vgpu::look(root), driver::version(root));
+        let asked = driver.is_some() && role == Role::Host && !gpus.is_empty();
+        let nvml = if asked { ask_library(root, &gpus) } else { Nvml::NotAsked };
         Observed {
             root: root.to_owned(),
-            role: role.unwrap_or(if host { Role::Host } else { Role::Guest }),
-            gpus: vgpu::look(root),
-            driver: driver::version(root),
+            role,
+            gpus,
+            driver,
+            nvml,
             users: VfioUsers::look(root),
             profiles: profiles(root),
             machine,
@@ -146,6 +168,21 @@ impl Observed {
 fn since(entries: &[Entry], which: impl Fn(&Entry) -> bool, start: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
     let from = entries.iter().rposition(start).unwrap_or(0);
     entries[from..].iter().filter(|entry| which(entry)).collect()
+}
+
+/// What the library tells. It is open for the moment alone: while it is, sriov-manage can have no GPU.
+fn ask_library(root: &Path, gpus: &[HostGpu]) -> Nvml {
+    let library = match Library::open(root) {
+        Ok(library) => library,
+        Err(error) => return Nvml::Silent(error),
+    };
+    let setups = gpus.iter().filter_map(|host| Some((host.address(), library.setup(host.address()).ok()?)));
+    let vgpus = gpus.iter().flat_map(|host| host.vgpus.iter().map(|vgpu| (host.address(), vgpu)));
+    let placements = vgpus.filter(|(_, vgpu)| vgpu.placement().is_some()).filter_map(|(gpu, vgpu)| {
+        let type_id = vgpu.type_id?;
+        Some(((gpu, type_id), library.placements(gpu, type_id).ok()?))
+    });
+    Nvml::Told { setups: setups.collect(), placements: placements.collect() }
 }
 
 fn profiles(root: &Path) -> Profiles {

@@ -199,7 +199,7 @@ impl Instance {
 }
 
 /// The kernel module takes no more than this for `vgpu_params`, in bytes.
-const MAX_PARAMETERS: usize = 1024;
+pub const MAX_PARAMETERS: usize = 1024;
 
 /// Why a declaration could not be read.
 #[derive(Debug, thiserror::Error, Diagnostic)]

@@ -50,9 +50,10 @@ const KERNEL: [&str; 15] = [
 
 /// How long journald may take.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How much is read of a journal, in bytes, and how long a line may be.
+/// How much is read of a journal, in bytes, and how long a line may be: a message of 48 KiB, journald's own limit (LineMax=),
+/// whose bytes are written as numbers.
 const MOST: u64 = 64 << 20;
-const LONGEST_LINE: u64 = 64 << 10;
+const LONGEST_LINE: u64 = 256 << 10;
 /// How many lines are kept: the first, where causes are, and the last.
 const FIRST: usize = 5_000;
 const LAST: usize = 15_000;
@@ -171,14 +172,18 @@ fn from_child(mut child: Child) -> Journal {
     journal
 }
 
-/// Hands on lines until `each` says that it is enough. Very long ones come in pieces.
+/// Hands on lines until `each` says that it is enough. Those that are too long are left out.
 fn lines(input: impl Read, mut each: impl FnMut(Vec<u8>) -> bool) -> io::Result<()> {
     let mut input = BufReader::new(input.take(MOST));
+    let mut inside = false;
     loop {
         let mut line = Vec::new();
-        if input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)? == 0 || !each(line) {
+        let read = input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+        let whole = line.ends_with(b"\n") || (read as u64) < LONGEST_LINE;
+        if read == 0 || (whole && !inside && !each(line)) {
             return Ok(());
         }
+        inside = !whole;
     }
 }
 
@@ -239,6 +244,14 @@ mod tests {
         let journal = read("[ 1.0] usb 1-1: new device\n[ 1.1] NVRM: loading\n");
         assert_eq!(journal.entries.iter().map(|entry| entry.message.as_str()).collect::<Vec<_>>(), ["NVRM: loading"]);
         assert!(read("[ 1.0] usb 1-1: new device\n").kernel);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_left_out_and_its_end_is_no_line() {
+        let long = "x".repeat(LONGEST_LINE as usize);
+        let text = format!("[ 1.0] NVRM: a\n[ 2.0] NVRM: {long} host kernel: NVRM: b\n[ 3.0] NVRM: c");
+        let messages: Vec<String> = read(&text).entries.into_iter().map(|entry| entry.message).collect();
+        assert_eq!(messages, ["NVRM: a", "NVRM: c"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! - [`journal`]: what kernel and services wrote since the start.
 //! - [`services`]: what services do.
 //! - [`nvml`]: live figures and modes, from NVIDIA's library.
+//! - [`options`]: options of the module nvidia.
 //! - [`processes`]: who has a vGPU open.
 //! - [`program`]: what programs of the system print.
 //! - [`overview`]: the machine as a whole, for `vgpu init`.
@@ -19,6 +20,7 @@ pub(crate) mod files;
 pub mod journal;
 pub mod names;
 pub mod nvml;
+pub mod options;
 pub mod overview;
 pub mod pci;
 pub mod processes;

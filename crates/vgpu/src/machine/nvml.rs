@@ -3,6 +3,7 @@
 //! While it is open it holds every GPU, and sriov-manage cannot have one: open it, ask, and let go.
 
 mod licence;
+mod setup;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use super::pci::Address;
 use super::vgpu::Sizes;
 
 pub use licence::VgpuLicence;
+pub use setup::{Mig, Placements, Setup};
 
 /// Where the library lies besides the linker's own directories.
 const PLACES: [&str; 3] = [

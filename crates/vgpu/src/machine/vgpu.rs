@@ -99,6 +99,17 @@ pub struct HostGpu {
     pub vgpus: Vec<Vgpu>,
 }
 
+/// Where in the GPU's memory a vGPU is to lie: a parameter of NVIDIA's user guide.
+pub const PLACEMENT: &str = "vgpu-placement-id";
+
+impl Vgpu {
+    /// The number in its parameters that says where it is to lie.
+    pub fn placement(&self) -> Option<u32> {
+        let mut parameters = self.parameters.as_deref()?.split(',');
+        parameters.find_map(|text| text.trim().strip_prefix(PLACEMENT)?.strip_prefix('=')?.parse().ok())
+    }
+}
+
 impl HostGpu {
     pub fn address(&self) -> Address {
         self.gpu.function.address

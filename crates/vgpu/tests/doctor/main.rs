@@ -10,14 +10,13 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
-use cases::CASES;
 use scene::{Base, Scene, all_checks, repository};
 use serde_json::Value;
 
 #[test]
 fn every_check_finds_what_it_is_for() {
     let mut wrong = Vec::new();
-    for case in CASES {
+    for case in cases::all() {
         let scene = Scene::new(case.base);
         let answer = scene.change(case.change).doctor(&[]);
         let found = answer.check(case.check).cloned().unwrap_or_default();
@@ -48,7 +47,7 @@ fn every_check_finds_what_it_is_for() {
 
 #[test]
 fn every_check_passes_where_nothing_is_wrong() {
-    for case in CASES {
+    for case in cases::all() {
         let scene = Scene::new(case.base);
         let answer = scene.change(case.sound).doctor(&[]);
         let found = answer.check(case.check).cloned().unwrap_or_default();
@@ -60,7 +59,7 @@ fn every_check_passes_where_nothing_is_wrong() {
 
 #[test]
 fn every_check_has_a_scene() {
-    let tried: BTreeSet<String> = CASES.iter().map(|case| case.check.to_owned()).collect();
+    let tried: BTreeSet<String> = cases::all().map(|case| case.check.to_owned()).collect();
     assert_eq!(tried, all_checks().into_iter().collect());
 }
 
@@ -198,6 +197,18 @@ fn without_a_journal_what_it_would_tell_is_unknown() {
     assert!(checks.iter().any(|check| check["id"] == "iommu" && check["status"] == "ok"));
 }
 
+/// What NVIDIA's library would tell is unknown without it, and nothing else is.
+#[test]
+fn without_nvidias_library_what_it_would_tell_is_unknown() {
+    let scene = Scene::new(Base::Vfio);
+    scene.change("etc/nvidia/vgpu/nvml = broken 1");
+    let answer = scene.doctor(&[]);
+    assert_eq!(answer.with("unknown"), ["mig-instances", "vgpu-mode", "ecc"]);
+    let evidence = answer.check("vgpu-mode").unwrap()["evidence"].as_str().unwrap();
+    assert!(evidence.contains("libnvidia-ml.so.1 can't be asked") && evidence.contains("driver"), "{evidence}");
+    assert_eq!(answer.code, 0);
+}
+
 #[test]
 fn names_of_hosts_and_servers_are_told_on_request_alone() {
     let change = "etc/nvidia/gridd.conf = ServerAddress=10.0.0.9
@@ -235,7 +246,7 @@ fn answers_are_read_without_colour_in_80_columns() {
 
     platform             4 ok
 
-    modules              13 ok
+    modules              14 ok
 
     services             5 ok
 
@@ -245,11 +256,11 @@ fn answers_are_read_without_colour_in_80_columns() {
               fix: declare hardware.nvidia.vgpu.instances, which switches them on
                    where needed; by hand: sriov-manage -e 0000:41:00.0
 
-    types                1 ok, 3 wait for functions-on
+    types                1 ok, 5 wait for functions-on
 
-    instances            11 wait for functions-on
+    instances            13 wait for functions-on
 
-    virtual machines     1 warning, 11 ok, 2 wait for functions-on
+    virtual machines     1 warning, 11 ok, 3 wait for functions-on
       warning frame-rate: May guests draw 60 frames a second?
               2025-11-24 12:03:04 UTC nvidia-vgpu-mgr: notice: vmiop_log: FRL Value:
               45 FPS
@@ -266,7 +277,7 @@ fn answers_are_read_without_colour_in_80_columns() {
     ");
 
     for base in [Base::Mdev, Base::Guest] {
-        let change = CASES.iter().filter(|case| case.base == base && case.status == "warning").map(|case| case.change);
+        let change = cases::all().filter(|case| case.base == base && case.status == "warning").map(|case| case.change);
         let scene = Scene::new(base);
         scene
             .change(&change.collect::<Vec<_>>().join("\n"))

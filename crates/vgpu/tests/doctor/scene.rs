@@ -14,6 +14,7 @@
 use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use assert_cmd::Command;
 use base64::Engine;
@@ -104,6 +105,8 @@ impl Scene {
         }
         self.change(&format!(
             "etc/nvidia/vgpu/vgpuConfig.xml = {}
+             etc/nvidia/vgpu/nvml = host 1\\necc 0\\nmig -1
+             proc/driver/nvidia/params = RegistryDwords: \"\"\\nRegistryDwordsPerDevice: \"\"\\nEnableMSI: 1
              etc/systemd/system/nvidia-vgpud.service = [Service]\\nExecStart=/nix/store/x-nvidia-x11-580.105.06-6.12.58/bin/nvidia-vgpud
              etc/systemd/system/nvidia-vgpu-mgr.service = [Service]\\nExecStart=/nix/store/x/bin/nvidia-vgpu-mgr
              etc/systemd/system/nvidia-vgpu-instances.service = [Service]
@@ -117,12 +120,14 @@ impl Scene {
              nvidia-vgpu-mgr[4800]: notice: vmiop_log: FRL Value: 60 FPS
              nvidia-vgpu-mgr[4800]: notice: vmiop_log: vGPU supported range: (0x70001, 0xb0001)
              nvidia-vgpu-mgr[4800]: notice: vmiop_log: display_init inst: 0 successful
+             nvidia-vgpu-mgr[4800]: notice: vmiop_log: ######## Guest NVIDIA Driver Information: ########
              nvidia-vgpu-mgr[4800]: notice: vmiop_log: vGPU version: 0xb0001
              nvidia-vgpu-mgr[4800]: notice: vmiop_log: (0x0): vGPU license state: Licensed
              nvidia-vgpu-instances[699]: made win10
              libvirtd[650]: libvirt version: 11.7.0",
             vgpu_config()
         ));
+        machine.link("etc/nvidia/vgpu/libnvidia-ml.so.1", library());
         machine.virtual_machine(4711, "win10", "100");
         self.change(
             "proc/4711/cmdline = qemu-system-x86_64\\0-name\\0guest=win10\\0-uuid\\0a\\0
@@ -208,6 +213,22 @@ fn entry(line: &str) -> Value {
         entry["_PID"] = json!(pid.trim_end_matches(']'));
     }
     entry
+}
+
+/// The stand-in for NVIDIA's library, which nvml.c describes: built once.
+fn library() -> &'static str {
+    static LIBRARY: LazyLock<String> = LazyLock::new(|| {
+        let file = concat!(env!("CARGO_TARGET_TMPDIR"), "/doctor-nvml.so");
+        // Another run of the tests may have it open.
+        let new = format!("{file}.{}", std::process::id());
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doctor/nvml.c");
+        let built = Command::new("cc").args(["-shared", "-fPIC", "-Wall", "-Werror", "-o", &new, source]).output();
+        let built = built.expect("Rust has its linker called cc, which compiles C as well");
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        fs::rename(new, file).unwrap();
+        file.to_owned()
+    });
+    &LIBRARY
 }
 
 /// Boards and profiles in the shape of NVIDIA's file: a T4 and an A40.

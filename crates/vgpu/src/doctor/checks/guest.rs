@@ -106,6 +106,23 @@ pub const CHECKS: &[Check] = &[
         },
     },
     Check {
+        id: "guest-window",
+        group: Group::Driver,
+        after: &["guest-gpu"],
+        question: "Does the firmware of the virtual machine give the vGPU all the addresses it needs?",
+        symptom: "NVRM: BAR1 is 0M @ 0x0; This PCI I/O region assigned to your NVIDIA device is invalid",
+        fix: Fix {
+            nixos: "",
+            elsewhere: "give OVMF a larger window for 64-bit addresses, in the virtual machine's definition on the host: \
+                        -fw_cfg name=opt/ovmf/X-PciMmio64Mb,string=262144; without OVMF: -global \
+                        q35-pcihost.pci-hole64-size=256G",
+        },
+        look: |seen| {
+            let small = ["BAR1 is 0M", "This PCI I/O region assigned to your NVIDIA device is invalid"];
+            seen.free_of(Log::Kernel, &small)
+        },
+    },
+    Check {
         id: "guest-cuda",
         group: Group::Driver,
         after: &["guest-bound"],
@@ -142,7 +159,7 @@ pub const MATCH: &[Check] = &[
     Check {
         id: "guest-starts",
         group: Group::Match,
-        after: &["guest-bound", "guest-flavour", "host-match"],
+        after: &["guest-bound", "guest-flavour", "guest-window", "host-match"],
         question: "Does the vGPU start?",
         symptom: "nvidia-smi: No devices were found; NVRM: RmInitAdapter failed!",
         fix: Fix {

@@ -299,7 +299,15 @@ fn definitions(seen: &Observed) -> Vec<Definition> {
 }
 
 fn mdevctl_definitions(seen: &Observed) -> Finding {
-    Finding::worst(definitions(seen).iter().map(|definition| {
+    let definitions = definitions(seen);
+    if definitions.is_empty() {
+        return Finding::irrelevant();
+    }
+    let refused = |text: &str| text.contains("mdev") && text.contains("Invalid argument (os error 22)");
+    let said = seen.free_where(Log::Machines, refused, &[]);
+    // Definitions can be read without a journal.
+    let said = Some(said).filter(|said| said.status == Some(Status::Failed));
+    Finding::worst(said.into_iter().chain(definitions.iter().map(|definition| {
         let path = definition.path();
         let Some(content) = &definition.content else { return Finding::failed(format!("{path}: not JSON")) };
         if definition.uuid().is_none() {
@@ -311,11 +319,31 @@ fn mdevctl_definitions(seen: &Observed) -> Finding {
         let parent = parent.filter(|function| function.interface != Interface::Vfio);
         let parent = parent.into_iter().find(|function| function.device.address.to_string() == definition.parent);
         let offered = parent.map(|function| function.types.iter().any(|offered| Some(offered.id) == id));
-        match offered {
-            Some(false) => Finding::failed(format!("{path}: {} offers no type {kind:?}", definition.parent)),
+        match (offered, wrong_attribute(content)) {
+            (Some(false), _) => Finding::failed(format!("{path}: {} offers no type {kind:?}", definition.parent)),
+            (_, Some(wrong)) => Finding::failed(format!("{path}: attrs: {wrong}")),
             _ => Finding::ok(format!("{path}: {kind}")),
         }
-    }))
+    })))
+}
+
+/// What mdevctl or the driver refuses of a definition's attributes: objects with one file and its text each (mdevctl(8)).
+fn wrong_attribute(definition: &serde_json::Value) -> Option<String> {
+    let attributes = definition.get("attrs")?;
+    let Some(attributes) = attributes.as_array() else { return Some("no array".to_owned()) };
+    attributes.iter().find_map(|attribute| {
+        let mut fields = attribute.as_object().into_iter().flatten();
+        match (fields.next(), fields.next()) {
+            (Some((file, serde_json::Value::String(text))), None) => match file.as_str() {
+                "nvidia/vgpu_params" if text.len() > declaration::MAX_PARAMETERS => {
+                    Some(format!("{file} takes {} bytes, and {} are given", declaration::MAX_PARAMETERS, text.len()))
+                }
+                "nvidia/vgpu_params" | "nvidia/placement_id" => None,
+                _ => Some(format!("NVIDIA's mediated devices have no file {file}")),
+            },
+            _ => Some(format!("{attribute} is no object with one text")),
+        }
+    })
 }
 
 fn mdevctl_elsewhere(seen: &Observed) -> Finding {

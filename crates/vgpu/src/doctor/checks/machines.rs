@@ -1,5 +1,7 @@
 //! Virtual machines: why one with a vGPU does not start, or not work.
 
+use std::collections::BTreeMap;
+
 use super::super::check::{Check, Finding, Fix, Group, Status};
 use super::super::logs::quote;
 use super::super::observed::{Log, Observed};
@@ -178,6 +180,20 @@ pub const CHECKS: &[Check] = &[
         },
     },
     Check {
+        id: "guest-driver",
+        group: Group::VirtualMachines,
+        after: &["functions-sound"],
+        question: "Have the guests' drivers loaded?",
+        symptom: "in the guest RmInitAdapter failed! (0x22:0x65:884), on the host display_init inst: 0 successful",
+        fix: Fix {
+            nixos: "",
+            elsewhere: "install the guest driver; where it is and says RmInitAdapter failed! (0x22:0x65:884), the virtual \
+                        function outlived a QEMU that was killed: with no virtual machine on the GPU, sriov-manage -d \
+                        ADDRESS; sriov-manage -e ADDRESS. End QEMU with SIGTERM",
+        },
+        look: guest_driver,
+    },
+    Check {
         id: "guest-match",
         group: Group::VirtualMachines,
         after: &[],
@@ -273,6 +289,28 @@ fn mgr_refusal(seen: &Observed) -> Finding {
     Finding::worst([kernel, manager, seen.free_where(Log::Machines, refused, STARTED)])
 }
 
+/// The manager writes about each guest's driver when that loads. It runs a process for each virtual machine.
+fn guest_driver(seen: &Observed) -> Finding {
+    let mut guests: BTreeMap<u32, (&Entry, bool)> = BTreeMap::new();
+    for entry in seen.entries(MANAGER) {
+        let (Some(pid), text) = (entry.pid, &entry.message) else { continue };
+        if STARTED.iter().any(|started| text.contains(started)) {
+            guests.insert(pid, (entry, false));
+        } else if text.contains("Guest NVIDIA Driver Information") || text.contains("vGPU version: ") {
+            guests.entry(pid).and_modify(|guest| guest.1 = true);
+        }
+    }
+    let found = Finding::worst(guests.into_iter().filter_map(|(pid, (started, loaded))| match loaded {
+        true => Some(Finding::ok(format!("{}\nthe guest's driver has loaded since", quote(started)))),
+        false if seen.root.join(format!("proc/{pid}")).exists() => {
+            Some(Finding::warning(format!("{}\nthe guest's driver has not loaded since", quote(started))))
+        }
+        // The virtual machine has ended.
+        false => None,
+    }));
+    if found.status.is_some() { found } else { seen.nothing(MANAGER) }
+}
+
 /// Compares the protocol that each guest's driver speaks with those that the manager does.
 ///
 /// Both write it into the manager's journal: `vGPU supported range: (0x70001, 0xb0001)`, then `vGPU version: 0x80001`.
@@ -287,7 +325,7 @@ fn guest_match(seen: &Observed) -> Finding {
     let entries = seen.entries(MANAGER);
     let Some((low, high)) = entries.iter().rev().find_map(|entry| range(entry)) else { return seen.nothing(MANAGER) };
     // The last word of each virtual machine counts: it may have been given another driver.
-    let mut last = std::collections::BTreeMap::new();
+    let mut last = BTreeMap::new();
     for entry in entries {
         if let Some(version) = spoken(entry) {
             last.insert(entry.pid, (entry, version));

@@ -6,8 +6,10 @@ mod instances;
 mod licence;
 mod machines;
 mod modules;
+mod options;
 mod platform;
 mod services;
+mod settings;
 mod types;
 
 use vgpu_driver::Role;
@@ -21,10 +23,12 @@ pub fn of(role: Role) -> impl Iterator<Item = &'static Check> {
         Role::Host => &[
             platform::CHECKS,
             modules::CHECKS,
+            options::CHECKS,
             services::CHECKS,
             functions::CHECKS,
             types::CHECKS,
             instances::CHECKS,
+            settings::CHECKS,
             machines::CHECKS,
             licence::OF_HOSTS,
         ],

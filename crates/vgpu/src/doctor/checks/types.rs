@@ -5,6 +5,7 @@ use super::super::observed::{Observed, Profiles};
 use crate::catalog::Catalog;
 use crate::catalog::gpus::Gpus;
 use crate::machine::files;
+use crate::machine::nvml::Mig;
 use crate::machine::vgpu::{HostGpu, Interface};
 use vgpu_driver::Role;
 use vgpu_profiles::gpu_id::GpuId;
@@ -27,10 +28,38 @@ pub const CHECKS: &[Check] = &[
         look: gpu_listed,
     },
     Check {
+        id: "mig-instances",
+        group: Group::Types,
+        after: &["functions-on"],
+        question: "Have GPUs in MIG mode GPU instances?",
+        symptom: "creatable_vgpu_types has its heading alone; nvidia-smi mig -lgi: No GPU instances found",
+        fix: Fix {
+            nixos: "",
+            elsewhere: "nvidia-smi mig -i ADDRESS -cgi PROFILES -C, after sriov-manage -e, which removes them, and at every \
+                        start; nvidia-smi mig -lgip lists profiles. Or leave MIG mode: nvidia-smi -i ADDRESS -mig 0",
+        },
+        look: mig_instances,
+    },
+    Check {
+        id: "vgpu-mode",
+        group: Group::Types,
+        after: &["gpu-listed", "vgpud", "vgpud-unlock", "functions-on", "mig-instances"],
+        question: "Does the driver take the GPUs for ones that make vGPUs?",
+        symptom: "nvidia-smi vgpu: No supported devices in vGPU mode",
+        fix: Fix {
+            nixos: "hardware.nvidia.vgpu.release with our host module; on a board that NVIDIA does not list, \
+                    hardware.nvidia.vgpu.patcher.enable",
+            elsewhere: "install the driver whose name ends in -vgpu-kvm; on a board that NVIDIA does not list, patched",
+        },
+        look: vgpu_mode,
+    },
+    Check {
         id: "types-offered",
         group: Group::Types,
         after: &[
             "gpu-listed",
+            "mig-instances",
+            "vgpu-mode",
             "vfio-module",
             "vfio-kernel",
             "vgpud",
@@ -149,6 +178,33 @@ fn board_name(seen: &Observed, gpu: &PhysicalGpu) -> Option<String> {
     let first = gpu.supported.first()?.profile;
     let profile = profiles.iter().find(|profile| profile.id == first)?;
     Some(profile.name.rsplit_once('-')?.0.to_owned())
+}
+
+fn mig_instances(seen: &Observed) -> Finding {
+    seen.setups(|host, setup| {
+        let address = host.address();
+        Some(match setup.mig? {
+            Mig::Off => Finding::ok(format!("{address}: MIG mode is off")),
+            Mig::On(0) => Finding::failed(format!("{address}: MIG mode is on, and there are no GPU instances")),
+            Mig::On(count) => Finding::ok(format!("{address}: MIG mode is on, {count} GPU instances")),
+        })
+    })
+}
+
+/// An unlocked board is none that makes vGPUs to those who ask without the unlock: what the kernel offers counts.
+fn vgpu_mode(seen: &Observed) -> Finding {
+    seen.setups(|host, setup| {
+        let (address, types) = (host.address(), offers(host));
+        let offered = types > 0 || !host.vgpus.is_empty();
+        Some(match setup.host? {
+            true => Finding::ok(format!("{address}: libnvidia-ml takes it for a GPU that makes vGPUs")),
+            false if offered => Finding::ok(format!(
+                "{address}: not to libnvidia-ml and nvidia-smi, as boards that NVIDIA does not list; but the kernel offers \
+                 {types} types"
+            )),
+            false => Finding::failed(format!("{address}: no types, and libnvidia-ml does not take it for a GPU that makes vGPUs")),
+        })
+    })
 }
 
 fn types_offered(seen: &Observed) -> Finding {

@@ -38,7 +38,8 @@ pub fn read(line: &str) -> Option<Entry> {
     if line.starts_with('{') { of_json(line) } else { of_text(line.trim_end()) }
 }
 
-/// Fields of a journal entry (systemd.journal-fields(7)). A field whose bytes are no text is an array of numbers.
+/// Fields of a journal entry (systemd.journal-fields(7)). A field whose bytes are no text is an array of numbers, one that is
+/// there several times is an array of these, and one that is long may be null (systemd's Journal JSON format).
 #[derive(Deserialize)]
 struct Fields {
     #[serde(rename = "MESSAGE", default)]
@@ -80,10 +81,11 @@ fn of_json(line: &str) -> Option<Entry> {
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
-        Value::Array(bytes) => {
+        Value::Array(bytes) if bytes.iter().all(Value::is_u64) => {
             let bytes: Vec<u8> = bytes.iter().filter_map(|byte| byte.as_u64()?.try_into().ok()).collect();
             Some(String::from_utf8_lossy(&bytes).into_owned())
         }
+        Value::Array(values) => Some(values.iter().filter_map(text).collect::<Vec<_>>().join("\n")),
         _ => None,
     }
 }
@@ -127,6 +129,7 @@ mod tests {
 {"_PID":"1","UNIT":"nvidia-vgpud.service","_SYSTEMD_UNIT":"init.scope","MESSAGE":"Started x."}
 {"_TRANSPORT":"kernel","MESSAGE":[78,86,82,77,58,32,255]}
 {"_TRANSPORT":"kernel","MESSAGE":null}
+{"_TRANSPORT":"kernel","MESSAGE":["NVRM: c",[78,255],null]}
 not a journal
 { broken"#;
         let entries: Vec<Entry> = json.lines().filter_map(read).collect();
@@ -144,6 +147,7 @@ not a journal
                 entry("2025-11-24 12:03:05 UTC", Source::Unit(vgpud()), Some(7), "a: b"),
                 entry("", Source::Systemd(vgpud()), Some(1), "Started x."),
                 entry("", Source::Kernel, None, "NVRM: \u{fffd}"),
+                entry("", Source::Kernel, None, "NVRM: c\nN\u{fffd}"),
             ]
         );
         let text = "Nov 24 12:03:04 rack kernel: NVRM: loading
