@@ -39,6 +39,9 @@ in
         serviceConfig = hardening // {
           Type = "forking";
           PrivateTmp = true;
+          # It tells the driver the profiles and ends. Without this a switch would start it again, with the files of the
+          # new configuration, under the vGPUs of the old one.
+          RemainAfterExit = true;
           ExecStart = "${package.vgpu.programs}/bin/nvidia-vgpud";
           ExecStopPost = "${pkgs.coreutils}/bin/rm -rf /var/run/nvidia-vgpud";
         };

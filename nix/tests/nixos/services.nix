@@ -49,6 +49,7 @@ in
       restartIfChanged = false;
       serviceConfig = hardening // {
         PrivateTmp = true;
+        RemainAfterExit = true;
         Type = "forking";
         ExecStart = "PROGRAMS/bin/nvidia-vgpud";
         ExecStopPost = "${coreutils}/bin/rm -rf /var/run/nvidia-vgpud";
