@@ -13,7 +13,7 @@ use std::path::Path;
 
 mod apply;
 pub mod changes;
-pub mod document;
+mod document;
 mod error;
 pub mod file;
 pub mod gpu_id;

@@ -18,12 +18,12 @@
 pub mod catalog;
 pub mod cli;
 pub mod doctor;
-pub mod identity;
-pub mod import;
-pub mod instances;
+mod identity;
+mod import;
+mod instances;
 pub mod license;
 pub mod machine;
 pub mod nix;
-pub mod profiles;
-pub mod start;
-pub mod verify;
+mod profiles;
+mod start;
+mod verify;

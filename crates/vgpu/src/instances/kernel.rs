@@ -33,11 +33,6 @@ impl Refusal {
             || self.error.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error())
     }
 
-    /// Whether the type is unknown to the kernel, as all are until nvidia-vgpud has told them.
-    pub fn is_unknown_type(&self) -> bool {
-        self.status == Some(status::OBJECT_NOT_FOUND)
-    }
-
     /// Whether it was refused because the vGPU is in use, or there already.
     pub fn is_not_permitted(&self) -> bool {
         self.error.kind() == io::ErrorKind::PermissionDenied
