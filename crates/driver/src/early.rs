@@ -1,6 +1,6 @@
-//! Members of an archive that come before its manifest, which alone says where they go.
+//! Members of an archive that come before its manifest. Only the manifest says where they go.
 //!
-//! NVIDIA packs the manifest first or nearly so; others need not.
+//! NVIDIA packs the manifest first, or nearly so. Other archives may have it later.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};

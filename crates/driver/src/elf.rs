@@ -17,9 +17,9 @@ const LARGEST_ALIGNMENT: u64 = 2 << 20;
 /// Where the memory of a process ends on x86-64; no part lies beyond.
 const END_OF_MEMORY: u64 = 1 << 47;
 
-/// A file grows by its run path and padding: of the 550 guest driver libnvidia-eglcore the most, by 78 KB.
+/// How much a file may grow, in bytes, besides a sixteenth of its size. It grows by its run path and padding.
 ///
-/// By more than this, in bytes, and a sixteenth of its size, it grows only if it means harm.
+/// In the 550 guest driver libnvidia-eglcore grows most, by 78 KB. Only a hostile file grows by more than the limit.
 pub const MOST_GROWTH: usize = 256 << 10;
 
 /// What to change in an ELF file.
@@ -29,11 +29,11 @@ pub struct Changes {
     pub run_path: String,
     /// The new interpreter; programs only. `None` keeps the one there is.
     pub interpreter: Option<String>,
-    /// What it has to be for.
+    /// The processor that it must be for.
     pub machine: Machine,
 }
 
-/// Whose instructions a file has.
+/// The processor that a file is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Machine {
     #[default]
@@ -45,7 +45,7 @@ pub enum Machine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     Library,
-    /// It may be linked statically: then it has no use for a run path.
+    /// It may be linked statically. Then it needs no run path.
     Program,
 }
 
@@ -58,10 +58,10 @@ pub enum Error {
     /// It is for another processor than the place it goes to.
     #[error("it is not for {0}")]
     Foreign(&'static str),
-    /// A file in between, for linkers or debuggers.
+    /// It is an object file, or has only debugging information.
     #[error("it is neither a library nor a program")]
     WrongType,
-    /// Nothing to write a run path into.
+    /// It lacks a part that a run path needs.
     #[error("it has no {0}")]
     Without(&'static str),
     /// The result could not be written.
@@ -97,7 +97,7 @@ pub fn rewrite(data: &[u8], form: Form, changes: &Changes, out: &mut dyn Write) 
     if !facts.is_dynamic {
         return Err(Error::Without("dynamic section"));
     }
-    // The rewriter was written for files of compilers. What it panics at is no such file.
+    // The rewriter expects files that a linker made. It panics over other files.
     catch_unwind(AssertUnwindSafe(|| rewrite_whole(data, changes, out)))
         .unwrap_or_else(|_| Err(Error::Damaged("its parts contradict each other".into())))
 }
@@ -105,7 +105,7 @@ pub fn rewrite(data: &[u8], form: Form, changes: &Changes, out: &mut dyn Write) 
 fn rewrite_whole(data: &[u8], changes: &Changes, out: &mut dyn Write) -> Result<Option<String>, Error> {
     let mut elf = Rewriter::read(data)?;
     let soname = elf.elf_soname().map(|name| String::from_utf8_lossy(name).into_owned());
-    // Turns DT_RPATH, which would go before LD_LIBRARY_PATH, into DT_RUNPATH.
+    // Turns DT_RPATH into DT_RUNPATH: DT_RPATH would win over LD_LIBRARY_PATH.
     elf.elf_delete_runpath()?;
     elf.elf_set_runpath(changes.run_path.clone().into_bytes())?;
     if let Some(interpreter) = &changes.interpreter
@@ -118,7 +118,7 @@ fn rewrite_whole(data: &[u8], changes: &Changes, out: &mut dyn Write) -> Result<
     Ok(soname)
 }
 
-/// Takes no more than so many bytes; more are invalid data.
+/// Takes only so many bytes. More of them are an error.
 struct Limited<'a> {
     out: &'a mut dyn Write,
     left: usize,
@@ -136,24 +136,24 @@ impl Write for Limited<'_> {
     }
 }
 
-/// How much memory [`rewrite`] takes besides `data`, in bytes, at most. 0 where it will refuse the file.
+/// The most memory that [`rewrite`] takes besides `data`, in bytes. 0 if it will refuse the file.
 pub fn memory(data: &[u8]) -> usize {
     Facts::read(data).map_or(0, |facts| facts.memory)
 }
 
-/// What a look at the headers of a file tells.
+/// What the headers of a file say.
 #[derive(Debug)]
 struct Facts {
     machine: u16,
     file_type: u16,
     segments: usize,
     sections: usize,
-    /// Whether all parts lie within the file: the rewriter believes offsets, alignments and the sizes of hash tables,
-    /// and would write as much.
+    /// Whether all parts lie within the file. The rewriter trusts offsets, alignments and the sizes of hash tables, and
+    /// would write as many bytes as they say.
     is_whole: bool,
     is_dynamic: bool,
     has_interpreter: bool,
-    /// What the rewriter makes of its tables takes so much, in bytes.
+    /// How much memory the rewriter takes for the tables, in bytes.
     memory: usize,
 }
 
@@ -209,8 +209,8 @@ where
     })
 }
 
-/// How much memory the crate `object` takes for the tables of a file: it makes a value of each symbol, relocation and
-/// dynamic entry, in vectors that grow by doubling, and gives each segment a list of its sections.
+/// How much memory the crate `object` takes for the tables of a file. It makes a value of each symbol, relocation and
+/// dynamic entry, in vectors that grow by doubling. Each segment has a list of its sections.
 fn tables<Elf>(endian: Endianness, sections: &[Elf::SectionHeader], segments: usize) -> usize
 where
     Elf: FileHeader<Endian = Endianness>,
@@ -218,7 +218,7 @@ where
     let mut bytes = sections.len().saturating_mul(512 + 16 * segments);
     for section in sections {
         let size: u64 = section.sh_size(endian).into();
-        // What a byte of the table becomes. The smallest entries: a symbol of 16 bytes, a relocation of 8.
+        // How many bytes one byte of the table becomes. The smallest entries are a symbol of 16 bytes and a relocation of 8.
         let factor = match section.sh_type(endian) {
             SHT_SYMTAB | SHT_DYNSYM => 20,
             SHT_REL | SHT_RELA => 10,

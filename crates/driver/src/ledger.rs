@@ -1,15 +1,15 @@
-//! What is written, in relation to what was read: a small archive cannot fill a disk.
+//! Limits what is written by what was read, so that a small archive cannot fill a disk.
 //!
-//! A 550 guest driver of 934 MB is installed as 936 MB, though nearly all of it is wanted: libraries grow by their run
-//! path, and programs are installed twice (see treat.rs). 5 per cent more than was read is out of reach for any driver.
+//! A 550 guest driver of 934 MB is installed as 936 MB: libraries grow by their run path, and programs are installed
+//! twice (see treat.rs). No real driver writes 5 per cent more than was read.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// This much may be written whatever was read, in bytes: run paths and absolute paths in small files.
+/// How much may be written at any time, in bytes, for run paths and absolute paths in small files.
 const ANYWAY: u64 = 16 << 20;
 
-/// So many bytes read allow one byte to be written besides.
+/// One more byte may be written for each of so many bytes that were read.
 const SHARE: u64 = 20;
 
 /// Counts the bytes of files read from a package and written to its outputs.
@@ -21,12 +21,12 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Notes that a file of so many bytes comes out of the package.
+    /// Counts a file of so many bytes that is read from the package.
     pub fn read(&self, bytes: u64) {
         self.read.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Notes that so many bytes are about to be written.
+    /// Counts so many bytes that are about to be written.
     ///
     /// # Errors
     /// When that is too much: see [`is_exceeded`](Self::is_exceeded).

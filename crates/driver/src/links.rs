@@ -1,8 +1,8 @@
 //! Symlinks of an installed driver: those of the manifest, and SONAME and `.so` for every library. Nothing is made here.
 //!
 //! The chain is `libfoo.so` → SONAME → file, as ldconfig makes it and programs expect. Every link leads to a file of
-//! its own output. One of the manifest that cannot is an error, unless its target is one of the files that NixOS does
-//! not want.
+//! its own output. If a link of the manifest cannot, that is an error, unless its target is a file that NixOS does not
+//! want.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,7 +11,7 @@ use crate::words::file_type::Rule;
 use crate::words::output::Output::{self, *};
 use crate::words::path::{PathError, RelativePath, Target};
 
-/// Links follow each other so often, at most: as often as Linux follows them.
+/// The most links that may follow each other. Linux follows as many.
 const LONGEST_CHAIN: usize = 40;
 
 /// A symlink to make.
@@ -22,12 +22,12 @@ pub struct Link {
     pub target: Target,
 }
 
-/// Where a symlink of the manifest goes, and where it leads; `None` for types that NixOS doesn't want.
+/// Where a symlink of the manifest goes, and where it leads. `None` for types that NixOS doesn't want.
 ///
 /// # Errors
-/// When the entry's name makes no path there.
+/// When the entry's name cannot be a path there.
 pub fn link(entry: &Entry) -> Result<Option<Link>, PathError> {
-    let (Type::Known(file_type), Some(target)) = (&entry.file_type, entry.target.clone()) else { return Ok(None) };
+    let (Type::Recognised(file_type), Some(target)) = (&entry.file_type, entry.target.clone()) else { return Ok(None) };
     let libraries = if entry.compat32 { Lib32 } else { Out };
     let own = entry.path.as_ref().map_or(String::new(), |path| format!("{path}/"));
     let name = &entry.file;
@@ -42,7 +42,7 @@ pub fn link(entry: &Entry) -> Result<Option<Link>, PathError> {
     Ok(Some(Link { output, path: RelativePath::parse(path)?, target }))
 }
 
-/// Why a link cannot be made. Reads on from its name.
+/// Why a link cannot be made. The text goes on after its name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
     #[error("is a link to {0}, which leads out of the output {1}")]
@@ -72,12 +72,12 @@ impl Tree {
         self.nodes.entry((link.output, link.path)).or_insert(Some(link.target));
     }
 
-    /// Notes the links `libfoo.so` → SONAME → file for a library.
+    /// Notes the links `libfoo.so` → SONAME → file of a library.
     pub fn want_library_links(&mut self, output: Output, path: &RelativePath, soname: Option<&str>) {
         let file = path.name();
         let Some((stem, version)) = file.split_once(".so") else { return };
         let mut want = |name: &str, target: &str| {
-            // A SONAME comes from the file, and may be no name at all.
+            // The SONAME comes from the file, and may not be a file name.
             if let (Ok(path), Ok(target)) = (path.beside(name), Target::parse(target)) {
                 self.want(Link { output, path, target });
             }
@@ -119,8 +119,8 @@ impl Tree {
         self.follow(output, path).is_ok()
     }
 
-    /// Looks whether a link of the manifest can be made. `Ok(false)` when it leads to one of the files that are left
-    /// out, whose names are `left_out`.
+    /// Checks that a link of the manifest can be made. `Ok(false)` when it leads to a file that is left out; `left_out` has
+    /// the names of these files.
     ///
     /// # Errors
     /// When it leads nowhere at all.
@@ -134,7 +134,7 @@ impl Tree {
         }
     }
 
-    /// All links that lead to a file. Sorted.
+    /// All links that lead to a file, sorted.
     ///
     /// # Errors
     /// When one would lie below a file or another link.
@@ -154,7 +154,7 @@ impl Tree {
     }
 }
 
-/// Where following a link ends, if not at a file.
+/// Where a chain of links ends, if not at a file.
 enum Lost {
     At(RelativePath),
     Out(Target),

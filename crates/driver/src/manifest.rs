@@ -6,7 +6,7 @@
 //! <file> <octal mode> <TYPE> [NATIVE|COMPAT32] [path] [INHERIT_PATH_DEPTH:n] [symlink target] MODULE:<module>
 //! ```
 //!
-//! Which of the bracketed fields an entry has depends on its type: [`FileType::fields`].
+//! The type of an entry decides which of the fields in brackets it has: see [`FileType::fields`].
 
 use vgpu_base::shown;
 
@@ -16,10 +16,10 @@ use crate::words::path::{PathError, RelativePath, Target};
 /// Name of the manifest in a package.
 pub const FILE: &str = ".manifest";
 
-/// No manifest is larger, in bytes: that of the 550 driver has 60 KB.
+/// The largest manifest that is read, in bytes. That of the 550 driver has 60 KB.
 pub const LARGEST: u64 = 4 << 20;
 
-/// No driver has more files: the 550 driver has 1,200, newer ones with more kernel sources 3,000.
+/// The most files that a driver may have. The 550 driver has 1,200; newer ones, with more kernel sources, have 3,000.
 pub const MOST_FILES: usize = 20_000;
 
 const HEADER_LINES: usize = 8;
@@ -50,20 +50,20 @@ pub struct Entry {
     pub target: Option<Target>,
 }
 
-/// A type of file, known or not. Of entries with unknown ones only file, mode, type and word size are known.
+/// A type of file. If it is not recognised, only file, mode, type and word size of the entry are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Type {
-    Known(FileType),
-    /// Its name.
-    New(String),
+    Recognised(FileType),
+    /// The name of a type that is not in the table.
+    Unrecognised(String),
 }
 
 impl Type {
     /// What NVIDIA calls it.
     pub fn name(&self) -> &str {
         match self {
-            Type::Known(known) => known.name(),
-            Type::New(name) => name,
+            Type::Recognised(known) => known.name(),
+            Type::Unrecognised(name) => name,
         }
     }
 }
@@ -115,7 +115,7 @@ impl Manifest {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// Says in which line the mistake is, without the name of the archive.
+    /// When it is damaged. The error names the line, but not the archive.
     pub fn parse(bytes: &[u8]) -> Result<Manifest, ManifestError> {
         let text = std::str::from_utf8(bytes).map_err(|_| ManifestError::NotUtf8)?;
         let version = text.lines().nth(1).unwrap_or_default().trim();
@@ -154,7 +154,7 @@ fn entry(line: &str) -> Result<Entry, LineError> {
             problem => LineError::Path(shown::name(file), problem),
         })?,
         mode: u32::from_str_radix(mode, 8).map_err(|_| LineError::Mode(shown::name(mode)))?,
-        file_type: known.map_or_else(|| Type::New(shown::name(kind)), Type::Known),
+        file_type: known.map_or_else(|| Type::Unrecognised(shown::name(kind)), Type::Recognised),
         compat32: false,
         path: None,
         target: None,
@@ -171,7 +171,7 @@ fn entry(line: &str) -> Result<Entry, LineError> {
                 Some(other) => return Err(LineError::Arch(shown::name(other))),
                 None => return Err(missing("NATIVE or COMPAT32")),
             },
-            // Only symlinks need their path, and those lack a target then.
+            // Only symlinks need their path. Without it, they have no target, either.
             Field::Path => match rest.next().unwrap_or_default().trim_matches('/') {
                 "" => {}
                 path => entry.path = Some(RelativePath::parse(path).map_err(wrong(path))?),
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_new_type_is_kept_as_unknown() {
         let entry = only("thing.so 0755 QUANTUM_LIB NATIVE / x MODULE:q").unwrap();
-        assert_eq!((entry.file_type, entry.compat32), (Type::New("QUANTUM_LIB".into()), false));
+        assert_eq!((entry.file_type, entry.compat32), (Type::Unrecognised("QUANTUM_LIB".into()), false));
         assert!(only("./32/thing.so 0755 QUANTUM_LIB COMPAT32 / x MODULE:q").unwrap().compat32);
     }
 

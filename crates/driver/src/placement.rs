@@ -1,6 +1,6 @@
-//! Where NixOS wants each file of a driver: by a few names first, then by the types of the manifest.
+//! Where NixOS wants each file of a driver. A few files go by their names, all others by the types of the manifest.
 //!
-//! What has no place is reported with the reason, never guessed.
+//! A file without a place is reported with the reason. No place is ever guessed.
 
 use crate::manifest::{Entry, Type};
 use crate::words::file_type::{FileType, Rule};
@@ -20,9 +20,9 @@ pub enum Placement {
     Unknown,
 }
 
-/// Rows of the table that go by name, whatever the type: vGPU packages don't always list these the same way.
+/// Files that go by their name, with any type: vGPU packages don't always list these the same way.
 ///
-/// Each is a name, or a beginning of names with `*`.
+/// Each is a name, or the beginning of names, with `*`.
 const BY_NAME: [(&str, Rule); 24] = [
     ("nvidia-settings*", Rule::Nowhere("built from source: nvidia-settings")),
     ("libnvidia-gtk*", Rule::Nowhere("built from source: nvidia-settings")),
@@ -52,7 +52,8 @@ const BY_NAME: [(&str, Rule); 24] = [
 
 /// Whether a file of the driver belongs to an EGL platform: its library, or the JSON that names it.
 pub fn is_egl_platform(entry: &Entry) -> bool {
-    entry.file_type == Type::Known(FileType::EglExternalPlatformJson) || entry.file.name().starts_with("libnvidia-egl-")
+    entry.file_type == Type::Recognised(FileType::EglExternalPlatformJson)
+        || entry.file.name().starts_with("libnvidia-egl-")
 }
 
 fn by_name(name: &str) -> Option<Rule> {
@@ -68,14 +69,14 @@ pub fn is_left_out(name: &str) -> bool {
     matches!(by_name(name), Some(Rule::Nowhere(_)))
 }
 
-/// Looks up where a file of the manifest goes. `version` is the driver's, which some paths contain.
+/// Looks up where a file of the manifest goes. `version` is that of the driver; some paths contain it.
 ///
 /// # Errors
-/// When the file's name makes no path there.
+/// When the file's name cannot be a path there.
 pub fn place(entry: &Entry, version: &str) -> Result<Placement, PathError> {
     let by_type = || match &entry.file_type {
-        Type::Known(known) => Some(known.rule()),
-        Type::New(_) => None,
+        Type::Recognised(known) => Some(known.rule()),
+        Type::Unrecognised(_) => None,
     };
     by_name(entry.file.name()).or_else(by_type).map_or(Ok(Placement::Unknown), |rule| places(rule, entry, version))
 }

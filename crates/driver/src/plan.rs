@@ -1,5 +1,5 @@
-//! What is to happen with each file that a manifest names: manifest and options in; files, links, what is left out and
-//! conflicts out. Nothing is read or written here.
+//! Plans what happens to each file that a manifest names. From the manifest and the options it makes lists of files, links
+//! and files that are left out, or reports a conflict. Nothing is read or written here.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use crate::words::output::{Output, Place};
 use crate::words::path::RelativePath;
 use crate::words::report::Skipped;
 
-/// What is to happen with each file of the manifest.
+/// What happens to each file of the manifest.
 #[derive(Debug)]
 pub struct Plan {
     /// The driver's.
@@ -48,7 +48,7 @@ impl Plan {
     /// Plans an installation.
     ///
     /// # Errors
-    /// When files get in each other's way, or would be installed set-user-ID.
+    /// When two files would have one place, or a file would be installed set-user-ID.
     pub fn new(manifest: Manifest, options: &Options) -> Result<Plan, Conflict> {
         let version = manifest.version;
         let mut plan = Plan { version, files: HashMap::new(), links: vec![], skipped: vec![], unknown: vec![] };
@@ -104,7 +104,7 @@ impl Plan {
     }
 
     fn add_link(&mut self, entry: Entry, options: &Options) -> Result<(), Conflict> {
-        if let Type::New(_) = entry.file_type {
+        if let Type::Unrecognised(_) = entry.file_type {
             self.skip_unknown(&entry);
             return Ok(());
         }

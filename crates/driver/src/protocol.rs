@@ -1,6 +1,6 @@
 //! What Nix tells a builder: the attributes of the derivation, as the JSON document that `__structuredAttrs` makes.
 //!
-//! nix/packages/driver.nix writes them. Nix and stdenv add many of their own, which are not looked at.
+//! nix/packages/driver.nix writes them. Nix and stdenv add many others, which are ignored.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -72,13 +72,13 @@ impl Attributes {
     /// Reads the file that `$NIX_ATTRS_JSON_FILE` names.
     ///
     /// # Errors
-    /// When there is no such file, or it misses something or has something of the wrong type.
+    /// When there is no such file, when an attribute is missing, or when one has the wrong type.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         serde_json::from_slice(&text).map_err(|source| Error::Parse { path: path.to_owned(), source })
     }
 
-    /// The same in the installer's words.
+    /// Makes the installer's options of the attributes.
     pub fn options(self) -> Options {
         let outputs = output::Outputs {
             out: self.outputs.out,

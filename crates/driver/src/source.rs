@@ -39,7 +39,7 @@ enum Form {
 }
 
 impl Source {
-    /// Looks at `path`; from a GRID archive it takes the driver of `role`.
+    /// Opens `path`. From a GRID archive it takes the driver for `role`.
     pub fn open(path: &Path, role: Role) -> Result<Source, Error> {
         let meta = fs::metadata(path).map_err(|e| archive::Error::io(path, "cannot be opened", e))?;
         let source = |form, size| Ok(Source { path: path.into(), role, form, size });
@@ -108,7 +108,7 @@ impl Source {
         })
     }
 
-    /// The name of a .run file may lie; what it unpacks to tells hosts from guests.
+    /// Tells hosts from guests by the directory that a .run file unpacks to. The file's own name may be wrong.
     fn check_role(&self, header: &Header) -> Result<(), Error> {
         match header.target.as_deref().and_then(role_of) {
             Some(found) if found != self.role => {
@@ -118,8 +118,8 @@ impl Source {
         }
     }
 
-    /// The manifest first, then the files it names. Files are bounded as those of archives are; what counts as packed is
-    /// what they take on the disk.
+    /// The manifest comes first, then the files that it names. They have the same limits as files of archives; the space
+    /// that they take on the disk counts as their packed size.
     fn walk_directory(&self, mut visit: impl FnMut(Member) -> Result<(), Error>) -> Result<(), Error> {
         let tree = Tree::open(&self.path).map_err(|e| archive::Error::io(&self.path, "cannot be opened", e))?;
         let unusable = |problem| Error::Manifest { path: self.path.join(manifest::FILE), problem };
@@ -171,7 +171,7 @@ impl Source {
     }
 }
 
-/// The role of the driver that unpacks to `target`; `None` for consumer drivers.
+/// The role of the driver that unpacks to `target`. `None` for consumer drivers.
 pub fn role_of(target: &str) -> Option<Role> {
     [Role::Host, Role::Guest].into_iter().find(|role| target.contains(role.suffix()))
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::words::options::Options;
 
-/// Where nvidia-vgpud looks for the profiles, as NVIDIA compiled it, and where NixOS has them.
+/// Where NVIDIA's nvidia-vgpud looks for the profiles, and where NixOS has them.
 const COMPILED_CONFIG: &[u8] = b"/usr/share/nvidia/vgpu/vgpuConfig.xml";
 const NIXOS_CONFIG: &[u8] = b"/etc/nvidia/vgpu/vgpuConfig.xml";
 
@@ -24,7 +24,7 @@ pub fn redirect_config(program: &mut [u8]) -> usize {
     places.len()
 }
 
-/// A script for NixOS: its shell, PATH and the places of other programs.
+/// Makes a script fit NixOS: its shell, its PATH, and the places of other programs.
 pub fn script(text: &str, options: &Options) -> String {
     let mut text = text
         .replace("/usr/lib/nvidia/sriov-manage", &format!("{}/bin/sriov-manage", options.outputs.bin.display()))
@@ -44,7 +44,7 @@ pub fn script(text: &str, options: &Options) -> String {
     format!("{first}\n{path}{rest}")
 }
 
-/// Calls a program by its name alone; longer paths that contain `path` stay.
+/// Calls a program by its name alone. Longer paths that contain `path` stay.
 fn by_name(text: &str, path: &str, name: &str) -> String {
     let in_word = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
     let mut changed = String::with_capacity(text.len());
@@ -60,7 +60,7 @@ fn by_name(text: &str, path: &str, name: &str) -> String {
     changed + &text[done..]
 }
 
-/// Why a file is no JSON that can be installed. Reads on from its name.
+/// Why a file cannot be installed as JSON. The text goes on after its name.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
     #[error("is not JSON: {0}")]
@@ -71,7 +71,7 @@ pub enum JsonError {
 
 /// JSON that names libraries (Vulkan and EGL ICDs, layers), with `locate` applied to the name of each.
 ///
-/// It is written for people where that is no longer than it came, else without blanks. The new names come on top.
+/// It is indented for people, unless that makes it longer than it was. Then it has no blanks. The new names are not counted.
 ///
 /// # Errors
 /// When it is not JSON, or has numbers that are longer when they are written again.
@@ -93,7 +93,7 @@ pub fn library_json(text: &str, locate: &mut dyn FnMut(&str) -> Option<String>) 
     String::from_utf8(pretty.text).map_err(|_| JsonError::Longer)
 }
 
-/// Takes no more than so many bytes.
+/// Takes only so many bytes.
 struct Bounded {
     text: Vec<u8>,
     longest: usize,
@@ -134,9 +134,9 @@ fn relocate(value: &mut Value, locate: &mut dyn FnMut(&str) -> Option<String>) {
 
 /// The D-Bus policy of licences on guests: nvidia-settings asks nvidia-gridd, which answers as `nvidia.grid.server`.
 ///
-/// nvidia-settings also wants to be called `nvidia.grid.client`, but goes on without (ctkgridlicense.c of 535 to 610 passes
-/// over a refusal), and nobody sends anything to that name. So both names are for root, as whom nvidia-gridd runs, and no
-/// other user can take them; everybody may ask.
+/// nvidia-settings also asks for the name `nvidia.grid.client`, but works without it: ctkgridlicense.c of 535 to 610 ignores a
+/// refusal, and nobody sends anything to that name. nvidia-gridd runs as root. So only root may have both names, and every
+/// user may ask.
 pub const GRID_POLICY: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
   "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>

@@ -1,4 +1,4 @@
-//! Unpacks a driver as it is, for those who change NVIDIA's files before they are installed.
+//! Unpacks a driver as it is, for people who change NVIDIA's files before they are installed.
 
 use std::io;
 use std::path::Path;
@@ -9,8 +9,8 @@ use crate::ledger::Ledger;
 use crate::memory::Memory;
 use crate::source::Source;
 
-/// Writes every file of the driver below `dir`, without setuid bits. What is there after an error is not to be used:
-/// check sums are known at the end.
+/// Writes every file of the driver below `dir`, without setuid bits. After an error, do not use what is there: check sums
+/// are compared at the end.
 pub fn unpack(source: &Source, dir: &Path) -> Result<(), Error> {
     let ledger = Ledger::default();
     let directory = Directory::create(dir, &ledger).map_err(|e| Error::write(dir, e))?;

@@ -58,31 +58,31 @@ pub enum Error {
     },
 
     #[error("{} contains {member}, which {problem}", .path.display())]
-    #[diagnostic(help("no driver of NVIDIA's has such a member: do not use this file, get it from NVIDIA"))]
+    #[diagnostic(help("NVIDIA's drivers have no such member: do not use this file, get it from NVIDIA"))]
     Member { path: PathBuf, member: String, problem: MemberError },
 
     #[error("{} contains more than {limit} files, or very long names", .path.display())]
-    #[diagnostic(help("no driver of NVIDIA's does: do not use this file, get it from NVIDIA"))]
+    #[diagnostic(help("NVIDIA's drivers do not: do not use this file, get it from NVIDIA"))]
     TooMany { path: PathBuf, limit: usize },
 
     #[error("{} unpacks to more than {limit} bytes, far more than a driver of its size", .path.display())]
-    #[diagnostic(help("no driver of NVIDIA's does: do not use this file, get it from NVIDIA"))]
+    #[diagnostic(help("NVIDIA's drivers do not: do not use this file, get it from NVIDIA"))]
     TooLarge { path: PathBuf, limit: u64 },
 }
 
 impl Error {
-    /// An operation on a file that failed; `problem` reads on from the path ("cannot be opened").
+    /// An operation on a file that failed. `problem` goes on after the path ("cannot be opened").
     pub fn io(path: &Path, problem: &'static str, source: io::Error) -> Self {
         Error::Io { path: path.into(), problem, source }
     }
 
-    /// A member that no driver has. Its name is shown escaped.
+    /// A member that no real driver has. Its name is shown escaped.
     pub fn member(path: &Path, member: &str, problem: MemberError) -> Self {
         Error::Member { path: path.into(), member: shown::name(member), problem }
     }
 }
 
-/// What is wrong with a member. Reads on from its name.
+/// What is wrong with a member. The text goes on after its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MemberError {
     #[error("{0}")]

@@ -17,12 +17,12 @@ use crate::words::role::Role;
 
 /// A zip member may not unpack to more than this many times its packed size: .run files are compressed already.
 const RATIO: u64 = 20;
-/// Small members may: in bytes.
+/// Members of up to so many bytes may unpack to more.
 const UNPACKED_ANYWAY: u64 = 64 << 20;
 
-/// The directory of an archive and what is looked at to find it may have so many bytes: NVIDIA's has less than 10 KB.
+/// The most bytes that are read to find and read the directory of an archive. NVIDIA's has less than 10 KB.
 const LARGEST_DIRECTORY: u64 = 2 << 20;
-/// So many names are shown in an error.
+/// How many names an error shows.
 const MOST_SHOWN: usize = 5;
 
 /// An open GRID archive.
@@ -31,8 +31,7 @@ pub struct Grid {
     zip: ZipArchive<Metered>,
 }
 
-/// A file of which no more than so much is read until its directory is known: what the directory takes in memory is in
-/// relation to that.
+/// A file of which only so much is read until its directory is known. This limits the memory that the directory takes.
 struct Metered {
     file: File,
     left: Arc<AtomicU64>,
@@ -109,11 +108,11 @@ impl Grid {
         .next()
     }
 
-    /// Members whose base name `version` finds a version in, by name.
+    /// The members in whose file name `version` finds a version, sorted by name.
     fn matching(&self, version: impl Fn(&str) -> Option<&str>) -> Vec<Driver> {
         let mut found: Vec<_> = (self.zip.file_names().flatten())
             .filter_map(|name| {
-                // Names that lead elsewhere or would move a terminal's cursor are no driver's. Some makers write `\\`.
+                // No driver has a name that leads elsewhere or moves a terminal's cursor. Some programs write `\\`.
                 RelativePath::parse(name.as_bytes()).ok()?;
                 let version = version(base_name(&name))?.to_owned();
                 Some(Driver { name: name.into_owned(), version })
@@ -133,7 +132,7 @@ impl Grid {
         names
     }
 
-    /// The size and content of a member. Reading fails when there is more of it than declared, or its CRC is wrong.
+    /// The size and content of a member. Reading fails when it is longer than declared, or when its CRC is wrong.
     pub fn open_driver(&mut self, driver: &Driver) -> Result<(u64, impl Read + Send + '_), Error> {
         let path = self.path.clone();
         let member = self.zip.by_name(&driver.name).map_err(|source| Error::Zip { path: path.clone(), source })?;

@@ -1,4 +1,4 @@
-//! What a file is, by its first bytes: what people have on disk is often not what its name says.
+//! Tells what a file is by its first bytes. Its name is often wrong.
 
 use std::fmt;
 
@@ -47,7 +47,7 @@ impl Kind {
             return *kind;
         }
         let text = String::from_utf8_lossy(start).trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
-        // XHTML begins as XML does; what vgpuConfig.xml is shows in its document type or its outermost element.
+        // XHTML begins like XML. vgpuConfig.xml is known by its document type or its outermost element.
         if text.contains("<!doctype vgpuconfig") || text.contains("<vgpuconfig") {
             Kind::VgpuConfig
         } else if ["<!doctype html", "<html", "<head"].iter().any(|tag| text.contains(tag)) {

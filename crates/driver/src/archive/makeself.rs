@@ -8,8 +8,9 @@
 //! …
 //! ```
 //!
-//! The check sums cover everything after the line of the later of the two, which is line 4 on in all packages seen.
-//! Lines before the payload may be those of an embedded decompressor: binary, counted by their newlines.
+//! The check sums cover everything after the later of their two lines. In all packages that we have seen, this is line 4
+//! and all that follows. Lines before the payload may belong to an embedded decompressor. They are binary, and are counted
+//! by their newlines.
 
 use crc_fast::{CrcAlgorithm, Digest as Crc};
 use md5::{Digest, Md5};
@@ -18,10 +19,10 @@ use memchr::memchr;
 /// The script itself, without an embedded decompressor, is never longer than this.
 pub const LONGEST_SCRIPT: usize = 150 * 1024;
 
-/// The largest `skip` that can be true: script and decompressor of NVIDIA's packages have some thousand lines.
+/// The largest `skip` that is accepted. Script and decompressor of NVIDIA's packages have some thousand lines.
 const MOST_LINES: u64 = 1_000_000;
 
-/// How many lines CRCsum, MD5 and skip are looked for in; they are lines 2 to 4, in any order.
+/// How many lines are searched for CRCsum, MD5 and skip. They are lines 2 to 4, in any order.
 const FIRST_LINES: usize = 8;
 
 /// What is wrong with a header.
@@ -110,13 +111,13 @@ impl Header {
 pub enum Sums {
     /// The CRC and the MD5.
     All,
-    /// The CRC, and the MD5 of small files: the payload carries a check of its own content, and whoever unpacks it looks
-    /// at that. The MD5 would find no damage of the content that these two miss, and costs a quarter of the whole
-    /// installation. It never was a protection against somebody who means harm.
+    /// The CRC, and the MD5 of small files. The payload has a check sum of its own content, and the program that unpacks it
+    /// compares that. The MD5 would find no damage of the content that these two miss, and takes a quarter of the time of an
+    /// installation. It never was a protection against an attacker.
     Crc,
 }
 
-/// In files up to this many bytes the MD5 costs nothing that anybody notices. It also finds damage of the MD5 itself.
+/// In files of up to so many bytes, nobody notices the time for the MD5. It also finds damage of the MD5 itself.
 const SMALL: u64 = 16 << 20;
 
 /// Computes the check sums of a .run file as its bytes come.

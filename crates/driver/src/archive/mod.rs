@@ -1,6 +1,6 @@
-//! Archives NVIDIA hands out: GRID .zip files and makeself .run files → a stream of checked members.
+//! NVIDIA's archives: GRID .zip files and makeself .run files → a stream of checked members.
 //!
-//! Everything in here is read front to back, once, and is hostile until proven otherwise:
+//! Every archive is read once, front to back, and is treated as hostile:
 //!
 //! - [`grid`] finds the drivers in a GRID archive.
 //! - [`makeself`] reads the header of a .run file.
@@ -24,7 +24,7 @@ use kind::{ENOUGH, Kind};
 
 /// Tells the kind of the file at `path`.
 ///
-/// Archives are read more than once, so it must be a regular file; opening a pipe might wait for ever, too.
+/// It must be a regular file: archives are read more than once, and opening a pipe might wait for ever.
 ///
 /// # Errors
 /// When it cannot be read, or is no regular file.

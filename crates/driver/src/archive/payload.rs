@@ -1,7 +1,7 @@
 //! The payload of a .run file: compressed tar → members, one after the other.
 //!
-//! Refuses whatever no driver package contains and an attacker would: names that lead out of the package, members below
-//! a symlink, hard links, devices, sparse files, and sizes out of all proportion. Nothing is written here.
+//! It refuses what no driver package contains but an attacker might use: names that lead out of the package, members below
+//! a symlink, hard links, devices, sparse files, and sizes that cannot be real. Nothing is written here.
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, Read};
@@ -15,11 +15,11 @@ use crate::manifest::MOST_FILES;
 use crate::memory::Memory;
 use crate::words::path::{LONGEST_PATH, PathError, RelativePath, Target};
 
-/// No file of a driver is larger, in bytes: the largest of the 550 driver has 100 MB.
+/// The largest file that a driver may have, in bytes. The largest of the 550 driver has 100 MB.
 pub const LARGEST_MEMBER: u64 = 512 << 20;
-/// A header that holds a name may have so many bytes.
+/// The most bytes of a header that holds a name.
 const LONGEST_HEADER: u64 = 4 * LONGEST_PATH as u64;
-/// All names together may have so many bytes.
+/// The most bytes of all names together.
 const ALL_NAMES: usize = 4 << 20;
 /// A payload may unpack to this much plus [`RATIO`] times its packed size, in bytes. The 550 driver's ratio is 3.2.
 const UNPACKED_ANYWAY: u64 = 64 << 20;
@@ -28,7 +28,7 @@ const RATIO: u64 = 12;
 const XZ_MEMORY: u64 = 66 << 20;
 /// The smallest window of zstd that is made ready, as a power of two, and the largest: `zstd --ultra -22` makes it.
 const WINDOWS: [u32; 2] = [21, 27];
-/// What its decompressor takes besides, in bytes.
+/// What its decompressor takes besides the window, in bytes.
 const ZSTD_BESIDES: usize = 1 << 20;
 
 /// A file in a package.
@@ -44,12 +44,12 @@ pub struct Member<'a> {
 }
 
 impl Member<'_> {
-    /// Reads the content into `buffer`, which has its size. One that ends early is an error.
+    /// Reads the content into `buffer`, which has its size. It is an error if the content ends early.
     pub fn read_into(self, archive: &Path, buffer: &mut [u8]) -> Result<(), Error> {
         self.data.read_exact(buffer).map_err(|source| Error::Payload { path: archive.into(), source })
     }
 
-    /// The content of a member whose size the caller knows to be small.
+    /// The content of a member. The caller knows that it is small.
     pub fn read(self, archive: &Path) -> Result<Vec<u8>, Error> {
         let mut buffer = vec![0; self.size as usize];
         self.read_into(archive, &mut buffer)?;
@@ -72,7 +72,7 @@ pub fn for_each_member<E: From<Error>>(
     let unpacked = decompress(payload, memory).map_err(|source| Error::Payload { path: path.into(), source })?;
     let mut unpacked = unpacked.take(limit);
     let walked = walk(path, &mut unpacked, limit, visit).and_then(|()| {
-        // A decompressor compares its check of the content at the end of the stream, which lies behind that of the tar.
+        // A decompressor compares its check sum at the end of the stream. That is behind the end of the tar.
         io::copy(&mut unpacked, &mut io::sink()).map_err(|source| Error::Payload { path: path.into(), source })?;
         Ok(())
     });
@@ -82,7 +82,7 @@ pub fn for_each_member<E: From<Error>>(
     walked
 }
 
-/// What files of so many bytes may unpack to, in bytes.
+/// The most bytes to which files of so many bytes may unpack.
 pub fn most_unpacked(packed: u64) -> u64 {
     UNPACKED_ANYWAY.saturating_add(packed.saturating_mul(RATIO))
 }
@@ -209,7 +209,7 @@ fn walk<E: From<Error>>(
             }
             EntryType::Directory => {}
             EntryType::Symlink => {
-                // Symlinks are never created, but one that leads out of the package shows an archive that means harm.
+                // Symlinks are never created. But if one leads out of the package, the archive is hostile.
                 let target = Target::parse(link_target(link, &header)).ok().and_then(|target| target.from(&name));
                 target.ok_or_else(|| refuse(MemberError::LinkOut))?;
                 symlinks.insert(name.to_string());

@@ -21,10 +21,10 @@ const WAITING: usize = 32;
 /// No script with its decompressor is longer than this, in bytes: that of the 550 driver has 2 MB.
 const LONGEST_STUB: usize = 16 << 20;
 
-/// What becomes of a payload, and so what has to be checked besides.
+/// What happens to a payload. This decides which check sums are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
-    /// It is unpacked, by a decompressor that looks at checks in it.
+    /// It is unpacked, by a decompressor that compares the check sums in it.
     Unpacked,
     /// It is only read.
     Read,
@@ -32,8 +32,8 @@ pub enum Use {
 
 /// Hands the payload of the .run file `input` to `consume`, and checks the file's sums meanwhile.
 ///
-/// `path` names the file in errors. If the sums are wrong, that is the error, whatever `consume` returned: a damaged
-/// file makes for misleading errors further down.
+/// `path` names the file in errors. Wrong sums are the error, whatever `consume` returned: with a damaged file, later
+/// errors mislead.
 pub fn with_payload<T, E: From<Error>>(
     path: &Path,
     input: &mut (dyn Read + Send),

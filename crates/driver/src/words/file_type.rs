@@ -1,6 +1,6 @@
-//! The types that a manifest gives its files, in one table: which fields an entry of the type has, and what becomes of it.
+//! The types of a manifest's files, in one table: which fields an entry of the type has, and where the file goes.
 //!
-//! nvidia-installer knows the types by such a table, too. New ones appear every year.
+//! nvidia-installer has such a table, too. New types appear every year.
 
 use super::output::Output::{self, Bin, Out};
 use super::output::Treatment::{self, Copy, LibraryJson, OpenclIcd, Program, Script};
@@ -111,7 +111,7 @@ file_types! {
     EglClientLib            "EGL_CLIENT_LIB"            [Arch], OWN_GLVND;
     LibglLa                 "LIBGL_LA"                  [Arch], OWN_GLVND;
     WineLib                 "WINE_LIB"                  [Arch], Wine;
-    // They try the system's libglvnd out, and come in both word sizes under one name.
+    // They test the system's libglvnd. Both word sizes have one name.
     InternalUtilityBinary   "INTERNAL_UTILITY_BINARY"   [Arch], NO_INSTALLER;
     InternalUtilityLib      "INTERNAL_UTILITY_LIB"      [Arch], NO_INSTALLER;
     InternalUtilityData     "INTERNAL_UTILITY_DATA"     [], NO_INSTALLER;
@@ -169,7 +169,7 @@ file_types! {
     Documentation           "DOCUMENTATION"             [Path], Nowhere("documentation");
     KernelModule            "KERNEL_MODULE"             [], FROM_SOURCE;
     ModuleSigningKey        "MODULE_SIGNING_KEY"        [], FROM_SOURCE;
-    // Lists files that land anywhere; those we want are known by name.
+    // Files with this type go to any place. Those that we want are known by their names.
     ExplicitPath            "EXPLICIT_PATH"             [Path], Nowhere("not needed on NixOS");
     DotDesktop              "DOT_DESKTOP"               [Path], OWN_SETTINGS;
     Icon                    "ICON"                      [Path], OWN_SETTINGS;
@@ -178,7 +178,7 @@ file_types! {
     SandboxutilsFilelist    "SANDBOXUTILS_FILELIST_JSON" [Path], Nowhere("for containers of other systems");
 }
 
-/// Whether files of a type that NVIDIA calls so are symlinks to make. Holds of new types, too.
+/// Whether files of the type with this name are symlinks to make. This works for new types, too.
 pub fn is_symlink(name: &str) -> bool {
     name.ends_with("_SYMLINK")
 }

@@ -45,7 +45,7 @@ pub struct Unwritable {
 pub enum PathProblem {
     NotUtf8,
     Relative,
-    /// A character that means something there: `:` ends a directory, `$` begins a variable, quotes end a text.
+    /// A character with a meaning there: `:` ends a directory, `$` begins a variable, quotes end a text.
     Contains(char),
 }
 
@@ -59,10 +59,10 @@ impl fmt::Display for PathProblem {
     }
 }
 
-/// Looks whether a path can stand in run paths and scripts.
+/// Checks that a path can be written into run paths and scripts.
 ///
 /// # Errors
-/// The reason why not.
+/// When it cannot.
 pub fn check_path(path: &Path) -> Result<(), PathProblem> {
     let text = path.to_str().ok_or(PathProblem::NotUtf8)?;
     if !path.is_absolute() {
@@ -75,10 +75,10 @@ pub fn check_path(path: &Path) -> Result<(), PathProblem> {
 }
 
 impl Options {
-    /// Looks whether all paths can be written into programs and scripts.
+    /// Checks that all paths can be written into programs and scripts.
     ///
     /// # Errors
-    /// Names the first that cannot.
+    /// When one cannot. The error names the first.
     pub fn check(&self) -> Result<(), Unwritable> {
         let outputs = Output::ALL.into_iter().filter_map(|output| self.outputs.get(output));
         let lists = [&self.lib_path, &self.lib_path_32, &self.tools].into_iter().flatten().map(PathBuf::as_path);

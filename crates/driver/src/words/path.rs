@@ -1,5 +1,5 @@
-//! Names in packages and outputs, and what links name. One rule holds for members of archives, for manifests and for
-//! everything made of their names.
+//! Names in packages and outputs, and targets of links. One rule holds for members of archives, for manifests, and for
+//! everything that is made of their names.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ const LONGEST_PART: usize = 255;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RelativePath(String);
 
-/// Why a text is no [`RelativePath`]. Reads on from the name: "contains x, which …".
+/// Why a text is no [`RelativePath`]. It goes on after the name: "contains x, which …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     #[error("has an empty name")]
@@ -35,10 +35,10 @@ pub enum PathError {
 }
 
 impl RelativePath {
-    /// Reads a path as archives and manifests write it: `./` and doubled slashes go.
+    /// Reads a path as archives and manifests write it. `./` and doubled slashes are dropped.
     ///
     /// # Errors
-    /// When it could lead anywhere else than below its start, or nowhere.
+    /// When it could lead to a place that is not below its start, or to none.
     pub fn parse(path: impl AsRef<[u8]>) -> Result<RelativePath, PathError> {
         let path = std::str::from_utf8(path.as_ref()).map_err(|_| PathError::NotUtf8)?;
         if path.starts_with('/') {
@@ -147,7 +147,7 @@ impl Target {
         self.path.name()
     }
 
-    /// Where a link at `link` leads; `None` out of the directory that `link` counts from.
+    /// Where a link at `link` leads. `None` if that is outside the directory that `link` starts from.
     pub fn from(&self, link: &RelativePath) -> Option<RelativePath> {
         let folders: Vec<&str> = link.folders().collect();
         let path = match folders.len().checked_sub(self.up)? {

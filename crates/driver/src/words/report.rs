@@ -19,9 +19,9 @@ pub struct Report {
     pub bytes: u64,
     /// Where each output lies, by name.
     pub outputs: BTreeMap<&'static str, PathBuf>,
-    /// What went nowhere, and why. Sorted.
+    /// Files that were left out, and why, sorted.
     pub skipped: Vec<Skipped>,
-    /// Types in the manifest this version doesn't know. Sorted.
+    /// Types in the manifest that this version doesn't know, sorted.
     pub unknown: Vec<String>,
 }
 

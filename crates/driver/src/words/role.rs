@@ -16,7 +16,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// What the names of NVIDIA's drivers for this role end in: `NVIDIA-Linux-x86_64-550.163.01-grid`.
+    /// The end of the names of NVIDIA's drivers for this role: `NVIDIA-Linux-x86_64-550.163.01-grid`.
     pub fn suffix(self) -> &'static str {
         match self {
             Role::Host => "-vgpu-kvm",
