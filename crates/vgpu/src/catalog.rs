@@ -2,7 +2,7 @@
 //!
 //! A *release* (17.6) is a set of drivers that NVIDIA publishes together: one for the host, one for Linux guests and one
 //! for Windows guests, all of one *branch* (17, built from driver branch R550). Several releases can hold the same
-//! driver: 17.2 and 17.3 differ in the Windows driver alone.
+//! driver: 17.2 and 17.3 differ only in the Windows driver.
 
 mod compatibility;
 pub mod gpus;
@@ -49,7 +49,7 @@ pub struct Branch {
     pub driver: u32,
     /// Whether NVIDIA supports it for three years instead of one.
     pub long_term: bool,
-    /// The last month of NVIDIA's support. `None`: not announced, or not known to us.
+    /// The last month of NVIDIA's support. `None` if NVIDIA has not announced it, or we do not know it.
     pub end_of_life: Option<Month>,
 }
 
@@ -63,9 +63,9 @@ pub struct Release {
     pub windows: DriverVersion,
     /// File name of the GRID archive, where it is known; see [`Release::zip_name`].
     pub zip: Option<String>,
-    /// Of the GRID archive.
+    /// Hash of the GRID archive.
     pub zip_sha256: Option<Sri>,
-    /// Of NVIDIA-Linux-x86_64-<guest>-grid.run.
+    /// Hash of NVIDIA-Linux-x86_64-<guest>-grid.run.
     pub guest_sha256: Option<Sri>,
     /// Which of these hashes come from one public record alone.
     #[serde(default)]
@@ -81,17 +81,17 @@ pub struct Release {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Patcher {
-    /// The patcher's branch; for display.
+    /// The patcher's branch, for display.
     pub version: String,
     /// Git revision.
     pub rev: String,
-    /// Of its source with submodules.
+    /// Hash of its source with submodules.
     pub sha256: Sri,
     pub general: DriverVersion,
     pub general_sha256: Sri,
     pub linux_guest: DriverVersion,
     pub linux_sha256: Option<Sri>,
-    /// The one that patch.sh looks for.
+    /// The Windows driver that patch.sh looks for.
     pub windows_guest_filename: String,
     pub windows_sha256: Option<Sri>,
 }
@@ -100,19 +100,19 @@ pub struct Patcher {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileHash {
-    /// Of the GRID archive.
+    /// Hash of the GRID archive.
     ZipSha256,
     /// Of the Linux guest's .run file.
     GuestSha256,
 }
 
-/// Who says that a hash is that of NVIDIA's file.
+/// Where the catalog has a hash from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Voucher {
-    /// Somebody who had the file from NVIDIA, or several records that agree.
+    /// From somebody who got the file from NVIDIA, or from several records that agree.
     Confirmed,
-    /// One public record. Nobody has compared it with a file from NVIDIA yet.
+    /// From one public record. Nobody has compared it with a file from NVIDIA yet.
     OneRecord,
 }
 
@@ -164,7 +164,8 @@ impl Catalog {
         self.releases.iter().filter(move |release| release.release.branch() == branch)
     }
 
-    /// The releases that hold these drivers, newest first; `None` stands for any. None at all if both are `None`.
+    /// The releases that hold these drivers, newest first. `None` stands for any driver. If both are `None`, there are no
+    /// releases.
     pub fn by_versions(&self, host: Option<&DriverVersion>, guest: Option<&DriverVersion>) -> Vec<&Release> {
         if host.is_none() && guest.is_none() {
             return Vec::new();
@@ -189,7 +190,7 @@ impl Release {
         self.zip_sha256.is_some()
     }
 
-    /// The catalog's hash of a file, and who vouches for it.
+    /// The catalog's hash of a file, and where it is from.
     pub fn hash(&self, hash: FileHash) -> Option<(Sri, Voucher)> {
         let sri = match hash {
             FileHash::ZipSha256 => self.zip_sha256,
@@ -199,7 +200,7 @@ impl Release {
         sri.map(|sri| (sri, voucher))
     }
 
-    /// File name of the GRID archive: the catalog's, or the one that NVIDIA's rule makes of the versions.
+    /// File name of the GRID archive: the one in the catalog, or the one that follows from the versions by NVIDIA's rule.
     pub fn zip_name(&self) -> String {
         self.zip.clone().unwrap_or_else(|| zip_name(&self.host, &self.guest, &self.windows))
     }
@@ -219,7 +220,7 @@ impl Release {
     }
 }
 
-/// NVIDIA's file name for the GRID archive of three drivers: the guest's version is left out when it is the host's.
+/// NVIDIA's file name for the GRID archive of three drivers. The guest's version is left out if it is that of the host.
 pub fn zip_name(host: &DriverVersion, guest: &DriverVersion, windows: &DriverVersion) -> String {
     if host == guest {
         format!("NVIDIA-GRID-Linux-KVM-{host}-{windows}.zip")

@@ -1,5 +1,5 @@
-//! From a file that NVIDIA gave somebody to what a configuration says of it: which driver, of which release, under which
-//! name in the store, and whether it is the file that the catalog knows. Decides; prints and stores nothing.
+//! Decides what to configure for a file from NVIDIA: which driver it is, of which release, under which name it goes into
+//! the store, and whether it is the file that the catalog has. Nothing is printed or stored here.
 
 use std::path::Path;
 
@@ -7,13 +7,13 @@ use miette::Diagnostic;
 
 use crate::catalog::{self, Catalog, DriverVersion, Release, ReleaseNumber, Voucher};
 use crate::identity::{ArchiveKind, CatalogState, Cloud, Identity, hash_of, identify};
-use crate::nix::configuration::{Known, Source};
+use crate::nix::configuration::{InCatalog, Source};
 use crate::nix::sri::Sri;
 use crate::verify::verify_all;
 use vgpu_driver::Role;
 use vgpu_driver::archive::{self, Progress};
 
-/// Why a file is not taken.
+/// Why a file is refused.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum Error {
     #[error(
@@ -48,25 +48,25 @@ pub enum Error {
     Archive(#[from] archive::Error),
 }
 
-/// The advice of an error that is a cause.
+/// The advice of the error that is the cause.
 fn help_of(problem: &archive::Error) -> String {
     problem.help().map_or(String::new(), |help| help.to_string())
 }
 
-/// What was asked for besides the file.
+/// What the user asked for besides the file.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted {
     pub role: Option<Role>,
-    /// The release it belongs to, where the file does not tell.
+    /// The release of the file, if the file does not tell.
     pub release: Option<ReleaseNumber>,
 }
 
-/// A file that was taken.
+/// A file that was accepted.
 #[derive(Debug)]
 pub struct Accepted<'c> {
     /// Its name in the store, and all that the configuration needs.
     pub source: Source,
-    pub known: Known<'c>,
+    pub known: InCatalog<'c>,
     /// What the user should know about the hash.
     pub doubt: Option<Doubt>,
 }
@@ -74,20 +74,20 @@ pub struct Accepted<'c> {
 /// Why the file may not be NVIDIA's, though it is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
-    /// Its hash is that of one public record, and nobody has confirmed the record.
+    /// One public record has its hash, and nobody has confirmed that record.
     OneRecord(ReleaseNumber),
-    /// Its hash is another one than that of one public record.
+    /// One public record has another hash.
     OtherThanRecord(ReleaseNumber),
     /// The catalog has the release, but no hash of such a file.
     NoHash(ReleaseNumber),
-    /// It is a cloud's own build, of which the catalog has no hashes.
+    /// It is a cloud's own build. The catalog has no hashes of these.
     Cloud(Cloud),
     /// The catalog has no such drivers.
     UnknownDrivers,
 }
 
-/// Identifies a file. One that can't be read is compared by its name, too: that tells a broken download of a release from
-/// something that never was one.
+/// Identifies a file. If it can't be read, its name is compared with the catalog: so a broken download of a release gets
+/// another error than a file that never was one.
 pub fn look(file: &Path, catalog: &Catalog, progress: Progress) -> Result<Identity, Error> {
     identify(file, catalog, progress).map_err(|problem| {
         let found = hash_of(file).ok();
@@ -100,8 +100,8 @@ pub fn look(file: &Path, catalog: &Catalog, progress: Progress) -> Result<Identi
     })
 }
 
-/// Decides whether to take the file, and as what. `identity` is of [`look`]; the release in it becomes the one that was
-/// asked for. Reads the file once more, unless its hash says all.
+/// Decides whether to accept the file, and as what. `identity` is from [`look`]. Its release becomes the one that the user
+/// asked for. The file is read once more, unless its hash is enough.
 pub fn accept<'c>(
     file: &Path,
     identity: &mut Identity,
@@ -120,9 +120,9 @@ pub fn accept<'c>(
     };
     let number = release.map(|release| release.release).or(wanted.release);
     let known = match release {
-        Some(release) if same => Known::Pinned(release),
-        Some(release) => Known::Unpinned(release),
-        None => Known::Unknown(number),
+        Some(release) if same => InCatalog::Pinned(release),
+        Some(release) => InCatalog::Unpinned(release),
+        None => InCatalog::Unknown(number),
     };
     let doubt = match (release.map(|release| release.release), expected) {
         (Some(_), Some((_, Voucher::Confirmed))) => None,
@@ -143,7 +143,7 @@ pub fn accept<'c>(
     Ok(Accepted { source: source(role, identity, known, guest_sha256), known, doubt })
 }
 
-/// What to do with a whole file whose hash is not the catalog's.
+/// What to do with a whole file that has another hash than the catalog.
 pub fn advice_on_mismatch(identity: &Identity, release: Option<&Release>) -> String {
     let whole = "the file is whole, so the download was not cut short";
     match (identity.voucher, identity.kind) {
@@ -180,7 +180,7 @@ pub fn expected_by_name(file: &Path, catalog: &Catalog) -> Option<(String, Relea
     })
 }
 
-/// What to configure: what was asked for, if the file can serve it, or what the file is for.
+/// What to configure: what the user asked for, if the file has it, or else what the file is for.
 fn role(asked: Option<Role>, identity: &Identity) -> Result<Role, Error> {
     let role = asked.unwrap_or(if identity.host.is_some() { Role::Host } else { Role::Guest });
     if identity.driver(role).is_some() {
@@ -210,8 +210,8 @@ fn release<'c>(
     Ok(Some(release))
 }
 
-/// Makes sure that a file is whole whose hash is not the catalog's. A confirmed hash admits no other file. Returns the hash
-/// of the guest's .run file, as far as there is one.
+/// Makes sure that a file with another hash than the catalog is whole. If the catalog's hash is confirmed, the file is
+/// refused. Returns the hash of the guest's .run file, if there is one.
 fn check(
     file: &Path,
     identity: &Identity,
@@ -233,7 +233,7 @@ fn check(
     }
 }
 
-fn source(role: Role, identity: &Identity, known: Known, guest_sha256: Option<Sri>) -> Source {
+fn source(role: Role, identity: &Identity, known: InCatalog, guest_sha256: Option<Sri>) -> Source {
     let version = |role| identity.driver(role).map(|driver| driver.version.clone());
     Source {
         role,
@@ -264,8 +264,8 @@ fn store_name(identity: &Identity, release: Option<&Release>) -> String {
     }
 }
 
-/// An entry for catalog/releases.toml, made of an archive whose drivers were found whole. `None` where the archive lacks
-/// the driver of a host, a Linux guest or a Windows guest.
+/// Makes an entry for catalog/releases.toml of an archive with whole drivers. `None` if the archive lacks the driver of a
+/// host, a Linux guest or a Windows guest.
 pub fn catalog_entry(identity: &Identity, release: ReleaseNumber, guest_sha256: Sri) -> Option<String> {
     let (host, guest) = (&identity.host.as_ref()?.version, &identity.guest.as_ref()?.version);
     let windows = identity.windows.as_ref()?;

@@ -1,4 +1,4 @@
-//! What a machine needs to begin with: which release serves its GPU, and whether the driver has to be patched for it.
+//! Which release a new machine should use, and whether its GPU needs a patched driver.
 
 use crate::catalog::gpus::{Board, Donor, Generation, Gpus};
 use crate::catalog::{Catalog, Month, Release};
@@ -9,7 +9,7 @@ use vgpu_driver::Role;
 #[derive(Debug)]
 pub struct Start<'m> {
     pub role: Role,
-    /// The GPU that it is about: one that NVIDIA lists, if there is one.
+    /// The GPU that decides: one that NVIDIA lists, if there is one.
     pub gpu: Option<(&'m Gpu, Support)>,
     /// The release to begin with. `None`: no release of the catalog serves the GPU.
     pub release: Option<&'static Release>,
@@ -26,7 +26,7 @@ pub enum Support {
     Patched(&'static Donor),
     /// NVIDIA does not list it, as far as we know, and no patcher serves its generation.
     Unlisted(&'static Generation),
-    /// Nothing is known of it.
+    /// We do not know the GPU.
     Unknown,
 }
 
@@ -41,7 +41,7 @@ impl Support {
         }
     }
 
-    /// The better first.
+    /// Better support comes first.
     fn rank(self) -> u8 {
         match self {
             Support::Listed(_) => 0,
@@ -66,12 +66,13 @@ fn has_ended(release: &Release, today: Month) -> bool {
     branch.and_then(|branch| branch.ended(today)) == Some(true)
 }
 
-/// The newest release that serves the GPU: one whose archive is in the store, else one that NVIDIA still supports, else any.
+/// The newest release that serves the GPU. Releases whose archive is in the store come first, then those that NVIDIA still
+/// supports, then all others.
 fn release(machine: &Machine, role: Role, gpu: Option<(&Gpu, Support)>, today: Month) -> Option<&'static Release> {
     let generation = gpu.and_then(|(gpu, _)| Gpus::builtin().generation_of(gpu.function.device));
     let patched = role == Role::Host && matches!(gpu, Some((_, Support::Patched(_))));
     let serves = |release: &&'static Release| {
-        // Without the hash of its file, a release takes more than its number.
+        // If the catalog has no hash of the file, the number of the release is not enough.
         let pinned = match role {
             Role::Host => release.is_pinned(),
             Role::Guest => release.guest_sha256.is_some(),

@@ -1,7 +1,7 @@
 //! Which releases fit together.
 //!
-//! NVIDIA's rule (release notes, "Compatibility Requirements"): a host driver works with guest drivers of its own release, of
-//! its own branch, of the branch before, and, when it is long-term itself, of the long-term branch before.
+//! NVIDIA's rule (release notes, "Compatibility Requirements"): a host driver works with guest drivers of its own branch and of
+//! the branch before. A host driver of a long-term branch also works with those of the long-term branch before.
 
 use serde::Serialize;
 
@@ -18,17 +18,17 @@ pub enum Fit {
     PreviousLongTermBranch,
 }
 
-/// What a release has to fit to: a release, or a driver that a machine already runs.
+/// What a release must fit: a release, or a driver that a machine already runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Target {
-    /// The releases it belongs to, newest first; empty for one that the catalog lacks but whose branch it knows.
+    /// The releases it belongs to, newest first. Empty if the catalog knows only its branch.
     pub releases: Vec<ReleaseNumber>,
     pub branch: BranchNumber,
 }
 
 impl Catalog {
-    /// What `version`, a release number or the version of a driver of that role, stands for. `None` if the catalog knows
-    /// not even its branch. Guests run Windows, too; their drivers are numbered differently.
+    /// Finds what `version` means: a release, or the version of a driver of that role. `None` if the catalog does not even
+    /// know its branch. Guests may run Windows; those drivers have other numbers.
     pub fn target(&self, version: &str, role: Role) -> Option<Target> {
         let driver: Option<DriverVersion> = version.parse().ok();
         let holds = |release: &&Release| {
@@ -47,8 +47,8 @@ impl Catalog {
         Some(Target { releases: releases.iter().map(|release| release.release).collect(), branch })
     }
 
-    /// Whether `release` serves as the *other* side of a target of that role, and why. For `Role::Guest`, `target` is the
-    /// guest and `release` the host.
+    /// Whether `release` works as the *other* side of `target`, and why. With `Role::Guest`, `target` is the guest and
+    /// `release` the host.
     pub fn fit(&self, target: &Target, role: Role, release: &Release) -> Option<Fit> {
         if target.releases.contains(&release.release) {
             return Some(Fit::SameRelease);

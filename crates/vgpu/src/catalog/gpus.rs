@@ -35,7 +35,7 @@ pub struct Generation {
     /// Branches for which the sources disagree.
     #[serde(default)]
     pub unsure: Vec<BranchNumber>,
-    /// The kernel modules that alone drive it; `None`: both kinds do.
+    /// The only kind of kernel modules that drives it. `None` if both kinds do.
     pub modules: Option<Modules>,
     #[serde(skip_serializing)]
     pub boards: Vec<Board>,
@@ -59,7 +59,7 @@ pub struct Board {
     pub devices: Vec<DeviceIds>,
 }
 
-/// A listed board whose profiles an unlisted one can be given, for patched drivers.
+/// A listed board. With a patched driver, an unlisted board can have its profiles.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Donor {
@@ -68,7 +68,7 @@ pub struct Donor {
     pub name: String,
 }
 
-/// PCI device ids from one to another, both included: `2680-28ff`, or one alone: `26b9`.
+/// A range of PCI device ids, both ends included: `2680-28ff`. One id is also a range: `26b9`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct DeviceIds {
@@ -135,7 +135,7 @@ impl Generation {
         self.branches.contains(&branch)
     }
 
-    /// The board with this device id that NVIDIA lists for vGPU. Some ids are those of two boards: the first.
+    /// The board with this device id that NVIDIA lists for vGPU. If two boards have the id, the first.
     pub fn board(&self, device: u16) -> Option<&Board> {
         self.boards.iter().find(|board| contains(&board.devices, device))
     }

@@ -1,8 +1,8 @@
-//! Which kernels the modules of which drivers compile against, from catalog/kernels.toml, compiled in.
+//! Which kernels the modules of a driver compile against, from catalog/kernels.toml, compiled in.
 //!
-//! Nobody can measure every kernel. A *measurement* holds for its driver and for later ones of the branch, up to the next
-//! that was measured; a kernel between the oldest and the newest that compiled is taken to compile too, as long as no
-//! earlier one of its series failed.
+//! Nobody can measure every kernel. A *measurement* holds for its driver and for later drivers of the branch, up to the next
+//! measured one. We expect a kernel to compile if it lies between the oldest and the newest one that compiled, and if no
+//! earlier kernel of its series failed.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -31,9 +31,9 @@ pub struct Kernels {
 #[serde(deny_unknown_fields)]
 pub struct Measurement {
     pub driver: DriverVersion,
-    /// With our compatibility code, oldest first; never empty.
+    /// Kernels that compile with our compatibility code, oldest first. Never empty.
     pub compiles: Vec<KernelVersion>,
-    /// Of these, the ones for which NVIDIA's sources need no help.
+    /// Those of them that compile without our compatibility code.
     pub unaided: Vec<KernelVersion>,
     #[serde(default)]
     pub fails: Vec<Failure>,
@@ -54,7 +54,8 @@ impl Kernels {
         &BUILTIN
     }
 
-    /// What was measured of this driver or of the nearest of its branch before it, else of the branch's first.
+    /// What was measured of this driver, or of the nearest earlier driver of its branch. If there is none, of the branch's
+    /// first.
     pub fn of(&self, driver: &DriverVersion) -> Option<&Measurement> {
         let branch = || self.measured.iter().filter(|measured| measured.driver.major() == driver.major());
         branch().rfind(|measured| measured.driver <= *driver).or_else(|| branch().next())
@@ -81,7 +82,7 @@ impl fmt::Display for Measurement {
     }
 }
 
-/// The version of a kernel, `6.12.117`, or of a series, `6.12`. Of what `uname -r` prints, the rest is left out.
+/// The version of a kernel, `6.12.117`, or of a series, `6.12`. What else `uname -r` prints is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct KernelVersion {
@@ -96,7 +97,7 @@ pub struct KernelVersion {
 pub struct KernelVersionError(String);
 
 impl KernelVersion {
-    /// 6.12 of 6.12.117: kernels that differ in fixes alone.
+    /// 6.12 of 6.12.117: kernels that differ only in fixes.
     fn series(&self) -> (u32, u32) {
         (self.major, self.minor)
     }
@@ -131,7 +132,7 @@ impl From<KernelVersion> for String {
     }
 }
 
-/// A series comes after all its kernels: asked for 6.12, the newest 6.12 is meant.
+/// A series comes after all its kernels: 6.12 means the newest 6.12.
 impl Ord for KernelVersion {
     fn cmp(&self, other: &Self) -> Ordering {
         let key = |version: &KernelVersion| (version.major, version.minor, version.patch.unwrap_or(u32::MAX));

@@ -7,7 +7,7 @@ use super::{Branch, Catalog, DriverVersion, Release, ReleaseNumber};
 #[derive(Debug)]
 pub enum Answer<'c> {
     Release(&'c Release),
-    /// A number like that of a release, which the catalog lacks.
+    /// It looks like a release, but the catalog does not have it.
     UnknownRelease(ReleaseNumber),
     /// A branch by its number (17) or by its driver (R550, 550).
     Branch(&'c Branch),
@@ -19,14 +19,14 @@ pub enum Answer<'c> {
 /// A GPU, or a generation of them.
 #[derive(Debug)]
 pub struct Gpu<'c> {
-    /// PCI device id, if it was asked for by that.
+    /// PCI device id, if the user gave that.
     pub device: Option<u16>,
     pub generation: &'c Generation,
     /// The board, if NVIDIA lists it for vGPU.
     pub board: Option<&'c Board>,
 }
 
-/// Finds out what `word` means. `None` if it is nothing we know.
+/// Finds out what `word` means. `None` if we do not know.
 ///
 /// GPUs are written as people copy them: `2235`, `10de:2235`, `[10de:2235]`, `2235:145a`, `A40`, or a generation: `Ada`.
 pub fn ask<'c>(catalog: &'c Catalog, gpus: &'c Gpus, word: &str) -> Option<Answer<'c>> {
@@ -39,7 +39,7 @@ pub fn ask<'c>(catalog: &'c Catalog, gpus: &'c Gpus, word: &str) -> Option<Answe
         let releases = catalog.with_driver(&version);
         return Some(Answer::Driver(version, releases));
     }
-    // Two numbers are a Windows driver as well: only those of a branch we know are taken for a release.
+    // Two numbers can also be a Windows driver. They are a release only if we know the branch.
     if let Some(number) = number.filter(|number| catalog.branch(number.branch()).is_some()) {
         return Some(Answer::UnknownRelease(number));
     }

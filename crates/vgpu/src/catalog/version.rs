@@ -1,4 +1,4 @@
-//! The numbers of the field: releases (17.6), branches (17), drivers (550.163.01) and the months support ends in.
+//! Versions: releases (17.6), branches (17), drivers (550.163.01), and the months in which support ends.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -175,7 +175,7 @@ impl Month {
     /// The month of a point in time (UTC); January 1970 for anything before, and no later than the year 4707.
     fn of(time: SystemTime) -> Month {
         let mut days = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / 86_400;
-        days = days.min(1_000_000); // A clock that is beside itself must not keep us counting.
+        days = days.min(1_000_000); // If the clock is wrong, this must not count for ever.
         let (mut year, mut month) = (1970, 1);
         while days >= length(year, month) {
             days -= length(year, month);
@@ -212,7 +212,7 @@ impl fmt::Display for Month {
     }
 }
 
-/// Digits alone, where `str::parse` would take a sign as well.
+/// Only digits. `str::parse` would also accept a sign.
 fn number<N: FromStr>(text: &str) -> Option<N> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok())?

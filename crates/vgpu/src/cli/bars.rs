@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Color, Style};
 /// Width of a whole bar, in characters.
 const WIDTH: u64 = 60;
 
-/// Backgrounds that black text is read on, one after the other.
+/// Backgrounds for black text, used one after the other.
 const COLOURS: [AnsiColor; 6] = [
     AnsiColor::Green,
     AnsiColor::Cyan,
@@ -19,14 +19,14 @@ const COLOURS: [AnsiColor; 6] = [
 
 /// A piece of a bar.
 pub struct Piece<'a> {
-    /// Written into it as far as there is room.
+    /// Written into the piece, as far as there is room.
     pub label: &'a str,
-    /// In the unit of the whole.
+    /// In the same unit as the whole bar.
     pub size: u64,
 }
 
-/// A bar of `whole` with its pieces, each in a colour of its own, then dots for what is left. Where there are no colours,
-/// brackets tell pieces apart.
+/// A bar of `whole`: its pieces, each in its own colour, then dots for the rest. Brackets show the pieces where there are
+/// no colours.
 pub fn bar(pieces: &[Piece], whole: u64) -> String {
     let at = |offset: u64| (u128::from(offset.min(whole)) * u128::from(WIDTH) / u128::from(whole.max(1))) as usize;
     let mut text = String::new();
@@ -42,7 +42,7 @@ pub fn bar(pieces: &[Piece], whole: u64) -> String {
     text + &"·".repeat(WIDTH as usize - at(offset))
 }
 
-/// A piece of a bar that is so wide: `[office ]`, `[]`, `|`.
+/// A piece of a bar, `width` characters wide: `[office ]`, `[]`, `|`.
 fn cell(label: &str, width: usize) -> String {
     match width {
         0 => String::new(),
@@ -55,7 +55,7 @@ fn cell(label: &str, width: usize) -> String {
     }
 }
 
-/// Mebibytes in the unit that reads best: 512 MiB, 48 GiB.
+/// Mebibytes in a unit that is easy to read: 512 MiB, 48 GiB.
 pub fn mib(size: u64) -> String {
     if size >= 1024 && size.is_multiple_of(1024) {
         format!("{} GiB", size / 1024)

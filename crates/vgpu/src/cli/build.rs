@@ -13,8 +13,8 @@ use vgpu_profiles::{Config, file};
 
 /// Install a driver into a directory
 ///
-/// Takes the driver out of NVIDIA's archive and writes it the way NixOS wants it: libraries and programs that find each
-/// other, every symlink, ICD files with absolute paths, firmware, and the sources of the kernel modules.
+/// Unpacks the driver from NVIDIA's archive and writes it in the form that NixOS needs: libraries and programs that find
+/// each other, all symlinks, ICD files with absolute paths, firmware, and the sources of the kernel modules.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   vgpu build --role host --out driver \\
@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_parser = super::role())]
     role: Role,
 
-    /// Where to write out, bin, lib32, firmware and modsrc; must not exist yet
+    /// Directory for out, bin, lib32, firmware and modsrc; must not exist yet
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
@@ -83,7 +83,7 @@ pub fn run(args: Args) -> Result<()> {
     printed.wrap_err_with(|| format!("the driver lies complete in {}, but that could not be said", args.out.display()))
 }
 
-/// Makes sure that a file can take the place of the driver's vgpuConfig.xml.
+/// Checks that a file can replace the driver's vgpuConfig.xml.
 fn check_config(config: &Path, role: Role) -> Result<()> {
     if role == Role::Guest {
         return Err(miette!(
@@ -98,7 +98,7 @@ fn check_config(config: &Path, role: Role) -> Result<()> {
     Ok(())
 }
 
-/// Builds into a directory beside `--out`, which takes its name when all is well and goes when not.
+/// Builds into a directory beside `--out`. If all is well, that directory gets the name; if not, it is removed.
 fn build(args: &Args) -> Result<Report> {
     let out = std::path::absolute(&args.out).unwrap_or_else(|_| args.out.clone());
     let staging = Staged::directory(&args.out)?;
@@ -125,7 +125,7 @@ pub fn install(args: &Args, out: &Path, staging: &Path) -> Result<Report> {
     Ok(output::with_progress("unpacking", source.size, |progress| install::install(&source, &options, progress))?)
 }
 
-/// Where systems keep their libraries. NixOS first, then Debian's and Fedora's ways.
+/// Where systems keep their libraries: NixOS first, then Debian and Fedora.
 const SYSTEM_LIBRARIES: [&str; 4] =
     ["/run/opengl-driver/lib", "/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64"];
 const SYSTEM_LIBRARIES_32: [&str; 4] =

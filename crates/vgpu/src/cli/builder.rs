@@ -1,4 +1,4 @@
-//! `vgpu builder`: what Nix runs to build a driver, for those who name `vgpu` as builder. Ours is `vgpu-builder`.
+//! `vgpu builder`: builds a driver for Nix, in derivations that name `vgpu` as builder. Ours name `vgpu-builder`.
 
 use std::path::PathBuf;
 

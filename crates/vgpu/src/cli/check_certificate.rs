@@ -1,4 +1,4 @@
-//! `vgpu check-certificate`: is this file the root certificate of a licence server? The build of a patched nvidia-gridd asks.
+//! `vgpu check-certificate`: is this file the root certificate of a licence server? The build of a patched nvidia-gridd runs it.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -10,8 +10,8 @@ use crate::license::certificate;
 
 /// Check the root certificate of a licence server
 ///
-/// `hardware.nvidia.vgpu.griddUnlock.rootCaFile` needs a file with exactly one certificate in PEM and no private key; the
-/// build of the driver checks it in the same way. Prints whom the certificate names.
+/// `hardware.nvidia.vgpu.griddUnlock.rootCaFile` needs a file with exactly one certificate in PEM and no private key. The
+/// build of the driver makes the same check. Prints the subject of the certificate.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   vgpu check-certificate root_certificate.pem")]

@@ -24,7 +24,7 @@ pub fn run(args: Args) -> Result<()> {
     output::print(String::from_utf8_lossy(&script).trim_end())
 }
 
-/// Arguments that are releases, by command. They take more than the catalog has; a shell offers what it has.
+/// Arguments that are releases, by command. They accept other releases, too, but a shell offers those of the catalog.
 const RELEASES: [(&str, &str); 5] = [
     ("releases", "what"),
     ("releases", "for_guest"),

@@ -1,4 +1,4 @@
-//! `vgpu demo`: the whole way on a sample archive that it makes itself.
+//! `vgpu demo`: all steps, on a sample archive that it makes itself.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use vgpu_base::publish::{self, Staged};
 use vgpu_driver::Role;
 use vgpu_sample as sample;
 
-/// Show the whole way on a sample archive
+/// Show all steps on a sample archive
 ///
 /// Makes a small GRID archive in NVIDIA's format, identifies it, builds the host and the guest driver from it, and runs
 /// a program of each. Needs no network, no GPU, no root and no Nix.
@@ -22,7 +22,7 @@ use vgpu_sample as sample;
   vgpu demo
   vgpu demo --out /tmp/vgpu-demo")]
 pub struct Args {
-    /// Where to leave archive and drivers; must not exist yet
+    /// Directory for archive and drivers; must not exist yet
     #[arg(long, value_name = "DIR", default_value = "vgpu-demo")]
     out: PathBuf,
 }
@@ -45,7 +45,7 @@ fn make(out: &Path, staging: &Path) -> Result<()> {
 
     output::print("2. What it is: vgpu identify\n")?;
     let mut identity = identity::identify(&archive, Catalog::builtin(), &|_| {})?;
-    identity.file = out.join(name).display().to_string(); // What it will be called.
+    identity.file = out.join(name).display().to_string(); // The name that it will have.
     output::print(identify::describe(&identity, identify::Sums::Unchecked))?;
     output::print("\n   (The catalog has NVIDIA's hash, so a sample can't match.)\n")?;
 
@@ -70,7 +70,7 @@ fn show(out: &Path) -> Result<()> {
     ))
 }
 
-/// Runs a program of the driver: the dynamic loader proves that it finds its libraries.
+/// Runs a program of the driver. It starts only if the dynamic loader finds its libraries.
 fn run_program(program: &Path) -> String {
     let said = match Command::new(program).output() {
         Ok(result) if result.status.success() => String::from_utf8_lossy(&result.stdout).replace('\0', ""),

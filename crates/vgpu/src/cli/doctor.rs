@@ -15,9 +15,8 @@ use crate::machine::journal::Journal;
 
 /// Find out why vGPU does not work on this machine.
 ///
-/// Looks at firmware, kernel, modules, services, virtual functions, types, vGPUs, virtual machines and licences, in the
-/// order in which they build on one another, and says what is wrong, how it knows, and what to do. Changes nothing. The
-/// exit code is 1 if a check failed.
+/// Checks firmware, kernel, modules, services, virtual functions, types, vGPUs, virtual machines and licences, causes first.
+/// It says what is wrong, what shows it, and what to do. It changes nothing. The exit code is 1 if a check failed.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   vgpu doctor                  on the host, or in the guest; best as root
@@ -25,7 +24,7 @@ use crate::machine::journal::Journal;
   vgpu doctor --all            every check, with these names
   vgpu doctor --journal FILE   with a journal that was saved elsewhere")]
 pub struct Args {
-    /// What the machine is: the host of virtual machines, or one of them; guessed by default
+    /// What the machine is: the host of virtual machines, or a guest; guessed by default
     #[arg(long, value_parser = super::role())]
     role: Option<Role>,
 
@@ -46,10 +45,10 @@ pub struct Args {
     root: PathBuf,
 }
 
-/// Not an error of the program: what makes its exit code 1.
+/// The reason for exit code 1. It is no error of the program.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 #[error("{failed} of {all} checks failed")]
-#[diagnostic(help("begin with `{first}`, and run `vgpu doctor` again: what builds on it is looked at then"))]
+#[diagnostic(help("begin with `{first}`, and run `vgpu doctor` again: it then makes the checks that build on it"))]
 struct Unsound {
     failed: usize,
     all: usize,
@@ -149,7 +148,7 @@ fn describe(check: &Outcome) -> String {
     text
 }
 
-/// Checks whose object could not be looked at, by the reason.
+/// Checks that could not be made, by the reason.
 fn unknown(checks: &[&Outcome]) -> String {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for check in checks.iter().filter(|check| check.status == Status::Unknown && check.waits_for.is_none()) {

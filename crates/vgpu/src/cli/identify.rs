@@ -1,4 +1,4 @@
-//! `vgpu identify`: what an archive is, whatever it is called, and an entry for the catalog made of it.
+//! `vgpu identify`: tells what an archive is, under any name, and makes an entry for the catalog of it.
 
 use std::path::PathBuf;
 
@@ -15,9 +15,9 @@ use crate::verify::verify_all;
 
 /// Tell what an archive is
 ///
-/// Which release it belongs to, the drivers inside with their versions, its SHA-256, and whether that is the one in the
-/// catalog. The name of the file doesn't matter. A file whose hash is not the catalog's is checked by the sums inside it,
-/// which shows downloads that were cut short.
+/// Shows its release, the drivers inside with their versions, its SHA-256, and whether the catalog has this hash. The name
+/// of the file does not matter. If the catalog has another hash or none, the check sums inside the file are compared: they
+/// show an incomplete download.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   vgpu identify NVIDIA-GRID-Linux-KVM-580.178.05-580.178.04-582.78.zip
@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "json")]
     pub catalog_entry: bool,
 
-    /// The release of the entry, where the catalog doesn't know it yet
+    /// The release of the entry, if the catalog doesn't have it yet
     #[arg(long, requires = "catalog_entry")]
     pub release: Option<ReleaseNumber>,
 
@@ -66,11 +66,11 @@ enum Error {
     NotWhole,
 }
 
-/// What is known of the sums inside a file.
+/// What the check sums inside a file say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sums {
     Right,
-    /// The hash is the catalog's: it says the same.
+    /// Nothing was checked: the hash is that of the catalog, which is enough.
     NotNeeded,
     Unchecked,
 }
@@ -80,7 +80,7 @@ pub enum Sums {
 struct Report<'a> {
     #[serde(flatten)]
     identity: &'a Identity,
-    /// Whether nothing is missing or damaged; null where that was not checked. A damaged file is an error.
+    /// Whether nothing is missing or damaged. Null if that was not checked. A damaged file is an error.
     whole: Option<bool>,
 }
 
@@ -181,7 +181,7 @@ pub fn describe(identity: &Identity, sums: Sums) -> String {
             }
             CatalogState::Mismatch => format!("{RED}MISMATCH{RED:#}: the catalog has another hash for these drivers"),
             CatalogState::Unpinned if identity.cloud.is_some() => {
-                "none: clouds build files of their own, whose hashes the catalog has not".into()
+                "none: clouds build their own files, and the catalog has no hashes of these".into()
             }
             CatalogState::Unpinned => "unpinned: the catalog has no hash to compare with".into(),
             CatalogState::Unknown => "unknown: the catalog doesn't have these drivers".into(),

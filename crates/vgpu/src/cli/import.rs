@@ -1,4 +1,4 @@
-//! `vgpu import`: from a file NVIDIA gave you to a configuration that uses it.
+//! `vgpu import`: makes a configuration that uses a file from NVIDIA.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -18,9 +18,9 @@ use vgpu_driver::Role;
 
 /// Check a driver file, add it to the Nix store and print the configuration that uses it.
 ///
-/// The file is a GRID archive (.zip) or a driver (.run), whatever it is called. It is compared with the catalog and added
-/// under the name that the packages expect. The configuration goes to standard output: a NixOS module, complete for
-/// releases of the catalog; for others, what could not be known is marked in it.
+/// The file is a GRID archive (.zip) or a driver (.run), under any name. It is compared with the catalog and added under
+/// the name that the packages expect. The configuration goes to standard output. It is a NixOS module, and complete for
+/// releases of the catalog. For other releases it marks what you have to fill in.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   vgpu import ~/Downloads/NVIDIA-GRID-Linux-KVM-580.178.05-580.178.04-582.78.zip
@@ -31,15 +31,15 @@ pub struct Args {
     /// A GRID archive or .run file
     file: PathBuf,
 
-    /// What to configure [default: guest for a guest's .run file, else host]
+    /// What to configure [default: guest for a guest's .run file, host for all others]
     #[arg(long, value_parser = super::role())]
     role: Option<Role>,
 
-    /// The release it belongs to, where the file does not tell
+    /// The release of the file, if the file does not tell
     #[arg(long)]
     release: Option<ReleaseNumber>,
 
-    /// Write the configuration to this file, and only if all went well. A file of that name is replaced
+    /// Write the configuration to this file if all goes well. An existing file is replaced
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
@@ -75,7 +75,7 @@ fn import(args: &Args) -> Result<()> {
     interrupt::answer().into_diagnostic().wrap_err("cannot start a thread that waits for signals")?;
     let catalog = super::catalog(args.catalog.as_deref())?;
     let catalog = catalog.as_ref();
-    // Where the result is to be written is tried before anything that takes time.
+    // Writing is tried first, before all that takes time.
     let out = args.out.as_deref().map(|out| Ok::<_, Failure>((out, Staged::file(out)?))).transpose()?;
     let size = args.file.metadata().map_or(0, |meta| meta.len());
     let mut identity = output::with_progress("hashing", size, |progress| import::look(&args.file, catalog, progress))?;
@@ -127,7 +127,7 @@ fn add(file: &Path, name: &str, path: &Path) -> Result<()> {
     Ok(added?)
 }
 
-/// Says what the configuration cannot.
+/// Says what the configuration cannot say.
 fn explain(accepted: &Accepted) {
     match accepted.doubt {
         None => {}

@@ -1,4 +1,4 @@
-//! `vgpu init`: a configuration to start from, made for the machine it runs on.
+//! `vgpu init`: writes a first configuration for the machine that it runs on.
 
 use std::fs;
 use std::io::Write;
@@ -16,15 +16,15 @@ use vgpu_driver::Role;
 
 /// Write a commented vgpu.nix for this machine, to start from.
 ///
-/// Looks at the machine: NVIDIA GPUs, kernel, NixOS release, IOMMU, and which GRID archives are in the Nix store. Chooses a
-/// release that serves the GPU, and patches the driver for a GPU that NVIDIA does not list. Files that exist are left alone.
+/// Reads what the machine has: NVIDIA GPUs, kernel, NixOS release, IOMMU, and GRID archives in the Nix store. Chooses a
+/// release that serves the GPU. If NVIDIA does not list the GPU, the driver is patched. Existing files are left alone.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   vgpu init                                 vgpu.nix here
   vgpu init --role guest --out /etc/nixos   for a guest, into /etc/nixos
   vgpu init --flake                         flake.nix as well")]
 pub struct Args {
-    /// What the machine is: the host of virtual machines, or one of them (the default on a virtual machine)
+    /// What the machine is: the host of virtual machines, or a guest (the default on a virtual machine)
     #[arg(long, value_parser = super::role())]
     role: Option<Role>,
 
@@ -75,7 +75,7 @@ pub fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-/// A path as Nix takes it: with a slash.
+/// A path as Nix reads it: it has a slash.
 fn here(path: &Path) -> String {
     let text = path.display().to_string();
     if text.contains('/') || text == "." { text } else { format!("./{text}") }
@@ -94,7 +94,7 @@ fn write_all(files: &[(PathBuf, String)]) -> Result<()> {
     Ok(())
 }
 
-/// Writes a file in one step that must not exist yet.
+/// Writes a new file in one step. It must not exist yet.
 fn write_new(path: &Path, text: &str) -> Result<()> {
     let mut file = Staged::file(path)?;
     file.content().write_all(text.as_bytes()).map_err(|source| publish::Error::write(path, source))?;
@@ -142,7 +142,7 @@ fn advice(machine: &Machine, start: &Start) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// Somebody else may write the file between our look and our writing.
+    /// Somebody may write the file after we looked for it and before we write it.
     #[test]
     fn a_file_that_appears_meanwhile_is_kept() {
         let directory = tempfile::tempdir().unwrap();

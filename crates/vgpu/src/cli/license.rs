@@ -1,4 +1,4 @@
-//! `vgpu license`: what a client configuration token says, and how it is about the licences of this machine.
+//! `vgpu license`: explains client configuration tokens, and the licences of this machine.
 
 use std::fs::File;
 use std::io;
@@ -28,15 +28,15 @@ enum Command {
 
 /// Tell whether this machine has licences, and why not
 ///
-/// In a guest: product, state, end and server of the licence, whether the clock is right, and what to do about every
-/// failure in the journal of nvidia-gridd. On a host: the state of every vGPU that runs. Root sees the token, too.
+/// In a guest, it shows product, state, end and server of the licence, whether the clock is right, and what to do about
+/// each failure in the journal of nvidia-gridd. On a host, it shows the licence of each running vGPU. Root sees the token, too.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   vgpu license status
   sudo vgpu license status --connect
   vgpu license status --json | jq -r '.licences[].state'")]
 struct StatusArgs {
-    /// See whether the ports of the token's licence server answer (5 seconds at most)
+    /// Check that the ports of the token's licence server answer (5 seconds at most)
     #[arg(long)]
     connect: bool,
 
@@ -44,21 +44,21 @@ struct StatusArgs {
     #[arg(long)]
     json: bool,
 
-    /// Look at the directory tree below this, for tests
+    /// Root directory of the machine to look at; for tests
     #[arg(long, hide = true, default_value = "/")]
     root: PathBuf,
 }
 
 /// Tell what a client configuration token says
 ///
-/// The licence server and its ports, from when until when it is valid, and what is wrong with it. Needs no network and no
-/// key; who made the token is not proven.
+/// Shows the licence server and its ports, the dates between which the token is valid, and what is wrong with it. It needs
+/// no network and no key. It does not prove who made the token.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   vgpu license token client_configuration_token.tok
   sudo cat /run/secrets/vgpu.tok | vgpu license token -")]
 struct TokenArgs {
-    /// The token's file; - reads standard input
+    /// The token's file, or - for standard input
     file: PathBuf,
 
     /// Print one JSON document
@@ -168,7 +168,7 @@ fn describe_state(state: State) -> &'static str {
     }
 }
 
-/// Lines of a word and what there is to say.
+/// Lines, each a word and a text.
 #[derive(Default)]
 struct Lines(String);
 

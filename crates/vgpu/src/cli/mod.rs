@@ -68,7 +68,7 @@ pub fn main() -> ExitCode {
     vgpu_base::terminal::exit_code(run(cli.command))
 }
 
-/// What users see: without commands that are for Nix and for packagers.
+/// The commands that users see, without those for Nix and for packagers.
 pub fn visible() -> clap::Command {
     let all = command();
     let mut visible = clap::Command::new("vgpu").version(env!("CARGO_PKG_VERSION"));
@@ -76,7 +76,7 @@ pub fn visible() -> clap::Command {
     visible.subcommands(all.get_subcommands().filter(|command| !command.is_hide_set()).cloned())
 }
 
-/// A misspelt command is answered with the nearest ones. Hidden ones help nobody.
+/// For a misspelt command, clap suggests the nearest ones. This removes hidden commands from the suggestions.
 fn without_hidden_suggestion(mut error: clap::Error) -> clap::Error {
     let command = command();
     let hidden = |name: &String| command.find_subcommand(name).is_some_and(clap::Command::is_hide_set);
@@ -114,17 +114,17 @@ fn run(command: Command) -> miette::Result<()> {
     }
 }
 
-/// The command line as clap knows it: what completions, man pages and the command reference are made of.
+/// The command line as clap sees it. Completions, man pages and the command reference are made of it.
 pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// Takes a role from the command line, and tells help and completions which there are.
+/// Reads a role from the command line. Help and completions show the possible values.
 fn role() -> impl TypedValueParser<Value = Role> {
     PossibleValuesParser::new(["host", "guest"]).try_map(|text| text.parse::<Role>())
 }
 
-/// The catalog in that file, or the one that is built in.
+/// The catalog in a file, or the one that is built in.
 fn catalog(path: Option<&Path>) -> miette::Result<Cow<'static, Catalog>> {
     let Some(path) = path else { return Ok(Cow::Borrowed(Catalog::builtin())) };
     let text = std::fs::read_to_string(path).into_diagnostic();

@@ -30,7 +30,7 @@ impl Form {
 pub struct Column {
     heading: &'static str,
     alignment: CellAlignment,
-    /// Narrow terminals don't show it: the highest goes first. 0 always stays.
+    /// On a narrow terminal, the column with the highest number is left out first. A column with 0 always stays.
     spare: u8,
 }
 
@@ -44,7 +44,7 @@ impl Column {
         Column { heading, alignment: CellAlignment::Right, spare: 0 }
     }
 
-    /// Left out where the table is wider than the terminal; columns with a higher number go first.
+    /// A column that is left out if the table is wider than the terminal. Those with a higher number go first.
     pub const fn spare(self, spare: u8) -> Column {
         Column { spare, ..self }
     }
@@ -56,8 +56,8 @@ impl From<&'static str> for Column {
     }
 }
 
-/// Lays out rows under headings: columns as wide as they need, two spaces apart, without those for which a narrow
-/// terminal has no room.
+/// Lays out rows under headings. Columns are as wide as they need and two spaces apart. Columns for which a narrow terminal
+/// has no room are left out.
 pub fn table(columns: &[impl Into<Column> + Copy], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut columns: Vec<Column> = columns.iter().map(|column| (*column).into()).collect();
     let mut rows: Vec<Vec<String>> = rows.into_iter().collect();
@@ -92,20 +92,21 @@ fn laid_out(columns: &[Column], rows: &[Vec<String>]) -> String {
     table.trim_fmt()
 }
 
-/// Columns of the terminal: COLUMNS, if somebody set it, or what the terminal says. Files and pipes have room for all.
+/// The width of the terminal: COLUMNS, if it is set, or what the terminal says. Files and pipes have no limit.
 fn width() -> usize {
     let set = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     set.or_else(|| Table::new().width().map(usize::from)).unwrap_or(usize::MAX)
 }
 
-/// Lines of at most 80 columns, all `indent` columns in; the first begins with `label`, and later ones stand under its text.
+/// Wraps a text to lines of at most 80 columns, indented by `indent`. The first line begins with `label`; the others are
+/// aligned with its text.
 pub fn wrap(text: &str, label: &str, indent: usize) -> String {
-    // What comes out of a journal or a token is not to steer the terminal.
+    // Text from a journal or a token must not control the terminal.
     let text: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     let first = format!("{:indent$}{label}", "");
     let rest = " ".repeat(first.len());
     let options = textwrap::Options::new(80).initial_indent(&first).subsequent_indent(&rest).break_words(false);
-    // Names of checks, options and devices stay whole.
+    // Names of checks, options and devices are not broken.
     let options = options.word_separator(WordSeparator::AsciiSpace).word_splitter(WordSplitter::NoHyphenation);
     textwrap::fill(&text, options) + "\n"
 }
@@ -115,14 +116,14 @@ pub fn json(value: &impl Serialize) -> Result<()> {
     print(serde_json::to_string_pretty(value).into_diagnostic()?)
 }
 
-/// A progress bar over a number of bytes, on terminals only. `doing` is one word: what takes the time.
+/// A progress bar over a number of bytes, only on terminals. `doing` is one word for the work.
 pub fn progress(doing: &'static str, bytes: u64) -> ProgressBar {
     let bar = ProgressBar::new(bytes);
     let style = ProgressStyle::with_template("{msg:9} {bar:30} {decimal_bytes} of {decimal_total_bytes}, {eta} left");
     bar.with_message(doing).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// Does something that takes the time to read a file, and shows how far it is.
+/// Does some work that reads a file, and shows its progress.
 pub fn with_progress<T>(doing: &'static str, bytes: u64, work: impl FnOnce(Progress) -> T) -> T {
     let bar = progress(doing, bytes);
     let done = work(&|count| bar.inc(count));
@@ -130,7 +131,7 @@ pub fn with_progress<T>(doing: &'static str, bytes: u64, work: impl FnOnce(Progr
     done
 }
 
-/// A sign of life for something of unknown length, on terminals only.
+/// A spinner for work of unknown length, only on terminals.
 pub fn spinner(text: String) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(text);
     spinner.enable_steady_tick(std::time::Duration::from_millis(120));

@@ -1,4 +1,4 @@
-//! `vgpu profiles`: vgpuConfig.xml in words, and changed.
+//! `vgpu profiles`: shows and changes vgpuConfig.xml.
 
 use std::path::{Path, PathBuf};
 
@@ -20,8 +20,8 @@ const CONFIG: &str = "/etc/nvidia/vgpu/vgpuConfig.xml";
 
 /// See, clone and change vGPU profiles (vgpuConfig.xml of a host driver).
 ///
-/// A profile is what a vGPU gets. Its name has the board, the memory in GB, and a letter: GRID T4-2Q is 2 GB of a T4. The
-/// letter tells what the profile is made for: Q workstations, C computing, B virtual desktops, A published applications.
+/// A profile says what a vGPU gets. Its name has the board, the memory in GB, and a letter: GRID T4-2Q is 2 GB of a T4. The
+/// letter is the purpose: Q workstations, C computing, B virtual desktops, A published applications.
 #[derive(Parser)]
 pub struct Args {
     #[command(subcommand)]
@@ -36,7 +36,7 @@ enum Command {
     Apply(Apply),
 }
 
-/// List the physical GPUs that a driver makes vGPUs of, a line each.
+/// List the physical GPUs that a driver makes vGPUs on, a line each.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   vgpu profiles gpus
@@ -104,9 +104,9 @@ impl ConfigFile {
 
 /// Clone physical GPUs and override profiles.
 ///
-/// CHANGES is JSON in the shape of the NixOS options copyVGPUProfiles (clones) and profileOverrides (overrides). All of it is
-/// applied, or nothing is written. What it doesn't name stays byte for byte. Only a driver patched by vGPU-Unlock-patcher
-/// accepts changed profiles.
+/// CHANGES is JSON in the form of the NixOS options copyVGPUProfiles (clones) and profileOverrides (overrides). If one change
+/// is not possible, nothing is written. All other bytes of the file stay the same. Only a driver patched by
+/// vGPU-Unlock-patcher accepts changed profiles.
 #[derive(clap::Args)]
 #[command(after_help = r#"Changes:
   clones              {"AAAA:BBBB": "CCCC:DDDD"}: AAAA:BBBB gets the profiles of
@@ -135,7 +135,7 @@ struct Apply {
     /// The vgpuConfig.xml to change
     #[arg(long, value_name = "FILE", default_value = CONFIG)]
     config: PathBuf,
-    /// The file to write; may be the one that is read
+    /// The file to write; it may be the one that is read
     #[arg(long, value_name = "FILE", required_unless_present = "diff")]
     out: Option<PathBuf>,
     /// Print what changes as a unified diff; without --out nothing is written
@@ -181,7 +181,7 @@ fn gpus(args: &Gpus) -> Result<()> {
     output::print(output::table(&columns, rows))
 }
 
-/// What `text` means: ids, or the address of a GPU of this machine.
+/// Reads what the user gave: ids, or the address of a GPU of this machine.
 fn query(text: &str, root: &Path) -> Result<GpuQuery> {
     let Ok(address) = text.parse::<pci::Address>() else {
         return Ok(GpuQuery::parse(text)
@@ -227,12 +227,12 @@ fn list(args: &List) -> Result<()> {
     output::print(sections.join("\n\n"))
 }
 
-/// A physical GPU and its profiles, in its order.
+/// A physical GPU and its profiles, in the order of the file.
 fn section(config: &Config, gpu: &PhysicalGpu) -> String {
     let profiles = gpu.supported.iter().map(|supported| {
         match config.profiles.iter().find(|profile| profile.id == supported.profile) {
             Some(profile) => row(profile, supported.max_instances),
-            // Listed for the board, but described nowhere.
+            // The file lists it for the board, but does not describe it.
             None => [supported.profile.to_string(), "(not described)".to_owned()].into_iter().collect(),
         }
     });

@@ -1,4 +1,4 @@
-//! `vgpu releases`: the catalog, a release, branch, driver or GPU in full, and which releases fit together.
+//! `vgpu releases`: lists the catalog, shows a release, branch, driver or GPU in full, and tells which releases fit together.
 
 use miette::{Diagnostic, Result};
 use vgpu_driver::Role;
@@ -12,9 +12,9 @@ use crate::catalog::{Branch, Catalog, DriverVersion, FileHash, Fit, Month, Relea
 
 /// List the releases of vGPU software: drivers, hashes, patchers, and which fit together.
 ///
-/// A release is pinned when the catalog has the hash of its archive: then `hardware.nvidia.vgpu.release = "17.6";` is all
-/// there is to configure. For other releases `vgpu import` prints the configuration. PINNED says `record` where the hash
-/// comes from one public record, and nobody has compared it with a file from NVIDIA yet. The newest release comes last.
+/// A release is pinned if the catalog has the hash of its archive. It needs one line: `hardware.nvidia.vgpu.release = "17.6";`.
+/// For other releases `vgpu import` prints the configuration. PINNED says `record` if the hash comes from one public record,
+/// and nobody has compared it with a file from NVIDIA yet. The newest release comes last.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   vgpu releases                          every release
@@ -54,7 +54,7 @@ pub struct Args {
 #[derive(Debug, thiserror::Error, Diagnostic)]
 enum Error {
     #[error("the catalog has no release {0}")]
-    #[diagnostic(help("{1}; `vgpu import` takes in archives of releases that are not in the catalog"))]
+    #[diagnostic(help("{1}; `vgpu import` also takes archives of releases that are not in the catalog"))]
     UnknownRelease(ReleaseNumber, String),
     #[error("the catalog has nothing called {0}")]
     #[diagnostic(help(
@@ -84,7 +84,7 @@ pub fn run(args: Args) -> Result<()> {
     }
 }
 
-/// The columns of a list of releases. Host, guest and release are what is looked for most.
+/// The columns of a list of releases. Users look for host, guest and release most often.
 const LIST: [Column; 7] = [
     Column::text("RELEASE"),
     Column::text("BRANCH").spare(2),
@@ -302,7 +302,7 @@ fn pinned(release: &Release) -> &'static str {
     }
 }
 
-/// What to add to a hash.
+/// The remark after a hash.
 fn remark(voucher: Voucher) -> &'static str {
     match voucher {
         Voucher::Confirmed => "",

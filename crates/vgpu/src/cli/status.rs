@@ -45,7 +45,7 @@ pub fn run(args: Args) -> Result<()> {
     }
     loop {
         let screen = screen(&read(&args)?);
-        // Home, and clear: what is no terminal gets one screen after the other.
+        // Moves the cursor home and clears the screen. A file or pipe gets one screen after the other.
         let _ = write!(anstream::stdout().lock(), "\x1b[H\x1b[2J");
         output::print(screen)?;
         sleep(PAUSE);
@@ -135,7 +135,7 @@ fn fits(room: &[Fits]) -> String {
     if all.is_empty() {
         return "; nothing more fits".to_owned();
     }
-    // Lines of 80 columns: as many as there is room for.
+    // As many as fit into a line of 80 columns.
     let mut text = String::from("; fits ");
     for (number, one) in all.iter().enumerate() {
         if text.len() + one.len() > 46 {

@@ -1,7 +1,7 @@
 //! The NixOS configuration that uses a driver file in the Nix store.
 //!
-//! Which lines it takes depends on what the catalog has, see [`Known`]. Whatever could not be found out is marked `not known`
-//! in a comment and given a value that Nix reads all the same.
+//! It depends on what the catalog has, see [`InCatalog`]. A comment `not known` marks what could not be found out. Nix can
+//! still read the value.
 
 use super::expression::{Expression, Line, module};
 use super::sri::Sri;
@@ -27,29 +27,29 @@ pub struct Source {
 
 /// What the catalog has of a file's release.
 #[derive(Clone, Copy, Debug)]
-pub enum Known<'a> {
-    /// The release with the hash of this very file.
+pub enum InCatalog<'a> {
+    /// It has the release, and the hash of this file.
     Pinned(&'a Release),
-    /// The release, but no hash of this file.
+    /// It has the release, but no hash of this file.
     Unpinned(&'a Release),
-    /// Nothing. The number is the user's word, if any.
+    /// It has nothing. The number is what the user gave, if anything.
     Unknown(Option<ReleaseNumber>),
 }
 
-impl Known<'_> {
-    /// The number of the release, if anybody knows.
+impl InCatalog<'_> {
+    /// The number of the release, if it is known.
     pub fn number(&self) -> Option<ReleaseNumber> {
         match self {
-            Known::Pinned(release) | Known::Unpinned(release) => Some(release.release),
-            Known::Unknown(number) => *number,
+            InCatalog::Pinned(release) | InCatalog::Unpinned(release) => Some(release.release),
+            InCatalog::Unknown(number) => *number,
         }
     }
 
     /// The catalog's entry, if it has one.
     pub fn release(&self) -> Option<&Release> {
         match self {
-            Known::Pinned(release) | Known::Unpinned(release) => Some(release),
-            Known::Unknown(_) => None,
+            InCatalog::Pinned(release) | InCatalog::Unpinned(release) => Some(release),
+            InCatalog::Unknown(_) => None,
         }
     }
 }
@@ -60,13 +60,13 @@ const RELEASE: &str = "hardware.nvidia.vgpu.release";
 const SOURCE: &str = "hardware.nvidia.vgpu.driverSource";
 
 /// A NixOS module that uses the file.
-pub fn render(source: &Source, known: Known) -> String {
-    // mkVgpuDriver wants the hash of an archive for hosts and of a .run file for guests. A .run file of a release that
-    // the catalog has takes less: the release, and the file's hash as driverSource.
+pub fn render(source: &Source, known: InCatalog) -> String {
+    // mkVgpuDriver needs the hash of an archive for hosts and of a .run file for guests. If the catalog has the release of
+    // a .run file, less is needed: the release, and the file's hash as driverSource.
     let complete = match known {
-        Known::Pinned(_) => false,
-        Known::Unpinned(_) => source.archive,
-        Known::Unknown(_) => true,
+        InCatalog::Pinned(_) => false,
+        InCatalog::Unpinned(_) => source.archive,
+        InCatalog::Unknown(_) => true,
     };
     let mut lines = Vec::new();
     if complete {
@@ -85,7 +85,7 @@ pub fn render(source: &Source, known: Known) -> String {
     module(&header(source, known), if complete { &["config", "lib"] } else { &[] }, lines)
 }
 
-fn header(source: &Source, known: Known) -> Vec<String> {
+fn header(source: &Source, known: InCatalog) -> Vec<String> {
     let release = known.number().map_or("a release that is not in the catalog".to_owned(), |n| format!("vGPU {n}"));
     vec![
         format!("The {} driver of {release}, from {}", source.role, source.name),
@@ -93,18 +93,18 @@ fn header(source: &Source, known: Known) -> Vec<String> {
     ]
 }
 
-/// hardware.nvidia.vgpu.driverSource, where the role's default would look for another file.
-fn driver_source(source: &Source, known: Known) -> Option<Line> {
+/// hardware.nvidia.vgpu.driverSource, if the default of the role would look for another file.
+fn driver_source(source: &Source, known: InCatalog) -> Option<Line> {
     let name = Line::binding("name", Expression::text(&source.name));
     let hash = Line::binding("sha256", Expression::text(source.sha256));
     let no_url = Line::noted("url", Expression::Null, "from the Nix store, not from NVIDIA's server");
     let lines = match (source.role, source.archive, known) {
-        // Hosts expect the archive, guests the .run file, and both know its hash: from the catalog or mkVgpuDriver.
+        // Hosts expect the archive and guests the .run file. Both get the hash from the catalog or from mkVgpuDriver.
         (Role::Host, true, _) => return None,
-        (Role::Guest, false, Known::Pinned(_)) => return None,
-        // Whose name is not NVIDIA's: a cloud's.
-        (Role::Guest, false, Known::Unknown(_)) if !named_by_nvidia(source) => vec![name, no_url],
-        (Role::Guest, false, Known::Unknown(_)) => vec![no_url],
+        (Role::Guest, false, InCatalog::Pinned(_)) => return None,
+        // A cloud's file has another name than NVIDIA's.
+        (Role::Guest, false, InCatalog::Unknown(_)) if !named_by_nvidia(source) => vec![name, no_url],
+        (Role::Guest, false, InCatalog::Unknown(_)) => vec![no_url],
         (Role::Guest, true, _) => vec![name, no_url],
         (_, false, _) => vec![name, hash],
     };
@@ -116,12 +116,12 @@ fn named_by_nvidia(source: &Source) -> bool {
 }
 
 /// The attributes of mkVgpuDriver.
-fn attributes(source: &Source, known: Known) -> Vec<Line> {
+fn attributes(source: &Source, known: InCatalog) -> Vec<Line> {
     let release = known.release();
     let host = source.host.as_ref().or(release.map(|release| &release.host));
     let guest = source.guest.as_ref().or(release.map(|release| &release.guest));
     let general = release.and_then(|release| release.general.as_ref());
-    // The other role's driver plays no part in this one's; its version still has to be one.
+    // The other role's driver is not used here, but its version must be valid.
     let version = |name, version: Option<&DriverVersion>, other: Option<&DriverVersion>| match (version, other) {
         (Some(version), _) => Line::binding(name, Expression::text(version)),
         (None, Some(other)) => Line::noted(name, Expression::text(other), "not known; unused here"),

@@ -1,7 +1,7 @@
-//! Writes Nix: values, attribute sets and NixOS modules, laid out as RFC 166 has it.
+//! Writes Nix: values, attribute sets and NixOS modules, in the format of RFC 166.
 //!
-//! What comes from outside (file names, versions) only ever gets in as [`Expression::text`] or a comment, which are
-//! escaped here; the rest is our own words.
+//! Text from outside (file names, versions) goes in only as [`Expression::text`] or as a comment. Both are escaped here. All
+//! other text is our own.
 
 use std::fmt::Write;
 
@@ -16,10 +16,10 @@ pub enum Expression {
     Text(String),
     Bool(bool),
     Null,
-    /// Nix of our own, as it stands: a variable, `lib.fakeHash`.
+    /// Our own Nix, written as it is: a variable, `lib.fakeHash`.
     Code(String),
     Set(Vec<Line>),
-    /// A function, our own words, applied to an argument.
+    /// A function of our own, applied to an argument.
     Call(String, Box<Expression>),
 }
 
@@ -136,7 +136,7 @@ fn attribute(name: &str) -> String {
     if starts && identifier && !KEYWORDS.contains(&name) { name.to_owned() } else { quoted(name) }
 }
 
-/// A comment ends with its line, whatever a file name says.
+/// A comment ends with its line. A line break in a file name must not end it.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -1,4 +1,4 @@
-//! What Nix and we say to each other.
+//! The interface with Nix: hashes, store, syntax, configurations.
 
 pub mod configuration;
 pub mod expression;

@@ -1,6 +1,6 @@
-//! SHA-256 hashes, in every way Nix writes them down. Read any, print SRI: `sha256-` and base64.
+//! SHA-256 hashes in all forms that Nix uses. All are read; they are printed as SRI: `sha256-` and base64.
 //!
-//! Users meet all four: `nix-hash --flat` prints hexadecimal, `nix-prefetch-url` nix-base32, error messages SRI.
+//! Users see all four: `nix-hash --flat` prints hexadecimal, `nix-prefetch-url` nix-base32, error messages SRI.
 
 use std::fmt;
 use std::str::FromStr;

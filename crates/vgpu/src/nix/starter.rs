@@ -15,7 +15,7 @@ pub enum Modules {
     FromFlake,
 }
 
-/// vgpu.nix: what was found as a comment, what is needed, and what is often wanted, commented out.
+/// vgpu.nix: what was found (as a comment), what is needed, and what many users want (commented out).
 pub fn configuration(machine: &Machine, start: &Start, modules: Modules) -> String {
     let mut lines = Vec::new();
     if modules == Modules::Imported {
@@ -200,7 +200,7 @@ fn host(machine: &Machine, start: &Start) -> Vec<Line> {
     lines
 }
 
-/// The patcher: switched on for a GPU that needs it, else as a hint. A listed GPU has no use for it.
+/// The patcher: switched on if the GPU needs it, or else as a hint. A listed GPU does not need it.
 fn patching(start: &Start) -> Vec<Line> {
     const ENABLE: &str = "hardware.nvidia.vgpu.patcher.enable";
     const CLONES: &str = "hardware.nvidia.vgpu.patcher.copyVGPUProfiles";

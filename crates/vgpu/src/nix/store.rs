@@ -1,7 +1,7 @@
-//! The Nix store: where a file would lie, whether it does, and putting it there.
+//! The Nix store: finds the place of a file, tells whether the file is there, and adds it.
 //!
-//! Everything goes through `nix-store`, which knows where the store is (NIX_STORE_DIR, NIX_REMOTE, nix.conf) and how to
-//! ask the daemon. Files are streamed by it; none passes through our memory.
+//! All of it uses `nix-store`, which knows where the store is (NIX_STORE_DIR, NIX_REMOTE, nix.conf) and how to ask the
+//! daemon. It streams files; they are never whole in our memory.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -34,8 +34,8 @@ pub enum StoreError {
     Changed { file: PathBuf, found: PathBuf, expected: PathBuf },
 }
 
-/// Where a file of this name and hash lies in the store, whether or not it does. Fetchers that expect this hash for this
-/// name find it there.
+/// The place of a file with this name and hash in the store, even if the file is not there. Fetchers that expect this hash
+/// and name find it at this place.
 pub fn fixed_path(name: &str, hash: Sri) -> Result<PathBuf, StoreError> {
     let printed = nix_store("--print-fixed-path", ["sha256", &hash.hex(), name])?;
     Ok(PathBuf::from(printed))
@@ -50,13 +50,13 @@ pub fn is_valid(path: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// A file under the name that it shall have in the store.
+/// A file under the name that it will have in the store.
 ///
-/// `nix-store` takes the name from the file, and refuses symbolic links: a file of another name is hard-linked under the
-/// right one, or copied where no link can be made (another owner, a file system without links).
+/// `nix-store` takes the name from the file, and refuses symbolic links. So a file with another name gets a hard link with
+/// the right name. Where no link can be made (another owner, a file system without links), it is copied.
 pub struct Named {
     path: PathBuf,
-    /// Holds the link or copy, if there had to be one.
+    /// The link or copy, if one was needed.
     _directory: Option<TempDir>,
 }
 

@@ -139,7 +139,7 @@ fn a_clouds_name_alone_is_believed_unless_the_hash_is_nvidias() {
     machine.download(&name, &other);
     let text = identified(&machine);
     assert!(text.contains(".run file of Microsoft Azure, for its own virtual machines"), "{text}");
-    assert!(text.contains("none: clouds build files of their own"), "{text}");
+    assert!(text.contains("none: clouds build their own files"), "{text}");
 }
 
 #[test]

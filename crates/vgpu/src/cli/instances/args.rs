@@ -11,10 +11,10 @@ use crate::instances::declaration::{self, Declaration, Name, Parameter};
 use crate::instances::view::View;
 use crate::machine::pci::Address;
 
-/// Have the vGPUs of this host as they are declared: list, plan, apply.
+/// Keep the vGPUs of this host as they are declared: list, plan, apply.
 ///
 /// The declaration is /etc/nvidia/vgpu/instances.json. On NixOS the option hardware.nvidia.vgpu.instances writes it, and
-/// nvidia-vgpu-instances.service applies it at every start and switch. Elsewhere write it by hand.
+/// nvidia-vgpu-instances.service applies it at every start and switch. On other systems, write it by hand.
 #[derive(Parser)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -23,9 +23,9 @@ use crate::machine::pci::Address;
     "instances": {
       "office": {
         "profile": "A40-8Q",          NVIDIA's name, or its number
-        "gpu": "0000:41:00.0",        else any that has room
-        "virtual_function": "...",    else any that is free, then always it
-        "uuid": "...",                else one made from the name
+        "gpu": "0000:41:00.0",        default: any that has room
+        "virtual_function": "...",    default: a free one, always the same
+        "uuid": "...",                default: one made from the name
         "parameters": { "frame_rate_limiter": false },
         "placement": 6,               vgpu-placement-id
         "user": "...", "group": "kvm" who may open /dev/vfio/N
@@ -33,7 +33,7 @@ use crate::machine::pci::Address;
     },
     "gpus": { "0000:41:00.0": { "mixed_sizes": true } }
   }
-All but profile may be left out.
+Only profile is needed.
 
 Examples:
   vgpu instances
@@ -61,7 +61,7 @@ pub(super) enum Command {
     Owner(Owner),
 }
 
-/// Where things are.
+/// The machine, and its declaration.
 #[derive(clap::Args)]
 pub(super) struct Machine {
     /// The declaration
@@ -83,7 +83,7 @@ impl Machine {
     }
 }
 
-/// List the vGPUs that are declared and those there are.
+/// List declared and existing vGPUs.
 #[derive(clap::Args)]
 pub(super) struct List {
     #[command(flatten)]
@@ -93,7 +93,7 @@ pub(super) struct List {
     pub(super) json: bool,
 }
 
-/// Say what apply would do, and why, or why it cannot. Changes nothing.
+/// Show what apply would do, and why, or why it is not possible. Changes nothing.
 #[derive(clap::Args)]
 pub(super) struct PlanArgs {
     #[command(flatten)]
@@ -103,15 +103,15 @@ pub(super) struct PlanArgs {
     pub(super) json: bool,
 }
 
-/// Make this machine have what is declared.
+/// Create, change and remove vGPUs until they are as declared.
 ///
-/// Can be run at any time. What is right stays, and so does what a virtual machine has open or what somebody else made. An
-/// instance that cannot be made fails alone, with the reason, and the exit code is 1.
+/// You can run it at any time. It does not touch a vGPU that is right, that a virtual machine has open, or that somebody
+/// else made. If one instance cannot be made, the others still are. The error says why, and the exit code is 1.
 #[derive(clap::Args)]
 pub(super) struct Apply {
     #[command(flatten)]
     pub(super) machine: Machine,
-    /// Wait as long for nvidia-vgpud to tell the kernel the types
+    /// Wait up to so long for nvidia-vgpud to tell the kernel the types
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub(super) wait: u64,
     /// Print JSON: an array of what was done
@@ -159,7 +159,7 @@ fn parameter(text: &str) -> Result<(String, Parameter), NotAParameter> {
     Ok((key.to_owned(), Parameter::Text(value.to_owned())))
 }
 
-/// Remove one vGPU now. One that is declared comes back with the next apply.
+/// Remove one vGPU now. If it is declared, the next apply creates it again.
 #[derive(clap::Args)]
 pub(super) struct Remove {
     /// Its name
@@ -171,12 +171,12 @@ pub(super) struct Remove {
     pub(super) json: bool,
 }
 
-/// Print what a virtual machine needs to have the vGPU: XML for libvirt, or arguments for QEMU.
+/// Print what a virtual machine needs to use the vGPU: XML for libvirt, or arguments for QEMU.
 #[derive(clap::Args)]
 pub(super) struct Attach {
     /// Name of the instance
     pub(super) name: Name,
-    /// For what
+    /// The program that it is for
     #[arg(long, value_enum, default_value = "libvirt")]
     pub(super) format: Format,
     /// Print JSON: {"format", "text"}
@@ -195,7 +195,7 @@ pub(super) enum Format {
     Qemu,
 }
 
-/// Check a declaration against a driver's vgpuConfig.xml, without the machine. NixOS does so when it builds.
+/// Check a declaration against a driver's vgpuConfig.xml, without the machine. The build of a NixOS system does this.
 #[derive(clap::Args)]
 pub(super) struct Check {
     /// The declaration
@@ -209,7 +209,7 @@ pub(super) struct Check {
     pub(super) out: Option<PathBuf>,
 }
 
-/// For udev: whose a device below /dev/vfio is to be, as VGPU_USER and VGPU_GROUP.
+/// For udev: prints the owner of a device below /dev/vfio, as VGPU_USER and VGPU_GROUP.
 #[derive(clap::Args)]
 pub(super) struct Owner {
     /// 12 for /dev/vfio/12, vfio3 for /dev/vfio/devices/vfio3

@@ -1,4 +1,4 @@
-//! `vgpu instances`: the vGPUs of a host, declared, made and kept.
+//! `vgpu instances`: creates and keeps the declared vGPUs of a host.
 
 mod args;
 
@@ -25,7 +25,7 @@ use args::{Apply, Attach, Check, Command, Create, Format, List, Owner, PlanArgs,
 enum Error {
     #[error("there is no vGPU {0} on this machine now")]
     #[diagnostic(help(
-        "`vgpu instances apply` makes what is declared; `vgpu instances plan` says what stands in the way"
+        "`vgpu instances apply` makes what is declared; `vgpu instances plan` says why something cannot be made"
     ))]
     NotThere(Name),
     #[error("{count} of the declared vGPUs cannot be made")]
@@ -75,7 +75,7 @@ fn list(args: &List) -> Result<()> {
     output::print(output::table(&["NAME", "STATE", "PROFILE", "WHERE", "USED BY"], rows))
 }
 
-/// Prints steps: a line each, the name or the GPU first.
+/// Prints steps, a line each. The name or the GPU comes first.
 fn print_rows(rows: &[Row]) -> Result<()> {
     let width = rows.iter().map(|row| row.subject().len()).max().unwrap_or(0);
     let lines: Vec<String> = rows.iter().map(|row| format!("{:width$}  {}", row.subject(), row.text)).collect();
@@ -121,7 +121,7 @@ fn apply_with(options: &Options, declaration: &Declaration, form: Form) -> Resul
     let mut printed = Ok(());
     let failures = apply::apply(options, &lock, declaration, &mut |event| {
         let row = report::done(&event, &profiles);
-        // A reader that went away must not keep vGPUs from being made.
+        // If nobody reads the output any more, vGPUs are still made.
         if form == Form::Text && printed.is_ok() {
             printed = print_rows(std::slice::from_ref(&row));
         }
@@ -136,7 +136,7 @@ fn apply_with(options: &Options, declaration: &Declaration, form: Form) -> Resul
     report_all(failures)
 }
 
-/// Reports all errors but the last, which the program ends with.
+/// Reports all errors except the last. The program ends with that one.
 fn report_all<E: Diagnostic + Send + Sync + 'static>(mut errors: Vec<E>) -> Result<()> {
     let Some(last) = errors.pop() else { return Ok(()) };
     for error in errors {
