@@ -283,7 +283,7 @@ fn says_which_guests_fit_a_host() {
 fn unknown_versions_are_explained() {
     insta::assert_snapshot!(stderr(&["17.9"], 1), @r"
     error: the catalog has no release 17.9
-    help: it has 17.6, 17.5, 17.4, 17.3, 17.2, 17.1, 17.0; `vgpu import` takes in archives of releases that are not in the catalog
+    help: it has 17.6, 17.5, 17.4, 17.3, 17.2, 17.1, 17.0; `vgpu import` also takes archives of releases that are not in the catalog
     ");
     insta::assert_snapshot!(stderr(&["--for-host", "340.12"], 1), @r"
     error: the catalog knows no release 340.12, and no host driver of that version or branch
