@@ -6,7 +6,8 @@
 #   -s    folders named by a driver's version, each with kernel/ or kernel-open/ (or nvidia/) in it. Original sources:
 #         git clone https://github.com/NVIDIA/open-gpu-kernel-modules; git archive TAG kernel-open | tar x -C TAG
 #   -h    releases of Debian's headers, as in /usr/src/linux-headers-RELEASE-amd64: 6.12.117+deb13
-#   -r    compile in a chroot, for headers whose tools want a newer libc: SOURCES and HEADERS are inside it
+#   -r    compile in a chroot, for headers whose tools want a newer libc: SOURCES and HEADERS are inside it, and /proc, which objtool
+#         reads since Linux 7.2: mount -t proc proc ROOT/proc
 #   -k    keep the folders that were built in
 #
 # NVIDIA's binary parts need not be there: objects without content stand for them. So this shows what compiles and links,
@@ -30,6 +31,7 @@ done
 for folder in "${sources[@]}"; do
     [ -d "$root$folder" ] || { echo "matrix.sh: no folder $root$folder" >&2; exit 2; }
 done
+[ -d "$root/proc/self" ] || { echo "matrix.sh: no $root/proc: mount -t proc proc $root/proc" >&2; exit 2; }
 [ "$mode" = both ] && modes=(plain compat) || modes=("$mode")
 
 # As seen from inside the chroot, and from here.
@@ -65,7 +67,7 @@ build() {
     if [ $status = yes ]; then
         echo yes
     else
-        grep -m 1 -E ': (fatal )?error: |ERROR: |\*\*\* ' "$log" || tail -n 1 "$log"
+        grep -m 1 -E '(^|: )(fatal )?error: |ERROR: |\*\*\* ' "$log" || tail -n 1 "$log"
     fi
 }
 

@@ -50,9 +50,9 @@ let
     );
 in
 {
-  # Up to 25.11 the nvidia module takes kernel modules from the output `bin` of the driver. Since 26.05, when
-  # nixpkgs split its driver into userland and modules, it takes them from `mod`, and brings the EGL platforms
-  # itself: then they must not be in the driver too.
+  # Up to 25.11 the nvidia module takes closed kernel modules from the output `bin` of the driver, where ours has none:
+  # modules/kernel-modules.nix adds them. Since 26.05, when nixpkgs split its driver into userland and modules, it takes
+  # them from `mod`, and brings the EGL platforms itself: then they must not be in the driver too.
   modulesApart = builtins.pathExists (nvidiaDir + "/kernel-modules.nix");
 
   # make's flags for a kernel module.

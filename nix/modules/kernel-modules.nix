@@ -16,6 +16,9 @@ let
     available = name: pkgs ? ${name};
   };
 
+  inherit (import ../lib/compat.nix { inherit lib pkgs; }) modulesApart;
+  inherit (import ../lib/nixpkgs-module.nix { inherit config lib; }) nixpkgsActs;
+
   driver = "vGPU ${package.vgpu.gridVersion} (${package.version})";
   doubt = kernels.doubt {
     driver = package.version;
@@ -28,6 +31,10 @@ in
     # Which GPU a machine has is not known here. The closed modules serve all but Blackwell and later, where
     # `vgpu init` says so. Gives way to what the user sets, but not to defaults of other modules (nixos-hardware).
     hardware.nvidia.open = lib.mkOverride 900 false;
+
+    # nixpkgs' module up to 25.11 looks for closed modules in the output `bin`. There they would be built even where the
+    # open ones are loaded: twice the time, and a failure where only the open ones compile.
+    boot.extraModulePackages = lib.mkIf (nixpkgsActs && !modulesApart && open != true) [ package.mod ];
 
     assertions = [
       {

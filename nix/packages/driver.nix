@@ -7,7 +7,6 @@
   stdenv,
   pkgs,
   pkgsi686Linux,
-  runCommand,
   runtimeShell,
   coreutils,
   gawk,
@@ -51,9 +50,6 @@ let
       inherit (finalAttrs.passthru) patcher;
       self = finalAttrs.finalPackage;
 
-      # The output `bin` itself: on older releases of nixpkgs the attribute of that name is something else.
-      programs = lib.findFirst (output: output.outputName == "bin") null self.all;
-
       # Of both kinds, the one that is used is built.
       modules =
         open:
@@ -87,7 +83,6 @@ let
 
       # What nixpkgs' own tools are given: nothing in it depends on the kernel.
       forTools = self // {
-        bin = programs;
         makeFlags = [ ];
       };
     in
@@ -174,11 +169,11 @@ let
             merged
             gridVersion
             source
-            programs
             tools
             kernelPackages
             patching
             ;
+          programs = self.bin;
           program = tools.vgpu;
         };
         patcher = lib.mapNullable (make: make { inherit role version source; }) vgpuPatcher;
@@ -205,21 +200,7 @@ let
         ibtSupport = lib.versionAtLeast version "530";
         compressFirmware = false;
       }
-      // lib.optionalAttrs (!withLib32) { lib32 = null; }
-      // lib.optionalAttrs (!compat.modulesApart) {
-        # Programs and modules under one roof, as NixOS up to 25.11 has it. Its X server looks for drivers with
-        # `find`, which follows no links: the folders of lib are real.
-        bin = runCommand "${self.name}-with-modules" { inherit (finalAttrs) meta; } ''
-          mkdir -p $out/lib
-          for entry in ${programs}/*; do
-            [ "''${entry##*/}" = lib ] || ln -s "$entry" $out/
-          done
-          if [ -d ${programs}/lib ]; then
-            cp -rs --no-preserve=mode ${programs}/lib/. $out/lib
-          fi
-          ln -s ${finalAttrs.passthru.mod}/lib/modules $out/lib/
-        '';
-      };
+      // lib.optionalAttrs (!withLib32) { lib32 = null; };
 
       meta = {
         homepage = "https://docs.nvidia.com/vgpu/";

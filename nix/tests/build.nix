@@ -113,19 +113,6 @@ in
       (host.hardware.nvidia.package.overrideAttrs { postInstall = "echo installed > $out/installed"; })
       .all;
 
-  # Programs and kernel modules together, as NixOS up to 25.11 wants them. The modules stand for real ones.
-  withModules =
-    (guest.hardware.nvidia.package.overrideAttrs (
-      _: prev: {
-        passthru = prev.passthru // {
-          mod = (import ./host-tools.nix { inherit lib; }).runCommand "modules" { } ''
-            mkdir -p $out/lib/modules/6.1
-            echo module > $out/lib/modules/6.1/nvidia.ko
-          '';
-        };
-      }
-    )).bin;
-
   # Profiles changed: made from the driver, without building it again.
   profiles =
     let

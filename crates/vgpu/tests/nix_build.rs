@@ -182,16 +182,12 @@ fn a_guest_driver() {
     assert_eq!(tree(&machine.build("guestFromZip.out")), tree(&out));
 }
 
-/// Up to 25.11 NixOS takes programs, X drivers and kernel modules from one output, and its X server finds drivers only
-/// in folders that are no links: `find OUTPUT -type d`.
+/// Up to 25.11 the X server of NixOS finds drivers only in folders that are no links: `find OUTPUT -type d`.
 #[test]
-fn programs_and_kernel_modules_under_one_roof() {
+fn folders_with_x_drivers_are_no_links() {
     let Some(machine) = Machine::new() else { return };
     machine.add(GUEST_RUN);
-    let bin = machine.build("withModules");
-    assert!(bin.join("bin/nvidia-smi").is_file() && bin.join("origBin/nvidia-smi").is_file());
-    assert!(bin.join("share/nvidia/nvidia-application-profiles-rc").is_file());
-    assert!(bin.join("lib/modules/6.1/nvidia.ko").is_file());
+    let bin = machine.build("guest.bin");
     let found = Command::new("find").arg(&bin).args(["-type", "d"]).output().unwrap();
     let folders = String::from_utf8(found.stdout).unwrap();
     let with_libraries: Vec<_> = folders

@@ -71,6 +71,8 @@ fn options_describe_themselves() {
     driverSource.url
     gpus
     gpus.<name>.mixedSizes
+    gpus.<name>.scheduler.policy
+    gpus.<name>.scheduler.timeSlice
     instances
     instances.<name>.gpu
     instances.<name>.group

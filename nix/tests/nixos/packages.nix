@@ -427,43 +427,89 @@ in
       plainGuest.pkgs.stdenv.cc.bintools.dynamicLinker
     ];
   };
-  "test kernel modules are in bin up to 25.11, apart since" = {
+  "test the kind of kernel modules that is loaded is built, and no other" = {
     expr =
-      map
+      lib.mapCartesianProduct
         (
-          shape:
+          { shape, open }:
           let
             shaped = machine {
               inherit shape;
               role = "guest";
               module = {
                 imports = [ screens ];
-                hardware.nvidia.vgpu.release = "17.3";
+                hardware.nvidia = {
+                  inherit open;
+                  vgpu.release = "17.3";
+                };
               };
             };
-            modules = (packageOf shaped).mod;
+            package = packageOf shaped;
+            inherit (shaped.config) boot environment;
+            has = modules: lib.elem modules.drvPath (map (package: package.drvPath) boot.extraModulePackages);
           in
           {
-            installed = map (package: package == modules) shaped.config.boot.extraModulePackages == [ true ];
-            joined = lib.hasSuffix "-with-modules" (packageOf shaped).bin.name;
-            inherit (packageOf shaped) eglPlatforms;
+            inherit shape open;
+            closedModules = has package.mod;
+            openModules = has package.open;
+            # Programs are an output of the driver, which has no kernel in it.
+            programs =
+              package.bin.drvPath == package.drvPath && lib.elem package.bin environment.systemPackages;
           }
+        )
+        {
+          shape = [
+            "25.11"
+            "26.05"
+          ];
+          open = [
+            false
+            true
+          ];
+        };
+    expected =
+      lib.mapCartesianProduct
+        (
+          { shape, open }:
+          {
+            inherit shape open;
+            closedModules = !open;
+            openModules = open;
+            programs = true;
+          }
+        )
+        {
+          shape = [
+            "25.11"
+            "26.05"
+          ];
+          open = [
+            false
+            true
+          ];
+        };
+  };
+  "test the EGL platforms come with the driver up to 25.11, and with nixpkgs' module since" = {
+    expr =
+      map
+        (
+          shape:
+          (packageOf (machine {
+            inherit shape;
+            role = "guest";
+            module = {
+              imports = [ screens ];
+              hardware.nvidia.vgpu.release = "17.3";
+            };
+          })).eglPlatforms
         )
         [
           "25.11"
           "26.05"
         ];
     expected = [
-      {
-        installed = false;
-        joined = true;
-        eglPlatforms = true;
-      }
-      {
-        installed = true;
-        joined = false;
-        eglPlatforms = false;
-      }
+      true
+      false
     ];
   };
   "test kernel modules are for the kernel that NixOS makes of the one picked" = {
