@@ -1,4 +1,4 @@
-//! Makes a machine have what is declared: looks, plans, acts, and looks again after each thing that changes what there is.
+//! Makes a machine have what is declared: reads its state, plans, acts, and reads the state again after each change.
 //!
 //! It can be run at any time and be killed at any moment: the next run goes on from what it finds. If two run at once, one
 //! waits for the other.
@@ -25,19 +25,19 @@ use crate::machine::nvml::Library;
 use crate::machine::pci::Address;
 use crate::machine::vgpu::{Sizes, Vgpu};
 
-/// How to do it.
+/// How to apply a declaration.
 pub struct Options<'a> {
     pub root: &'a Path,
-    /// How long to wait for the kernel to be told the types, which nvidia-vgpud does at boot.
+    /// How long to wait until nvidia-vgpud has told the kernel the types, which it does at boot.
     pub wait: Duration,
     /// The only instance to make. Others are neither made nor removed.
     pub only: Option<&'a Request>,
 }
 
-/// Makes the machine have what is declared. Each thing done is told to `tell`.
+/// Makes the machine have what is declared. `tell` gets each thing that was done.
 ///
 /// # Errors
-/// When nothing can be done at all. What fails for one instance or GPU alone is returned.
+/// When nothing can be done at all. Failures of single instances or GPUs are returned.
 pub fn apply(
     options: &Options,
     lock: &Lock,
@@ -73,7 +73,7 @@ struct Apply<'a> {
 }
 
 impl Apply<'_> {
-    /// Looks and plans anew.
+    /// Reads the state, and plans again.
     fn look(&self) -> Result<(View, Declaration, Plan), Error> {
         let view = View::read(self.options.root)?;
         if !view.users.complete {
@@ -110,7 +110,7 @@ impl Apply<'_> {
         Ok(())
     }
 
-    /// Waits until the kernel knows types on all GPUs that are to get a vGPU.
+    /// Waits until the kernel knows types on all GPUs that will get a vGPU.
     fn wait_for_types(&self) -> Result<(), Error> {
         loop {
             let (view, _, plan) = self.look()?;
@@ -214,7 +214,7 @@ impl Apply<'_> {
         Ok(())
     }
 
-    /// A mediated device with the UUID of its name is ours, even where that was not written down.
+    /// A mediated device with the UUID of its name is ours, even if the memory does not have it.
     fn remember(&self, name: &Name, vgpu: &Vgpu, view: &View, memory: &mut Memory) -> Result<(), Error> {
         let known = memory.instances.get(name).is_some_and(|remembered| remembered.boot == view.boot);
         let gpu = view.gpus.iter().find(|gpu| gpu.vgpus.contains(vgpu));
@@ -246,7 +246,7 @@ impl Apply<'_> {
             boot: view.boot.clone(),
             by_hand,
         };
-        // Before it is made: were we killed in between, nobody would know whose it is.
+        // It is written before the vGPU is made. If we were killed in between, nobody would know whose it is.
         if before.as_ref() != Some(&remembered) {
             memory.instances.insert(name.clone(), remembered);
             memory.write(self.options.root)?;
@@ -265,7 +265,7 @@ impl Apply<'_> {
         Ok(())
     }
 
-    /// What is not there is not ours. The function stays remembered: the name may get it back.
+    /// Notes that no vGPU was made. The memory keeps the function, so that the name can get it again.
     fn not_made(&self, name: &Name, before: Option<Remembered>, memory: &mut Memory) -> Result<(), Error> {
         match before {
             Some(before) => memory.instances.insert(name.clone(), Remembered { boot: String::new(), ..before }),
@@ -274,7 +274,7 @@ impl Apply<'_> {
         Ok(memory.write(self.options.root)?)
     }
 
-    /// Links and owners of all vGPUs of ours, as they are now.
+    /// Sets links and owners of all our vGPUs, as they are now.
     fn places(&mut self) -> Result<(), Error> {
         let view = View::read(self.options.root)?;
         let wanted = view.wanted(self.declaration);

@@ -1,4 +1,4 @@
-//! How a virtual machine is given a vGPU: the XML for libvirt, the arguments for QEMU.
+//! What a virtual machine needs to use a vGPU: XML for libvirt, or arguments for QEMU.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub fn find(view: &View, declaration: &Declaration, name: &Name) -> Option<Vgpu>
 
 /// What libvirt's domain needs below `<devices>`.
 ///
-/// `managed='no'` is what matters: managed, libvirt binds a virtual function to vfio-pci, and its vGPU is gone.
+/// `managed='no'` is important. With `managed='yes'`, libvirt binds the virtual function to vfio-pci, and the vGPU is gone.
 pub fn libvirt(vgpu: &Vgpu) -> String {
     let (kind, address) = match (vgpu.interface, vgpu.uuid) {
         (Interface::Mdev | Interface::SriovMdev, Some(uuid)) => {
@@ -36,7 +36,7 @@ pub fn libvirt(vgpu: &Vgpu) -> String {
     format!("<hostdev mode='subsystem' {kind}>\n  <source>\n    <address {address}/>\n  </source>\n</hostdev>")
 }
 
-/// What QEMU needs. The UUID of the virtual machine is for NVIDIA's manager, which starts no vGPU without one.
+/// The arguments for QEMU. NVIDIA's manager starts no vGPU for a virtual machine without a UUID.
 pub fn qemu(root: &Path, name: &Name, vgpu: &Vgpu) -> String {
     let device = outside(root, &vgpu.directory);
     format!("-uuid {} -device vfio-pci,sysfsdev={}", name.vm_uuid(), device.display())

@@ -1,5 +1,5 @@
-//! What is wrong with a declaration that shows without the machine: out of the driver's vgpuConfig.xml, when a
-//! configuration is built. Which boards a machine has is not known then; what no board can do is.
+//! Finds mistakes in a declaration without the machine, from the driver's vgpuConfig.xml, when a configuration is built. It
+//! does not know which boards the machine has, but it knows what no board can do.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::reason::nearest_first;
 use crate::machine::pci::Address;
 use crate::machine::vgpu::Sizes;
 
-/// Something that cannot be on any machine.
+/// Something that is not possible on any machine.
 #[derive(Debug, PartialEq, Eq, thiserror::Error, Diagnostic)]
 pub enum Mistake {
     #[error("instance {name}: this driver has no profile {profile}")]
@@ -21,7 +21,7 @@ pub enum Mistake {
     #[diagnostic(help("`vgpu profiles list` shows what each board offers"))]
     NoBoard { name: Name, profile: String },
     #[error("GPU {gpu}: no board offers both {one} and {other}")]
-    #[diagnostic(help("profiles bear the name of their board: take those of the one that is at {gpu}"))]
+    #[diagnostic(help("a profile has the name of its board: take profiles of the board that is at {gpu}"))]
     OtherBoards { gpu: Address, one: String, other: String },
     #[error("GPU {gpu}: {one} and {other} are of two sizes, and a GPU is cut into one")]
     #[diagnostic(help("take profiles of one size, or set gpus.\"{gpu}\".mixedSizes = true for a board that can"))]
@@ -66,12 +66,12 @@ fn known(name: &Name, instance: &Instance, profiles: &Profiles) -> Result<Vec<u3
     if offered { Ok(types) } else { Err(Mistake::NoBoard { name: name.clone(), profile }) }
 }
 
-/// The one of these types that a board offers.
+/// The first of these types that a board offers.
 fn offer(board: &Board, types: &[u32]) -> Option<u32> {
     types.iter().copied().find(|id| board.offers.contains_key(id))
 }
 
-/// Whether some board can have all of these, each given by the types it can be.
+/// Checks that some board can have all of these instances. Each is a list of the types that it can be.
 fn check_gpu(gpu: Address, instances: &[Vec<u32>], sizes: Sizes, profiles: &Profiles) -> Result<(), Mistake> {
     let mut first = None;
     for board in profiles.boards() {

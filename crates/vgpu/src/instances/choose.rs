@@ -18,7 +18,7 @@ pub struct Choice<'a, 'b> {
 }
 
 impl<'a> Choice<'a, '_> {
-    /// The place for an instance: the GPU it asks for, the one it had, or the one where it fits best.
+    /// The place for an instance: the GPU that it asks for, the GPU that it had, or the one where it fits best.
     pub fn place(&self, name: &Name, instance: &Instance) -> Result<Make, Reason> {
         let types = self
             .situation
@@ -48,11 +48,11 @@ impl<'a> Choice<'a, '_> {
         Ok(Make { gpu, function, type_id, uuid, parameters: instance.parameter_text() })
     }
 
-    /// The GPUs that come into question.
+    /// The GPUs that are possible.
     fn candidates(&self, instance: &Instance) -> Result<Vec<(&Address, &Room<'a>)>, Reason> {
         let wanted = |(address, room): &(&Address, &Room)| {
             let has = |function: Address| room.gpu.gpu.function.virtual_functions.contains(&function);
-            // Before functions are switched on, nobody knows whose they will be.
+            // Before functions are switched on, nobody knows to which GPU they will belong.
             let may_have = |function: Address| has(function) || room.needs_functions();
             instance.gpu.is_none_or(|gpu| gpu == **address) && instance.virtual_function.is_none_or(may_have)
         };
@@ -76,7 +76,7 @@ impl<'a> Choice<'a, '_> {
         for type_id in types {
             match room.fits(*type_id) {
                 Ok(fit) => return Ok((fit, *type_id)),
-                // That it is not offered at all says least.
+                // `NotOffered` says least, so another reason replaces it.
                 Err(other @ Reason::NotOffered { .. }) => reason = reason.or(Some(other)),
                 Err(other) => reason = Some(other),
             }
@@ -85,7 +85,7 @@ impl<'a> Choice<'a, '_> {
         Err(reason.unwrap_or(Reason::NotOffered { gpu: room.gpu.address(), profile }))
     }
 
-    /// The function: the one it asks for, the one it had, or the first that is nobody's.
+    /// The function: the one that it asks for, the one that it had, or the first free one.
     fn function(
         &self,
         room: &Room,
@@ -116,7 +116,7 @@ impl<'a> Choice<'a, '_> {
         had.or_else(first).map(Some).ok_or(Reason::NoFunction { gpu: room.gpu.address() })
     }
 
-    /// Functions that other declared names ask for or had: they come back to them.
+    /// Functions that other declared names ask for or had. They are kept for these names.
     fn claimed_by_others(&self, name: &Name) -> BTreeSet<Address> {
         let others = self.situation.declaration.instances.iter().filter(|(other, _)| *other != name);
         let claims = others.flat_map(|(other, instance)| {

@@ -1,4 +1,4 @@
-//! What a host is to have: /etc/nvidia/vgpu/instances.json, written by the NixOS module, or by hand.
+//! The vGPUs that a host should have: /etc/nvidia/vgpu/instances.json. The NixOS module writes it, or people do.
 //!
 //! ```json
 //! {
@@ -40,40 +40,40 @@ pub struct Declaration {
 pub struct Instance {
     /// NVIDIA's name of the profile, with or without "NVIDIA " or "GRID ", or its number.
     pub profile: ProfileName,
-    /// The physical GPU; any that has room where there is none.
+    /// The physical GPU. Without it, any that has room.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<Address>,
-    /// UUID of the mediated device; made from the name where there is none.
+    /// UUID of the mediated device. Without it, one made from the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uuid: Option<Uuid>,
-    /// The virtual function; any that is free, and then always the same, where there is none.
+    /// The virtual function. Without it, a free one, which stays the same from then on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub virtual_function: Option<Address>,
-    /// What goes into `vgpu_params`.
+    /// The parameters for `vgpu_params`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, Parameter>,
     /// Where in the GPU's memory: `vgpu-placement-id` of NVIDIA's user guide, in GiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<u32>,
-    /// Who owns /dev/vfio/N; root where there is none.
+    /// The owner of /dev/vfio/N. Without it, root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// Whose group may open /dev/vfio/N.
+    /// The group that may open /dev/vfio/N.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
 }
 
-/// How a GPU is to work.
+/// Settings of a GPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gpu {
-    /// Whether vGPUs of several sizes may be on it. What is not set is left as it is.
+    /// Whether vGPUs of several sizes may be on it. If it is not set, the mode stays as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mixed_sizes: Option<bool>,
 }
 
 impl Gpu {
-    /// The sizes of vGPU that the GPU is to take at once, where that is declared.
+    /// The sizes of vGPU that the GPU should take at once, if that is declared.
     pub fn sizes(self) -> Option<Sizes> {
         self.mixed_sizes.map(|mixed| if mixed { Sizes::Mixed } else { Sizes::Equal })
     }
@@ -128,7 +128,7 @@ impl Name {
         self.uuid_below("instances")
     }
 
-    /// UUID for a virtual machine that has this instance, which QEMU needs to be told.
+    /// UUID for a virtual machine that uses this instance. QEMU needs it as an argument.
     pub fn vm_uuid(&self) -> Uuid {
         self.uuid_below("virtual-machines")
     }
@@ -176,7 +176,7 @@ impl fmt::Display for Parameter {
 }
 
 impl Instance {
-    /// An instance of a profile with nothing else asked for.
+    /// An instance of a profile, without other settings.
     pub fn of(profile: ProfileName) -> Instance {
         Instance {
             profile,
@@ -198,7 +198,7 @@ impl Instance {
     }
 }
 
-/// The kernel module takes no more than this for `vgpu_params`, in bytes.
+/// The longest `vgpu_params` that the kernel module takes, in bytes.
 pub const MAX_PARAMETERS: usize = 1024;
 
 /// Why a declaration could not be read.
@@ -218,7 +218,7 @@ pub enum Error {
 /// Reads a declaration. A file that is missing declares nothing.
 ///
 /// # Errors
-/// When it can't be read, is not what it should be, or two instances want the same thing.
+/// When it can't be read, when it is not valid, or when two instances ask for the same thing.
 pub fn read(path: &Path) -> Result<Declaration, Error> {
     let text = match fs::read(path) {
         Ok(text) => text,
@@ -232,7 +232,7 @@ pub fn read(path: &Path) -> Result<Declaration, Error> {
 }
 
 impl Declaration {
-    /// The mistakes that show without a machine and without a driver.
+    /// Finds mistakes that need no machine and no driver.
     pub fn check(&self) -> Result<(), Error> {
         let mut uuids = BTreeMap::new();
         let mut functions = BTreeMap::new();

@@ -1,8 +1,8 @@
-//! Switching on virtual functions, with the driver's own sriov-manage: NVIDIA wants nothing else to do it.
+//! Switches on virtual functions with the driver's own sriov-manage, as NVIDIA demands.
 //!
-//! What is known of the script: it asks for the unbindLock, which any process that talks to the driver holds; it lends the
-//! GPU to pci-pf-stub for a moment; without lspci, setpci and gawk it does nothing, silently; its exit code says little.
-//! So its success is looked for in sysfs, and what a broken run leaves behind is repaired.
+//! The script asks for the unbindLock, which any process that talks to the driver holds. For a moment it gives the GPU to
+//! pci-pf-stub. Without lspci, setpci and gawk it does nothing and says nothing. Its exit code tells little. So the result
+//! is read from sysfs, and what a broken run leaves behind is repaired.
 
 use std::ffi::OsString;
 use std::os::fd::BorrowedFd;
@@ -19,9 +19,9 @@ use crate::machine::vgpu;
 
 /// Where the script lies, besides the directories of PATH.
 const PLACES: [&str; 2] = ["usr/lib/nvidia/sriov-manage", "usr/bin/sriov-manage"];
-/// What it wants on its PATH.
+/// The programs that it needs on its PATH.
 const TOOLS: [&str; 3] = ["lspci", "setpci", "gawk"];
-/// How often, and how far apart, it is tried while somebody holds the GPU.
+/// How often it is tried while somebody holds the GPU, and the pause in between.
 const ATTEMPTS: u32 = 10;
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -81,10 +81,10 @@ fn missing_tools(missing: &[&str]) -> String {
 /// the script goes on, and nobody else may change anything meanwhile.
 ///
 /// # Errors
-/// When they are not on afterwards. The GPU is with NVIDIA's driver then as well, if the kernel lets it.
+/// When they are not on afterwards. The GPU then has NVIDIA's driver again, if the kernel allows it.
 pub fn enable(root: &Path, gpu: Address, lock: BorrowedFd) -> Result<(), Error> {
     let script = find(root).ok_or(Error::NoScript)?;
-    // The script's own PATH need not have modprobe.
+    // The script's PATH may not have modprobe.
     let _ = Command::new("modprobe").arg("pci-pf-stub").output();
     let mut output = String::new();
     for attempt in 0..ATTEMPTS {
@@ -98,7 +98,7 @@ pub fn enable(root: &Path, gpu: Address, lock: BorrowedFd) -> Result<(), Error> 
         let functions_on = sriov(root, gpu).is_some_and(|sriov| sriov.enabled > 0);
         if functions_on {
             nobody_elses(root, gpu)?;
-            // Functions without a driver: off and on again is the only repair NVIDIA knows.
+            // Functions without a driver: the only repair is to switch them off and on again.
             run(root, &script, "-d", gpu, lock)?;
         }
         output = run(root, &script, "-e", gpu, lock)?;
@@ -124,7 +124,7 @@ fn sriov(root: &Path, gpu: Address) -> Option<pci::Sriov> {
     pci::device(&vgpu::directory(root, gpu))?.sriov
 }
 
-/// Whether a GPU is with NVIDIA's driver and has functions that are, too.
+/// Whether a GPU and functions of it have NVIDIA's driver.
 fn is_on(root: &Path, gpu: Address) -> bool {
     let with_nvidia = |device: &pci::Device| device.driver.as_deref() == Some("nvidia");
     let device = pci::device(&vgpu::directory(root, gpu));
@@ -137,7 +137,7 @@ fn is_on(root: &Path, gpu: Address) -> bool {
     })
 }
 
-/// Functions that another driver has may be with a virtual machine, which nothing may be taken from.
+/// Checks that no other driver has a function: a virtual machine may use it.
 fn nobody_elses(root: &Path, gpu: Address) -> Result<(), Error> {
     let device = pci::device(&vgpu::directory(root, gpu));
     for function in device.iter().flat_map(|device| &device.virtual_functions) {
@@ -149,7 +149,7 @@ fn nobody_elses(root: &Path, gpu: Address) -> Result<(), Error> {
     Ok(())
 }
 
-/// Gives a GPU that was left at pci-pf-stub, or at no driver, back to NVIDIA's.
+/// Gives a GPU that has pci-pf-stub or no driver back to NVIDIA's driver.
 fn put_back(root: &Path, gpu: Address) -> Result<(), Error> {
     let directory = vgpu::directory(root, gpu);
     let Some(device) = pci::device(&directory) else { return Ok(()) };
@@ -163,7 +163,7 @@ fn put_back(root: &Path, gpu: Address) -> Result<(), Error> {
         None => {}
         Some(_) => return Ok(()),
     }
-    // An empty line takes back what says that only pci-pf-stub may have it.
+    // An empty line removes the override by which only pci-pf-stub may have it.
     write(directory.join("driver_override"), "\n")?;
     write(root.join("sys/bus/pci/drivers/nvidia/bind"), &gpu.to_string())
 }
@@ -178,7 +178,7 @@ fn run(root: &Path, script: &Path, action: &str, gpu: Address, lock: BorrowedFd)
     Ok(String::from_utf8_lossy(&text).split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// PATH with what a script of a driver expects.
+/// PATH, and the directories that a script of a driver expects.
 fn path(root: &Path) -> OsString {
     let own = std::env::var_os("PATH").unwrap_or_default();
     let system = ["usr/sbin", "usr/bin", "sbin", "bin"].map(|directory| root.join(directory));

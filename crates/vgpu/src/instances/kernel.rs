@@ -1,4 +1,4 @@
-//! Writing to sysfs, and what the kernel answers: an errno, and the code of NVIDIA's resource manager in its log.
+//! Writes to sysfs, and reads why the kernel refused: an errno, and the code of NVIDIA's resource manager in its log.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -16,7 +16,7 @@ pub struct Refusal {
     pub status: Option<u32>,
 }
 
-/// Codes of nvstatuscodes.h (open-gpu-kernel-modules) that a request for a vGPU is answered with.
+/// Codes of nvstatuscodes.h (open-gpu-kernel-modules) with which a request for a vGPU can fail.
 mod status {
     pub const INSUFFICIENT_RESOURCES: u32 = 0x1a;
     pub const INVALID_OPERATION: u32 = 0x38;
@@ -27,7 +27,7 @@ mod status {
 }
 
 impl Refusal {
-    /// Whether the same may be accepted a moment later: the GPU is being started, or the last user is just ending.
+    /// Whether the same request may work a moment later: the GPU is starting, or the last user is ending.
     pub fn is_passing(&self) -> bool {
         self.status == Some(status::TIMEOUT_RETRY)
             || self.error.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error())
@@ -91,7 +91,7 @@ impl Diagnostic for Refusal {
     }
 }
 
-/// Writes a value to a file of sysfs, in one call. On failure, the kernel's log is asked for the reason.
+/// Writes a value to a file of sysfs, in one call. If that fails, the reason is read from the kernel's log.
 pub fn write(root: &Path, file: &Path, value: &str) -> Result<(), Refusal> {
     let log = Log::from_now(root);
     let written = OpenOptions::new().write(true).open(file).and_then(|mut file| file.write_all(value.as_bytes()));
@@ -101,7 +101,7 @@ pub fn write(root: &Path, file: &Path, value: &str) -> Result<(), Refusal> {
     })
 }
 
-/// The code in `NVRM: Failed to add vgpu create request: 0x56`, the first there is.
+/// The code in the first line `NVRM: Failed to add vgpu create request: 0x56`.
 fn creation_status(log: &str) -> Option<u32> {
     let (_, code) = log.split_once("Failed to add vgpu create request: 0x")?;
     let end = code.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(code.len());
@@ -119,7 +119,7 @@ impl Log {
         Some(Log(log))
     }
 
-    /// What was logged since. Each read gives one record; those that were overwritten meanwhile fail with EPIPE.
+    /// What was logged since then. Each read gives one record. It fails with EPIPE for records that were overwritten.
     fn since(mut self) -> String {
         let mut text = String::new();
         let mut record = [0; 8192];

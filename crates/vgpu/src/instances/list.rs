@@ -1,4 +1,4 @@
-//! The vGPUs that are declared and those there are, side by side.
+//! Declared vGPUs and existing vGPUs, side by side.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::machine::pci::Address;
 use crate::machine::processes::Process;
 use crate::machine::vgpu::{Interface, Vgpu};
 
-/// A vGPU, declared or there, or both. What is not known is `None`.
+/// A vGPU that is declared, or exists, or both. What is not known is `None`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Listed {
     /// `None` for vGPUs that somebody else made.
@@ -21,7 +21,7 @@ pub struct Listed {
     pub declared: bool,
     pub gpu: Option<Address>,
     pub virtual_function: Option<Address>,
-    /// Of a mediated device.
+    /// UUID of a mediated device.
     pub uuid: Option<Uuid>,
     pub profile: ListedProfile,
     pub interface: Option<Interface>,
@@ -36,21 +36,21 @@ pub struct ListedProfile {
     pub name: Option<String>,
 }
 
-/// How a vGPU is.
+/// The state of a vGPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// Declared, and not there.
+    /// It is declared, but does not exist.
     Missing,
-    /// There, and right.
+    /// It exists, and is right.
     Ready,
-    /// There, right, and open.
+    /// It exists, is right, and somebody has it open.
     InUse,
-    /// There, but not as it is declared.
+    /// It exists, but not as it is declared.
     Outdated,
-    /// There, made by us, and not declared any more.
+    /// We made it, and it is not declared any more.
     Undeclared,
-    /// There, and made by somebody else.
+    /// Somebody else made it.
     Foreign,
 }
 

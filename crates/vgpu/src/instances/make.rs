@@ -1,4 +1,4 @@
-//! The single steps on a vGPU: make it, remove it, set its parameters. Each is looked at afterwards in sysfs.
+//! The single steps on a vGPU: make it, remove it, set its parameters. The result of each is read from sysfs.
 
 use std::path::Path;
 use std::thread::sleep;
@@ -13,7 +13,7 @@ use crate::machine::pci::Address;
 use crate::machine::processes::VfioUsers;
 use crate::machine::vgpu::{self, Function, HostGpu, Interface, Vgpu};
 
-/// How long the kernel is asked again when it says "not now".
+/// How long a request is repeated while the kernel says "not now".
 const PATIENCE: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -24,7 +24,7 @@ pub enum Error {
     #[diagnostic(transparent)]
     Refused(#[from] Refusal),
     #[error("the virtual functions of {0} are off")]
-    #[diagnostic(help("what keeps them off is told above"))]
+    #[diagnostic(help("the error above says why"))]
     NoFunctions(Address),
     #[error("the kernel offers no types of vGPU on {0}")]
     #[diagnostic(help("nvidia-vgpud tells it the types of vgpuConfig.xml: look at `systemctl status nvidia-vgpud`"))]
@@ -33,7 +33,7 @@ pub enum Error {
     #[diagnostic(help("`vgpu status` shows what still fits"))]
     NotOffered { function: Address, wanted: String },
     #[error("the kernel took it, but there is no vGPU afterwards")]
-    #[diagnostic(help("`dmesg | tail` shows what the driver says of it"))]
+    #[diagnostic(help("`dmesg | tail` shows what the driver says about it"))]
     NotThere,
     #[error("this driver takes no parameters on {0}: it has no vgpu_params")]
     #[diagnostic(help("use a host driver of 17.0 or later, or leave parameters and placement out"))]
@@ -43,7 +43,7 @@ pub enum Error {
     InUse(String),
 }
 
-/// Does something until it works, or fails for a reason that time does not heal.
+/// Repeats something until it works, or until it fails for a reason that does not pass.
 fn patiently(until: Instant, mut attempt: impl FnMut() -> Result<(), Refusal>) -> Result<(), Refusal> {
     let until = until.max(Instant::now() + PATIENCE);
     loop {
@@ -54,15 +54,15 @@ fn patiently(until: Instant, mut attempt: impl FnMut() -> Result<(), Refusal>) -
     }
 }
 
-/// The function of that address among those of all GPUs.
+/// Finds the function with that address on all GPUs.
 fn function(gpus: &[HostGpu], address: Address) -> Option<&Function> {
     gpus.iter().flat_map(|gpu| &gpu.functions).find(|function| function.device.address == address)
 }
 
-/// Makes a vGPU, with its parameters, and returns it. `until`: how long a kernel is waited for that is not ready.
+/// Makes a vGPU with its parameters, and returns it. If the kernel is not ready, this waits until `until`.
 ///
 /// # Errors
-/// When the kernel refuses. Nothing was made then, unless the error is about parameters.
+/// When the kernel refuses. Then nothing was made, unless the error is about parameters.
 pub fn make(root: &Path, make: &Make, until: Instant) -> Result<Vgpu, Error> {
     let gpus = vgpu::look(root);
     let address = make.function.unwrap_or(make.gpu);
@@ -91,7 +91,7 @@ pub fn make(root: &Path, make: &Make, until: Instant) -> Result<Vgpu, Error> {
     Ok(made)
 }
 
-/// The vGPU that was to be made, if it is there.
+/// The vGPU that `make` describes, if it exists.
 fn find(root: &Path, function: Address, make: &Make) -> Option<Vgpu> {
     let there = vgpu::look(root).into_iter().flat_map(|gpu| gpu.vgpus);
     there.into_iter().find(|vgpu| {
@@ -106,7 +106,7 @@ fn find(root: &Path, function: Address, make: &Make) -> Option<Vgpu> {
 /// # Errors
 /// When somebody has it open, or the kernel refuses.
 pub fn remove(root: &Path, vgpu: &Vgpu) -> Result<(), Error> {
-    // A mediated device that is open would take us with it: the kernel waits, unkillable, until it is closed.
+    // The kernel waits until a mediated device is closed, and this process could not be killed meanwhile.
     if let Some(user) = situation::user(&VfioUsers::look(root), vgpu) {
         return Err(Error::InUse(user));
     }
@@ -117,10 +117,10 @@ pub fn remove(root: &Path, vgpu: &Vgpu) -> Result<(), Error> {
     Ok(patiently(Instant::now(), || kernel::write(root, &file, value))?)
 }
 
-/// Sets the parameters of a vGPU, for the next time it is opened. Empty ones take back what was set.
+/// Sets the parameters of a vGPU. They count when it is opened the next time. An empty text clears them.
 ///
 /// # Errors
-/// When the driver has no such file, or the kernel refuses: it is in use.
+/// When the driver has no such file, or when the kernel refuses because the vGPU is in use.
 pub fn set_parameters(root: &Path, vgpu: &Vgpu, parameters: &str) -> Result<(), Error> {
     let file = vgpu.directory.join("nvidia/vgpu_params");
     if !file.is_file() {

@@ -1,8 +1,8 @@
-//! What was made for whom: /var/lib/vgpu/instances.json.
+//! Remembers which vGPU was made for which name: /var/lib/vgpu/instances.json.
 //!
-//! A virtual function is what a virtual machine is given, so a name keeps its function over restarts. And a vGPU on a
-//! function has no name of its own: only what is written here tells ours from others'. It is written *before* a vGPU is
-//! made, and after it is removed: whenever we are killed, a vGPU of ours is known as ours.
+//! A virtual machine is given a virtual function, so a name keeps its function over restarts. A vGPU on a function has no
+//! name of its own: only this file tells our vGPUs from others. It is written *before* a vGPU is made, and after one is
+//! removed. So we always recognise our vGPUs, even if we were killed.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -29,14 +29,14 @@ pub struct Memory {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Remembered {
     pub gpu: Address,
-    /// The virtual function; the GPU itself where it has mediated devices of its own.
+    /// The virtual function, or the GPU itself if it has mediated devices of its own.
     pub function: Address,
-    /// Of a mediated device.
+    /// UUID of a mediated device.
     pub uuid: Option<Uuid>,
     pub type_id: u32,
-    /// In which start of the machine we made it: vGPUs don't outlive one.
+    /// The start of the machine in which we made it. vGPUs do not outlive a restart.
     pub boot: String,
-    /// What was asked for, if it was asked for by hand: the declaration says nothing of it then.
+    /// What the user asked for by hand. The declaration does not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_hand: Option<Instance>,
 }
@@ -46,7 +46,7 @@ pub struct Remembered {
 pub enum Error {
     #[error("cannot read {}", .0.display())]
     #[diagnostic(help(
-        "it says where vGPUs are; where it is damaged, restart the machine without it and all are made anew"
+        "it says where vGPUs are; if it is damaged, remove it and restart the machine: all vGPUs are made again"
     ))]
     Read(PathBuf, #[source] std::io::Error),
     #[error("{} is damaged", .0.display())]
@@ -58,7 +58,7 @@ pub enum Error {
 }
 
 impl Memory {
-    /// What is remembered on a machine; nothing on one that had no vGPU yet.
+    /// What is remembered on a machine. Empty if it had no vGPU yet.
     pub fn read(root: &Path) -> Result<Memory, Error> {
         let path = root.join(DIRECTORY).join(FILE);
         match fs::read(&path) {
@@ -68,7 +68,7 @@ impl Memory {
         }
     }
 
-    /// Writes it in one step, to the disk itself. The file for the step has one name, so that a killed run leaves no litter.
+    /// Writes it to the disk in one step. The temporary file always has the same name, so that killed runs do not leave many.
     pub fn write(&self, root: &Path) -> Result<(), Error> {
         let directory = root.join(DIRECTORY);
         let write = || {

@@ -1,28 +1,28 @@
-//! vGPUs that are declared, and kept: made at every start of the machine, changed when their declaration changes.
+//! Declared vGPUs: made at every start of the machine, and changed when their declaration changes.
 //!
-//! What is wanted and what a machine has go in; what must be done comes out; it is done, one step after the other.
+//! The declaration and the state of the machine are compared. The result is a plan, which is carried out step by step.
 //!
 //! - [`declaration`]: what is wanted.
 //! - [`profiles`]: what the driver knows: profiles, boards, sizes.
-//! - [`memory`]: what was made for whom.
+//! - [`memory`]: which vGPU was made for which name.
 //! - [`room`]: what fits on a GPU.
-//! - [`plan`]: what must be done; pure.
-//! - [`reason`]: why something cannot be.
+//! - [`plan`]: what must be done. It changes nothing.
+//! - [`reason`]: why something is not possible.
 //! - [`view`]: the vGPUs of a machine as they are now.
-//! - [`situation`]: what there is beside what is wanted: which vGPU is whose.
+//! - [`situation`]: which existing vGPU belongs to which name.
 //! - [`step`](mod@step): the steps of a plan.
 //! - [`choose`]: the GPU and the virtual function that an instance gets.
-//! - [`apply`](mod@apply): doing it; [`outcome`]: what came of it.
-//! - [`request`]: one that is asked for by its name.
-//! - [`remove`](mod@remove): removing one by its name.
-//! - [`lock`]: one process at a time.
+//! - [`apply`](mod@apply): carries out the plan; [`outcome`]: the results.
+//! - [`request`]: one instance that a user asks for.
+//! - [`remove`](mod@remove): removes one by its name.
+//! - [`lock`]: only one process changes vGPUs at a time.
 //! - [`report`]: steps in words and for JSON.
-//! - [`functions`]: virtual functions.
+//! - [`functions`]: switches on virtual functions.
 //! - [`make`]: single vGPUs.
 //! - [`kernel`]: what the kernel answers.
-//! - [`list`](mod@list): what is declared and what there is, side by side.
+//! - [`list`](mod@list): declared and existing vGPUs, side by side.
 //! - [`status`]: a host as it is now.
-//! - [`attach`]: how virtual machines are given one.
+//! - [`attach`]: what a virtual machine needs to use one.
 //! - [`check`](mod@check): what is wrong with a declaration on any machine.
 //! - [`place`]: links and owners.
 

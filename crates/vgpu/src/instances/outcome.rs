@@ -1,4 +1,4 @@
-//! What came of applying a declaration: what was done, what failed, and why nothing could be done.
+//! The results of applying a declaration: what was done, what failed, and why nothing could be done.
 
 use std::path::PathBuf;
 
@@ -11,14 +11,14 @@ use super::{functions, make, memory};
 use crate::machine::pci::Address;
 use crate::machine::vgpu::{Sizes, Vgpu};
 
-/// Something that was done, or was not.
+/// Something that was done, or left as it was.
 #[derive(Debug)]
 pub enum Event {
     /// Virtual functions of a GPU are on.
     Functions(Address),
     /// A GPU has another mode.
     Mode(Address, Sizes),
-    /// A vGPU was made for a name: its type, and where.
+    /// A vGPU of this type was made for a name.
     Made(Name, u32, Vgpu),
     /// A name's vGPU was removed.
     Removed(Name, Vgpu, Why),
@@ -30,7 +30,7 @@ pub enum Event {
     Kept(Name, InUse),
 }
 
-/// What was not done.
+/// Something that failed.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum Failure {
     #[error("cannot switch on the virtual functions of {gpu}")]
@@ -42,7 +42,7 @@ pub enum Failure {
     },
     #[error("cannot switch mixed sizes of {gpu} {}", match .sizes { Sizes::Mixed => "on", Sizes::Equal => "off" })]
     #[diagnostic(help(
-        "it takes a board and driver that can, libnvidia-ml, and a GPU without vGPUs: shut virtual machines down"
+        "this needs a board and a driver that can mix sizes, libnvidia-ml, and a GPU without vGPUs: shut virtual machines down"
     ))]
     Mode {
         gpu: Address,

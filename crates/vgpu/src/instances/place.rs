@@ -1,4 +1,4 @@
-//! What belongs to a vGPU besides sysfs: the link /run/vgpu/NAME to it, and who may open /dev/vfio/N.
+//! Sets up what a vGPU needs besides sysfs: the link /run/vgpu/NAME, and who may open /dev/vfio/N.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,10 +10,10 @@ use super::declaration::{Declaration, Instance, Name};
 use super::view::View;
 use crate::machine::vgpu::Vgpu;
 
-/// Where the links lie, and the lock.
+/// The directory of the links and of the lock.
 pub const DIRECTORY: &str = "run/vgpu";
 
-/// Makes /run/vgpu hold one link a name, and nothing else that is a link. What is right is left alone.
+/// Makes one link a name in /run/vgpu, and removes all other links. Links that are right stay.
 ///
 /// # Errors
 /// When the directory can't be written to.
@@ -41,12 +41,12 @@ pub fn link(root: &Path, vgpus: &BTreeMap<&Name, &Vgpu>) -> io::Result<()> {
     Ok(())
 }
 
-/// A path below the root as the machine itself names it.
+/// A path below `root`, as the machine itself names it.
 pub fn outside(root: &Path, path: &Path) -> PathBuf {
     Path::new("/").join(path.strip_prefix(root).unwrap_or(path))
 }
 
-/// Who is to own the device files of a vGPU.
+/// The owner of the device files of a vGPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner {
     pub user: u32,
@@ -95,18 +95,18 @@ fn number(file: &Path, name: &str) -> Option<u32> {
     listed.or_else(|| name.parse().ok())
 }
 
-/// The device files of a vGPU that there are.
+/// The existing device files of a vGPU.
 fn device_files(root: &Path, vgpu: &Vgpu) -> Vec<PathBuf> {
     let group = vgpu.iommu_group.map(|group| format!("dev/vfio/{group}"));
     let device = vgpu.vfio_device.as_ref().map(|device| format!("dev/vfio/devices/{device}"));
     [group, device].into_iter().flatten().map(|path| root.join(path)).filter(|path| path.exists()).collect()
 }
 
-/// Gives the device files of a vGPU to an owner, who may then open them, or back to root, who alone may. Tells whether
-/// something changed.
+/// Gives the device files of a vGPU to an owner, who can then open them. Without an owner they go back to root, and only
+/// root can open them. Returns whether something changed.
 ///
 /// # Errors
-/// When the kernel does not let us.
+/// When the kernel refuses.
 pub fn give(root: &Path, vgpu: &Vgpu, owner: Option<Owner>) -> io::Result<bool> {
     let (Owner { user, group }, mode) = owner.map_or((Owner { user: 0, group: 0 }, 0o600), |owner| (owner, 0o660));
     let mut changed = false;

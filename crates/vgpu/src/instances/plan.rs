@@ -1,4 +1,4 @@
-//! What must be done so that a machine has what is declared. Nothing is touched here: a state goes in, steps come out.
+//! Plans the steps by which a machine gets what is declared, from its state. Nothing is changed here.
 //!
 //! NVIDIA's driver fixes the order. Virtual functions come first: when they are switched on, modes and vGPUs are lost.
 //! Then come modes, which change on empty GPUs alone. Then vGPUs are removed, and at last vGPUs are made.
@@ -14,7 +14,7 @@ use super::step::{Plan, Removal, Step, Why};
 use crate::machine::pci::Address;
 use crate::machine::vgpu::{HostGpu, Sizes, Vgpu};
 
-/// What must be done.
+/// Plans what must be done.
 pub fn plan(situation: Situation) -> Plan {
     let mut planner = Planner {
         situation,
@@ -48,7 +48,7 @@ struct Missing<'a> {
 }
 
 impl<'a> Planner<'a> {
-    /// What we made for names that nobody declares goes, unless it is in use.
+    /// Removes vGPUs of ours whose names are no longer declared, unless they are in use.
     fn undeclared(&mut self) {
         let declared = &self.situation.declaration.instances;
         for name in self.situation.memory.instances.keys().filter(|name| !declared.contains_key(name)) {
@@ -81,7 +81,7 @@ impl<'a> Planner<'a> {
         self.rooms.values_mut().find(|room| room.gpu.vgpus.iter().any(|there| there == vgpu))
     }
 
-    /// Settles the instances that are there, and returns the others.
+    /// Plans the steps for instances that exist, and returns the others.
     fn present(&mut self) -> Vec<Missing<'a>> {
         let mut missing = Vec::new();
         for (name, instance) in &self.situation.declaration.instances {
@@ -90,7 +90,7 @@ impl<'a> Planner<'a> {
                 continue;
             };
             let step = match (self.is_right(name, instance, vgpu), self.situation.user(vgpu)) {
-                // Of one that somebody else made, nothing is changed.
+                // Nothing is changed on a vGPU that somebody else made.
                 (true, _) if !self.situation.is_ours(name, vgpu) => Step::Nothing(vgpu.clone()),
                 (true, user) => settle_parameters(instance, vgpu, user),
                 (false, Some(by)) => {
@@ -122,7 +122,7 @@ impl<'a> Planner<'a> {
             && vgpu.uuid.is_none_or(|there| there == uuid)
     }
 
-    /// Places the instances that are not there: first those that leave no choice, then those that had a place, then the rest.
+    /// Finds places for missing instances. Those without a choice come first, then those that had a place, then the others.
     fn missing(&mut self, mut missing: Vec<Missing<'a>>) {
         let memory = &self.situation.memory.instances;
         missing.sort_by_key(|missing| {
@@ -148,7 +148,7 @@ impl<'a> Planner<'a> {
                     Step::Make(make)
                 }
                 Err(reason) => {
-                    // What is there is better than nothing.
+                    // The old vGPU stays: it is better than none.
                     if let Some(room) = replaced.and_then(|vgpu| self.room_of(vgpu)) {
                         let vgpu = replaced.expect("it has a room");
                         room.add(Some(vgpu.function), vgpu.type_id);
@@ -167,12 +167,12 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// What becomes of a vGPU that is right but for its parameters.
+/// Plans the step for a vGPU that is right, except perhaps for its parameters.
 fn settle_parameters(instance: &Instance, vgpu: &Vgpu, user: Option<String>) -> Step {
     let wanted = instance.parameter_text();
     match (&vgpu.parameters, user) {
         (Some(there), _) if *there == wanted => Step::Nothing(vgpu.clone()),
-        // A driver without the file has nothing to say them to; making it told so.
+        // This driver takes no parameters. The error came when the vGPU was made.
         (None, _) => Step::Nothing(vgpu.clone()),
         (Some(_), Some(by)) => {
             let then = "the next apply sets its parameters".to_owned();

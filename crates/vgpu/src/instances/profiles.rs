@@ -1,5 +1,5 @@
-//! Which profiles there are, on which boards, and how large: from the driver's vgpuConfig.xml, and from what the kernel
-//! offers where there is no such file.
+//! The profiles, their boards and their sizes. They come from the driver's vgpuConfig.xml. If there is no such file, they
+//! come from what the kernel offers.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub struct Profiles {
     boards: Vec<Board>,
 }
 
-/// A profile, as far as it matters what fits.
+/// A profile: only what decides whether it fits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     pub id: u32,
@@ -40,7 +40,7 @@ pub struct Board {
     pub name: Option<String>,
     /// Whether its vGPUs are made on virtual functions.
     pub sriov: bool,
-    /// Number of the profile → how many fit, where that is said.
+    /// Number of the profile → how many fit, if the file says so.
     pub offers: BTreeMap<u32, Option<u64>>,
 }
 
@@ -62,7 +62,7 @@ impl Profiles {
         }
     }
 
-    /// What the machine's driver says. A machine without the file has what its kernel offers alone.
+    /// What the machine's driver says. Without the file, only what the kernel offers.
     pub fn look(root: &Path, gpus: &[HostGpu]) -> Profiles {
         let text = CONFIGS.iter().find_map(|path| file::read(&root.join(path)).ok());
         let config = text.as_deref().and_then(|text| Config::parse(text).ok());
@@ -82,12 +82,12 @@ impl Profiles {
         self.profiles.get(&id)
     }
 
-    /// `NVIDIA A40-8Q`, or `nvidia-562` for what nobody describes.
+    /// `NVIDIA A40-8Q`, or `nvidia-562` if nothing describes it.
     pub fn name(&self, id: u32) -> String {
         self.get(id).map_or_else(|| format!("nvidia-{id}"), |profile| profile.name.clone())
     }
 
-    /// The profiles that a name means: several where boards have profiles of one name. The error has the nearest names.
+    /// The profiles with a name. Several boards can have profiles with the same name. The error has the nearest names.
     pub fn find(&self, wanted: &ProfileName) -> Result<Vec<u32>, Vec<String>> {
         let (number, text) = match wanted {
             ProfileName::Number(number) => (Some(*number), String::new()),
@@ -99,7 +99,7 @@ impl Profiles {
             let mut near: Vec<_> = self.profiles.values().collect();
             near.sort_by_key(|profile| profile.id.abs_diff(number));
             let near = || near.iter().take(3).map(|p| format!("{} ({})", p.id, p.name)).collect();
-            // Without the driver's file the kernel alone knows, and it lists what can be made now, not what there is.
+            // Without the driver's file, only the kernel knows types, and it lists only those that can be made now.
             let known = self.profiles.contains_key(&number) || self.boards.is_empty();
             return if known { Ok(vec![number]) } else { Err(near()) };
         }
@@ -115,7 +115,7 @@ impl Profiles {
         near.iter().take(3).map(|profile| bare(&profile.name).to_owned()).collect()
     }
 
-    /// The kind of board a GPU is: the one of its subsystem, or the one for any.
+    /// The board of a GPU: that of its subsystem, or the one for every subsystem.
     pub fn board(&self, gpu: &Device) -> Option<&Board> {
         let of = |subsystem: u16| {
             self.boards.iter().find(|board| board.device == gpu.device && board.subsystem == subsystem)
@@ -127,7 +127,7 @@ impl Profiles {
         &self.boards
     }
 
-    /// Memory that vGPUs of a board can have together, in bytes: what the profile that fills it best takes.
+    /// Memory that the vGPUs of a board can have together, in bytes: as much as the profile that fills it best.
     pub fn memory(&self, board: &Board) -> Option<u64> {
         let filled = board.offers.iter().filter_map(|(id, max)| self.get(*id)?.size?.checked_mul((*max)?));
         filled.max().filter(|memory| *memory > 0)

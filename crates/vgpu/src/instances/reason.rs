@@ -1,4 +1,4 @@
-//! Why a vGPU cannot be made, or is left as it is: as far as it can be known before the kernel is asked.
+//! Reasons why a vGPU cannot be made, or is left as it is, that are known before the kernel is asked.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub enum Reason {
     #[diagnostic(help("`vgpu status` shows the GPUs of this machine"))]
     NoSuchGpu(Address),
     #[error("this machine shows no NVIDIA GPU")]
-    #[diagnostic(help("`lspci -d 10de:` lists them; a virtual machine's own vGPU is none to make vGPUs on"))]
+    #[diagnostic(help("`lspci -d 10de:` lists them; inside a virtual machine no vGPUs can be made on its vGPU"))]
     NoGpu,
     #[error("{gpu} is with the driver {driver}, not with NVIDIA's")]
     #[diagnostic(help("take the GPU from it: look for vfio-pci.ids or nouveau in the configuration, and restart"))]

@@ -1,4 +1,4 @@
-//! Removing one vGPU by its name.
+//! Removes one vGPU by its name.
 
 use std::fs;
 use std::path::Path;
@@ -29,7 +29,7 @@ pub fn remove(root: &Path, _lock: &Lock, declaration: &Declaration, name: &Name)
     let _ = place::give(root, vgpu, None);
     let mut memory = view.memory.clone();
     match memory.instances.get_mut(name) {
-        // A declared one comes back to its function.
+        // A declared one will get the same function again.
         Some(remembered) if remembered.by_hand.is_none() => remembered.boot.clear(),
         _ => drop(memory.instances.remove(name)),
     }
@@ -45,7 +45,7 @@ pub fn remove(root: &Path, _lock: &Lock, declaration: &Declaration, name: &Name)
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum RemoveError {
     #[error("there is no vGPU that was made as {0}")]
-    #[diagnostic(help("`vgpu instances list` shows those there are; what others made is theirs to remove"))]
+    #[diagnostic(help("`vgpu instances list` shows all vGPUs; remove those that others made with their tools"))]
     None(Name),
     #[error(transparent)]
     #[diagnostic(transparent)]

@@ -65,7 +65,7 @@ fn mode(sizes: Sizes) -> &'static str {
     }
 }
 
-/// What will be done, and what will not. What is right is left out.
+/// What will be done, and what will not. Instances that are right are left out.
 pub fn planned(plan: &Plan, profiles: &Profiles) -> Vec<Row> {
     let functions = plan.functions.iter();
     let mut rows: Vec<Row> =

@@ -10,7 +10,7 @@ use super::declaration::{self, Declaration, Instance, Name};
 #[derive(Debug)]
 pub struct Request {
     pub name: Name,
-    /// What it is to be, unless it is declared.
+    /// The instance itself, if it is not declared.
     pub by_hand: Option<Instance>,
 }
 
@@ -18,7 +18,7 @@ pub struct Request {
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum Error {
     #[error("{0} is not declared")]
-    #[diagnostic(help("declare it, or say what it is to be: vgpu instances create {0} --profile PROFILE"))]
+    #[diagnostic(help("declare it, or give its profile: vgpu instances create {0} --profile PROFILE"))]
     NotDeclared(Name),
     #[error("{0} is declared, and made as it is declared")]
     #[diagnostic(help("leave --profile out, or use another name"))]
@@ -32,7 +32,7 @@ impl Request {
     /// Asks for a declared instance, or for another one `by_hand`.
     ///
     /// # Errors
-    /// When it is neither declared nor given by hand, when it is both, and when what is given cannot be.
+    /// When it is neither declared nor given by hand, when it is both, or when what is given is not valid.
     pub fn new(declaration: &Declaration, name: Name, by_hand: Option<Instance>) -> Result<Request, Error> {
         match (declaration.instances.contains_key(&name), &by_hand) {
             (true, Some(_)) => return Err(Error::Declared(name)),

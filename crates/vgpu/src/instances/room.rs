@@ -1,8 +1,8 @@
-//! What still fits on a GPU: the rules of NVIDIA's resource manager, as far as files tell.
+//! What still fits on a GPU, by the rules of NVIDIA's resource manager.
 //!
-//! All vGPUs of a GPU have one size, and there are no more than the profile allows, unless mixed sizes are switched on: then
-//! memory alone counts (open-gpu-kernel-modules, kernel_vgpu_mgr.c). The kernel has the last word; this is for choosing
-//! a GPU, and for saying at once what can't work.
+//! All vGPUs of a GPU have one size, and the profile limits their number. If mixed sizes are switched on, only memory is the
+//! limit (open-gpu-kernel-modules, kernel_vgpu_mgr.c). The kernel decides in the end. These rules are for choosing a GPU,
+//! and for telling the user at once what can't work.
 
 use serde::Serialize;
 
@@ -12,14 +12,14 @@ use crate::machine::pci::Address;
 use crate::machine::vgpu::{HostGpu, Interface, Sizes};
 use crate::profiles::each_size::each_size;
 
-/// A GPU while vGPUs are placed on it.
+/// A GPU, while vGPUs are placed on it.
 #[derive(Debug)]
 pub struct Room<'a> {
     pub gpu: &'a HostGpu,
     board: Option<&'a Board>,
     profiles: &'a Profiles,
     sizes: Sizes,
-    /// Function and type of each vGPU; no function for those on virtual functions that are not there yet.
+    /// Function and type of each vGPU. No function if virtual functions are not switched on yet.
     vgpus: Vec<(Option<Address>, Option<u32>)>,
 }
 
@@ -28,7 +28,7 @@ pub struct Room<'a> {
 pub enum Fit {
     /// Beside others.
     Beside,
-    /// On an empty GPU, which is cut into this size then.
+    /// On an empty GPU, which then takes this size.
     Alone,
 }
 
@@ -50,7 +50,7 @@ impl<'a> Room<'a> {
     pub fn needs_functions(&self) -> bool {
         let ours = |driver: &Option<String>| driver.as_deref() == Some("nvidia");
         let gpu = &self.gpu.gpu.function;
-        // sriov-manage can stop half-way: the GPU lent to another driver, or functions without one.
+        // sriov-manage can stop half-way. Then another driver has the GPU, or functions have no driver.
         let on = gpu.sriov.is_some_and(|sriov| sriov.enabled > 0)
             && ours(&gpu.driver)
             && self.gpu.virtual_functions.iter().any(|function| ours(&function.driver));
@@ -86,7 +86,7 @@ impl<'a> Room<'a> {
     fn has_driver(&self) -> Result<(), Reason> {
         let gpu = self.gpu.address();
         match self.gpu.gpu.function.driver.as_deref() {
-            // sriov-manage lends a GPU to pci-pf-stub; one that was left there is put back.
+            // sriov-manage gives a GPU to pci-pf-stub for a moment. If it stayed there, it is put back later.
             Some("nvidia" | "pci-pf-stub") => Ok(()),
             Some(driver) => Err(Reason::OtherDriver { gpu, driver: driver.to_owned() }),
             None if self.gpu.gpu.function.sriov.is_some() => Ok(()),
@@ -101,7 +101,7 @@ impl<'a> Room<'a> {
         };
         let offered = match self.board {
             Some(board) => board.offers.contains_key(&type_id),
-            // The kernel lists what can be made now: beside other vGPUs that says nothing of the rest.
+            // The kernel lists only what can be made now. Beside other vGPUs, other types may be missing from the list.
             None => !self.gpu.vgpus.is_empty() || by_kernel(),
         };
         let profile = self.profiles.name(type_id);
@@ -156,7 +156,7 @@ pub struct Fits {
     pub count: u64,
 }
 
-/// What still fits on a GPU: one profile of each size. Those for workstations (A40-8Q) stand for the others of their size.
+/// What still fits on a GPU: one profile of each size. Profiles for workstations (A40-8Q) stand for the others of their size.
 pub fn fits(gpu: &HostGpu, profiles: &Profiles, sizes: Sizes) -> Vec<Fits> {
     let Some(board) = profiles.board(&gpu.gpu.function) else { return Vec::new() };
     let offered = board.offers.keys().filter_map(|id| profiles.get(*id));

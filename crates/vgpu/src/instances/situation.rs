@@ -1,4 +1,4 @@
-//! What a host has and what it should have, side by side: which vGPU is whose, and who has it open.
+//! What a host has and what it should have: which vGPU belongs to which name, and who has it open.
 
 use super::declaration::{Declaration, Instance, Name};
 use super::memory::Memory;
@@ -23,7 +23,7 @@ impl<'a> Situation<'a> {
         self.gpus.iter().flat_map(|gpu| &gpu.vgpus)
     }
 
-    /// The vGPU that was made for a name since the machine was started, if it is there.
+    /// The vGPU that was made for a name since the start of the machine, if it still exists.
     pub fn made(&self, name: &Name) -> Option<&'a Vgpu> {
         let remembered = self.memory.instances.get(name).filter(|remembered| remembered.boot == self.boot)?;
         self.vgpus().find(|vgpu| match vgpu.interface {
@@ -32,7 +32,7 @@ impl<'a> Situation<'a> {
         })
     }
 
-    /// The vGPU that is a name's, made by us or not: on the function, or with the UUID, that it asks for.
+    /// The vGPU of a name, even if somebody else made it: it has the function or the UUID that the name asks for.
     pub fn existing(&self, name: &Name, instance: &Instance) -> Option<&'a Vgpu> {
         let types = self.profiles.find(&instance.profile).unwrap_or_default();
         let with_uuid = |vgpu: &&Vgpu| vgpu.uuid == Some(instance.uuid.unwrap_or(name.uuid()));

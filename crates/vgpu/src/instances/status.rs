@@ -18,7 +18,7 @@ use crate::machine::vgpu::{HostGpu, Interface, Sizes};
 /// The services of a host.
 const SERVICES: [&str; 3] = ["nvidia-vgpud", "nvidia-vgpu-mgr", "nvidia-vgpu-instances"];
 
-/// All that is shown.
+/// The whole state.
 #[derive(Serialize)]
 pub struct Status {
     pub gpus: Vec<Gpu>,
@@ -39,7 +39,7 @@ pub struct Gpu {
     /// Whether vGPUs of several sizes may be on it.
     pub mixed_sizes: Option<bool>,
     pub sriov: Option<Sriov>,
-    /// What vGPUs can have together, in MiB.
+    /// Memory that vGPUs can have together, in MiB.
     pub memory_mib: Option<u64>,
     pub instances: Vec<OnGpu>,
     /// What still fits: a profile of each size.
@@ -48,7 +48,7 @@ pub struct Gpu {
     pub live: Option<Figures>,
 }
 
-/// A vGPU and what it takes of the GPU, in MiB.
+/// A vGPU and the memory that it takes, in MiB.
 #[derive(Serialize)]
 pub struct OnGpu {
     #[serde(flatten)]
@@ -56,10 +56,10 @@ pub struct OnGpu {
     pub memory_mib: Option<u64>,
 }
 
-/// Reads what there is below `root`, the root directory of a machine.
+/// Reads the state of the machine with the root directory `root`.
 ///
 /// # Errors
-/// When the memory of what was made for whom cannot be read.
+/// When /var/lib/vgpu/instances.json cannot be read.
 pub fn read(root: &Path, declaration: &Declaration) -> Result<Status, memory::Error> {
     let view = View::read(root)?;
     let version = driver::version(root);

@@ -9,24 +9,24 @@ use super::reason::{InUse, Reason};
 use crate::machine::pci::Address;
 use crate::machine::vgpu::{Sizes, Vgpu};
 
-/// What is to be done, in this order.
+/// What must be done, in this order.
 #[derive(Debug, Default, PartialEq)]
 pub struct Plan {
     /// GPUs whose virtual functions are switched on.
     pub functions: BTreeSet<Address>,
     /// GPUs whose mode is declared. It is set where it differs.
     pub modes: BTreeMap<Address, Sizes>,
-    /// vGPUs that go.
+    /// vGPUs that are removed.
     pub removals: Vec<Removal>,
-    /// Each declared instance, by name, and what becomes of it.
+    /// The step for each declared instance, by name.
     pub instances: BTreeMap<Name, Step>,
-    /// vGPUs of names that are no longer declared, which are left because they are in use.
+    /// vGPUs whose names are no longer declared, but which stay because they are in use.
     pub kept: Vec<(Name, Vgpu, InUse)>,
-    /// Names whose vGPU went without us, and that nobody declares.
+    /// Names that are not declared any more and whose vGPU is gone already.
     pub forgotten: Vec<Name>,
 }
 
-/// A vGPU that goes.
+/// A vGPU that is removed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Removal {
     pub name: Name,
@@ -34,38 +34,38 @@ pub struct Removal {
     pub why: Why,
 }
 
-/// Why a vGPU goes.
+/// Why a vGPU is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// Nobody declares it any more.
+    /// It is not declared any more.
     Undeclared,
-    /// Its declaration is another one now: it is made anew.
+    /// Its declaration has changed: it is made again.
     Changed,
 }
 
-/// What becomes of a declared instance.
+/// The step for a declared instance.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// It is there and right.
+    /// It exists and is right.
     Nothing(Vgpu),
-    /// It is there, and gets other parameters.
+    /// It exists, and gets other parameters.
     Parameters(Vgpu, String),
-    /// It is to be made.
+    /// It is made.
     Make(Make),
-    /// It is there and should be another, but is in use.
+    /// It exists and should change, but is in use.
     Keep(Vgpu, InUse),
     /// There is no place for it.
     Cannot(Reason),
 }
 
-/// A vGPU to be made.
+/// A vGPU that is made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Make {
     pub gpu: Address,
-    /// The function to make it on; unknown while virtual functions are off.
+    /// The function to make it on. It is not known while virtual functions are off.
     pub function: Option<Address>,
     pub type_id: u32,
     pub uuid: Uuid,
-    /// For `vgpu_params`.
+    /// Text for `vgpu_params`.
     pub parameters: String,
 }

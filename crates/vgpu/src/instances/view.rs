@@ -1,4 +1,4 @@
-//! The vGPUs of a machine as they are now: what there is, who uses it, and what we made.
+//! The vGPUs of a machine as they are now: which exist, who uses them, and which we made.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ impl View {
     /// Reads the state of a machine.
     ///
     /// # Errors
-    /// When the memory of what was made for whom cannot be read.
+    /// When /var/lib/vgpu/instances.json cannot be read.
     pub fn read(root: &Path) -> Result<View, memory::Error> {
         let gpus = vgpu::look(root);
         Ok(View {
@@ -34,7 +34,7 @@ impl View {
         })
     }
 
-    /// What is declared, and what was asked for by hand since the machine was started.
+    /// The declared instances, and those that were made by hand since the start of the machine.
     pub fn wanted(&self, declaration: &Declaration) -> Declaration {
         let mut wanted = declaration.clone();
         for (name, remembered) in &self.memory.instances {

@@ -1,8 +1,8 @@
-//! The root certificate of a licence server: is this file exactly one PEM certificate, and nothing that must stay secret?
+//! Checks the root certificate of a licence server: the file must have exactly one PEM certificate, and no secret.
 //!
-//! gridd-unlock-patcher writes the file as it is into nvidia-gridd, over the certificates that are there. It looks for
-//! the words BEGIN CERTIFICATE and no further, so a wrong file is noticed only when a virtual machine gets no licence.
-//! What people have instead of the right file: the web page of a failed download, a DER file, the whole chain, the key.
+//! gridd-unlock-patcher writes the file unchanged into nvidia-gridd, over the certificates there. It only looks for the
+//! words BEGIN CERTIFICATE. So without this check, nobody notices a wrong file until a virtual machine gets no licence.
+//! Usual mistakes are the web page of a failed download, a DER file, the whole chain, and the key.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,11 +14,11 @@ use x509_cert::der::Decode;
 
 use super::wrong_file::what_it_is;
 
-/// Far more than a certificate: nvidia-gridd has room for some 4 KB. Bounds what is read of a wrong file.
+/// The most bytes that are read. nvidia-gridd has room for a certificate of some 4 KB.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// The licence server's address for its root certificate, as fastapi-dls has it. Nothing vouches for the server before
-/// its certificate is known, so people have to.
+/// The licence server's address for its root certificate, as in fastapi-dls. Before the certificate is known, nothing
+/// proves that the server is the right one, so users compare the fingerprint.
 const FETCH: &str = "fetch it from the licence server: curl -kfo root.pem https://SERVER/-/config/root-certificate; \
                      then compare what this prints here and on the server: \
                      openssl x509 -noout -fingerprint -sha256 -in root.pem";
@@ -74,7 +74,7 @@ pub enum CertificateError {
     Damaged { path: PathBuf, reason: String },
 }
 
-/// A certificate that can be used, perhaps not today.
+/// A valid certificate. Its dates may be wrong.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Checked {
     /// The subject's name, as RFC 4514 writes it.
@@ -99,7 +99,7 @@ pub fn check(path: &Path, now: SystemTime) -> Result<Checked, CertificateError> 
     }
     let damaged = |reason: String| CertificateError::Damaged { path: path(), reason };
     let block = pem::parse(&text).map_err(|error| match error {
-        // The parser says so of a block without its last line.
+        // The parser returns this for a block without its last line.
         pem::PemError::MalformedFraming => damaged("the line END CERTIFICATE is missing".into()),
         other => damaged(other.to_string()),
     })?;
@@ -128,8 +128,8 @@ fn labels(text: &[u8]) -> Vec<String> {
         .collect()
 }
 
-/// The number of the first line, from 1 on, that is neither part of the block nor blank nor a comment. A key can hide in
-/// many forms, and none of them is anything else.
+/// The number of the first line, from 1 on, that is not part of the block, not blank and no comment. A key can be hidden
+/// in many forms; all of them need such a line.
 fn foreign_line(text: &[u8]) -> Option<usize> {
     let mut inside = false;
     for (number, line) in text.split(|&byte| byte == b'\n').enumerate() {

@@ -1,12 +1,12 @@
-//! What nvidia-gridd writes into its journal when it gets no licence: what each line means, and the way out.
+//! The lines that nvidia-gridd writes into its journal when it gets no licence: what each means, and what to do.
 //!
-//! The lines are those of nvidia-gridd since 13.0, from NVIDIA's licensing guides, fastapi-dls' list of known issues and
-//! reports of users. Tools of NVIDIA translate none of them, so they are compared as they are.
+//! These are lines of nvidia-gridd since 13.0. They come from NVIDIA's licensing guides, the list of known issues of
+//! fastapi-dls, and reports of users. NVIDIA does not translate them, so they are compared word for word.
 
 /// A reason for which nvidia-gridd gets no licence.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// A name that stays, for programs: `no-token`.
+    /// A stable name, for programs: `no-token`.
     pub id: &'static str,
     /// One of these is in the line.
     lines: &'static [&'static str],
@@ -16,7 +16,7 @@ pub struct Failure {
     pub help: &'static str,
 }
 
-/// What the last lines of a journal come down to, most telling first: a line belongs to the first failure that fits.
+/// All known failures, the most specific first: a line belongs to the first failure that fits.
 pub const FAILURES: &[Failure] = &[
     Failure {
         id: "no-token",
@@ -94,7 +94,7 @@ pub const FAILURES: &[Failure] = &[
     },
 ];
 
-/// Lines that look like failures, and are none.
+/// Lines that look like failures but are none.
 const HARMLESS: &[&str] = &[
     // Without licensing options there is no such file, and none is needed.
     "Failed to open file /etc/nvidia/gridd.conf",
@@ -108,7 +108,7 @@ pub fn explain(line: &str) -> Option<&'static Failure> {
     FAILURES.iter().find(|failure| failure.lines.iter().any(|text| line.contains(text)))
 }
 
-/// Whether the line tells of a failure, known or not.
+/// Whether the line tells of a failure, even an unknown one.
 pub fn is_failure(line: &str) -> bool {
     explain(line).is_some() || (line.starts_with("Failed to ") && !HARMLESS.iter().any(|text| line.contains(text)))
 }

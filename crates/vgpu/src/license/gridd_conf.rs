@@ -1,14 +1,14 @@
-//! /etc/nvidia/gridd.conf: where nvidia-gridd looks for its token, and settings that nobody knows.
+//! /etc/nvidia/gridd.conf: where nvidia-gridd looks for its token, and settings with unknown names.
 //!
 //! Lines are `Key=value`; `#` begins a comment. The driver's gridd.conf.template has the settings it knows, most of them
 //! as comments.
 
 use std::collections::BTreeMap;
 
-/// Settings that NVIDIA's guides name and not every driver's template.
+/// Settings in NVIDIA's guides that the template of some drivers does not have.
 const DOCUMENTED: [&str; 4] = ["ClientConfigTokenPath", "FeatureType", "ProxyServerAddress", "ProxyServerPort"];
 
-/// The settings of a gridd.conf; of two with one name, the last. Quotes around a value are no part of it.
+/// The settings of a gridd.conf. The last one with a name counts. Quotes around a value are not part of it.
 pub fn settings(text: &str) -> BTreeMap<&str, &str> {
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     lines
@@ -17,9 +17,9 @@ pub fn settings(text: &str) -> BTreeMap<&str, &str> {
         .collect()
 }
 
-/// The settings in `conf` that neither the driver's template nor NVIDIA's guides have: misspelt, most likely.
+/// The settings in `conf` that are not in the driver's template and not in NVIDIA's guides. Most are misspelt.
 pub fn unknown<'a>(conf: &'a str, template: &str) -> Vec<&'a str> {
-    // In comments, too: `# ServerPort=7070`.
+    // Comments count, too: `# ServerPort=7070`.
     let known: Vec<&str> = template
         .lines()
         .filter_map(|line| Some(line.trim_start_matches(['#', ' ', '\t']).split_once('=')?.0.trim()))

@@ -1,9 +1,9 @@
-//! Licences of guests: what a licence server hands out, and what the licence client makes of it.
+//! Licences of guests: tokens of licence servers, and the licence client.
 //!
 //! - [`token`]: what a client configuration token says, and what is wrong with it.
-//! - [`failures`]: lines in the journal of nvidia-gridd: what they mean, and the way out.
-//! - [`story`]: what that journal comes down to.
-//! - [`state`]: the words in which NVIDIA's programs tell whether there is a licence.
+//! - [`failures`]: lines in the journal of nvidia-gridd: what they mean, and what to do.
+//! - [`story`]: a summary of that journal.
+//! - [`state`]: the words of NVIDIA's programs for the state of a licence.
 //! - [`gridd_conf`]: settings of the licence client.
 //! - [`reach`]: whether the ports of licence servers answer.
 //! - [`status`]: the licences of this machine, guest or host, from all of these.

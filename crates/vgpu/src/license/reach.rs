@@ -1,4 +1,4 @@
-//! Whether the ports of licence servers answer: a TCP connection and nothing more. Bounded in time.
+//! Checks whether the ports of licence servers answer, with a TCP connection and a time limit.
 
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::mpsc;
@@ -9,13 +9,13 @@ use serde::Serialize;
 
 use super::token::{Server, host};
 
-/// For everything together: names of hosts can take long to look up, and nobody waits longer for an answer.
+/// The time limit for everything together. Looking up a host's name can take long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// More ports than any licence server has. A token could name thousands.
+/// The most ports that are asked. No licence server has as many, but a token could name thousands.
 const MOST: usize = 16;
 
-/// What a port of a licence server said.
+/// Whether a port of a licence server answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Answer {
     /// As in the token.
@@ -26,7 +26,7 @@ pub struct Answer {
     pub reason: Option<String>,
 }
 
-/// Connects to every port of these servers at once, and lets go.
+/// Connects to all ports of these servers at once, and closes the connections.
 pub fn ask(servers: &[Server]) -> Vec<Answer> {
     let ports = servers.iter().flat_map(|server| server.ports.iter().map(move |port| (server.url.clone(), *port)));
     let end = Instant::now() + PATIENCE;
@@ -35,7 +35,7 @@ pub fn ask(servers: &[Server]) -> Vec<Answer> {
         .map(|(url, port)| {
             let (send, receive) = mpsc::channel();
             let name = host(&url).to_owned();
-            // A thread of its own, since looking up a name can't be given up. It ends with the program.
+            // A thread of its own, because looking up a name cannot be stopped. It ends with the program.
             thread::spawn(move || send.send(connect(&name, port)));
             (url, port, receive)
         })

@@ -1,4 +1,4 @@
-//! Whether there is a licence, in the words of nvidia-smi and of nvidia-gridd's journal.
+//! The state of a licence, in the words of nvidia-smi and of nvidia-gridd's journal.
 
 use serde::Serialize;
 use x509_cert::der::DateTime;
@@ -8,15 +8,15 @@ use x509_cert::der::DateTime;
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     Licensed,
-    /// None, and nothing more is known.
+    /// There is none, and nothing more is known.
     Unlicensed,
-    /// None yet, and at full speed: the first minutes.
+    /// There is none yet, and the vGPU has full speed, in the first minutes.
     UnlicensedUnrestricted,
-    /// None, and slowed down.
+    /// There is none, and the vGPU is slowed down.
     UnlicensedRestricted,
 }
 
-/// A licence status as NVIDIA's programs print it, taken apart.
+/// A licence status, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     pub state: State,
@@ -24,8 +24,8 @@ pub struct Status {
     pub expiry: Option<String>,
 }
 
-/// Takes apart what nvidia-smi prints as License Status: `Licensed (Expiry: 2023-1-31 11:32:22 GMT)`,
-/// `Unlicensed (Restricted)`. `None` for words that are new.
+/// Parses what nvidia-smi prints as License Status: `Licensed (Expiry: 2023-1-31 11:32:22 GMT)`,
+/// `Unlicensed (Restricted)`. `None` for unknown words.
 pub fn parse(text: &str) -> Option<Status> {
     let text = text.trim();
     let state = match text.split(" (Expiry").next()? {
@@ -38,7 +38,7 @@ pub fn parse(text: &str) -> Option<Status> {
     Some(Status { state, expiry: text.split_once("Expiry: ").and_then(|(_, date)| parse_date(date)) })
 }
 
-/// `2023-1-31 11:32:22 GMT`, as NVIDIA prints dates: without zeros in front. What ends it is passed over.
+/// `2023-1-31 11:32:22 GMT`, as NVIDIA prints dates: without leading zeros. The time zone is ignored.
 pub fn parse_date(text: &str) -> Option<String> {
     let mut words = text.split_whitespace();
     let (date, time) = (words.next()?, words.next()?);
@@ -52,7 +52,7 @@ pub fn parse_date(text: &str) -> Option<String> {
     self::date(year, month, day, hour, minute, second)
 }
 
-/// A date in UTC as RFC 3339 has it; `None` if no calendar has it.
+/// A date in UTC, in the form of RFC 3339. `None` if there is no such day.
 pub fn date(year: u16, month: u8, day: u8, hour: u8, minute: u8, second: u8) -> Option<String> {
     Some(DateTime::new(year, month, day, hour, minute, second).ok()?.to_string())
 }

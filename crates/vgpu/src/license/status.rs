@@ -1,8 +1,8 @@
 //! The licences of this machine: of a guest's own GPUs, or of the vGPUs that a host runs.
 //!
-//! What the driver says counts; where it can't be asked, what the journal says. Hosts ask NVML, its library. Guests ask
-//! nvidia-smi: NVML's functions for guests can't tell a GPU that was slowed down from one that waits for its licence. The
-//! journal also has the server and what went wrong, which the driver does not tell.
+//! The driver's answer counts. If it can't be asked, the journal counts. Hosts ask NVML, the driver's library. Guests ask
+//! nvidia-smi, because NVML's functions for guests do not tell a slowed GPU from one that waits for its licence. The journal
+//! also has the server and the failures, which the driver does not tell.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -23,7 +23,7 @@ use crate::machine::journal::{Journal, Source};
 use crate::machine::nvml::{self, Library};
 use crate::machine::{driver, files, program};
 
-/// Where nvidia-gridd looks for tokens unless gridd.conf says otherwise.
+/// Where nvidia-gridd looks for tokens, unless gridd.conf names another directory.
 const TOKENS: &str = "/etc/nvidia/ClientConfigToken";
 
 /// What is known of the licences of a machine.
@@ -37,20 +37,20 @@ pub enum Status {
 /// A virtual machine, whose nvidia-gridd asks for licences.
 #[derive(Debug, Serialize)]
 pub struct Guest {
-    /// A GPU each; more than one only where several are in the virtual machine.
+    /// One for each GPU of the virtual machine.
     pub licences: Vec<Licence>,
-    /// Who said so; none if nobody did.
+    /// Where this is from. `None` if nothing is known.
     pub told_by: Option<ToldBy>,
-    /// The licence server, as the journal has it, else the token.
+    /// The licence server, from the journal, or else from the token.
     pub server: Option<String>,
-    /// Whether the clock is synchronised; `null` if nobody knows.
+    /// Whether the clock is synchronised. `null` if that is not known.
     pub clock_synchronized: Option<bool>,
     pub token: Option<FoundToken>,
-    /// Only after asking.
+    /// Only if the user asked to connect.
     pub ports: Option<Vec<Answer>>,
-    /// What went wrong since the last licence, and the way out.
+    /// What went wrong since the last licence, and what to do.
     pub failures: Vec<Told>,
-    /// What is wrong with the configuration, a sentence each.
+    /// What is wrong with the configuration, each in a sentence.
     pub problems: Vec<String>,
 }
 
@@ -97,9 +97,9 @@ pub struct VgpuLicence {
     pub vgpu: Option<String>,
     /// UUID or name of the virtual machine, from NVML.
     pub vm: Option<String>,
-    /// Of nvidia-vgpu-mgr, which has a process for each vGPU that a virtual machine has open. From the journal.
+    /// Process of nvidia-vgpu-mgr for this vGPU, from the journal. It has one for each vGPU that a virtual machine has open.
     pub process: Option<u32>,
-    /// `null` as long as the guest's driver has said nothing.
+    /// `null` until the guest's driver reports something.
     pub state: Option<State>,
     /// When it ends, from NVML: RFC 3339 in UTC.
     pub expiry: Option<String>,
@@ -108,12 +108,12 @@ pub struct VgpuLicence {
 /// Whether to talk to licence servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
-    /// See whether their ports answer.
+    /// Check whether their ports answer.
     Ask,
     Leave,
 }
 
-/// Looks at the machine below `root`, whose journal this is.
+/// Reads the state of the machine with the root directory `root` and this journal.
 pub fn look(root: &Path, journal: &Journal, network: Network) -> Status {
     if driver::modules(root).iter().any(|module| module == "nvidia_vgpu_vfio") {
         return Status::Host(host(root, journal));
@@ -168,7 +168,7 @@ fn guest(root: &Path, journal: &Journal, network: Network) -> Guest {
     }
 }
 
-/// The driver's own words, else the journal's.
+/// What the driver says, or else what the journal says.
 fn licences(story: &Story) -> (Vec<Licence>, Option<ToldBy>) {
     let told = program::output("nvidia-smi", &["-q", "-x"]).map(|xml| of_nvidia_smi(&xml)).unwrap_or_default();
     if !told.is_empty() {
@@ -182,7 +182,7 @@ fn licences(story: &Story) -> (Vec<Licence>, Option<ToldBy>) {
 
 /// `nvidia-smi -q -x`: a `<gpu id="…">` each, with a `<vgpu_software_licensed_product>` in it where it needs a licence.
 fn of_nvidia_smi(xml: &str) -> Vec<Licence> {
-    // It names its DTD.
+    // The document names its DTD.
     let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
     let Ok(document) = Document::parse_with_options(xml, options) else { return Vec::new() };
     let products = document.descendants().filter(|node| node.has_tag_name("vgpu_software_licensed_product"));
@@ -200,13 +200,13 @@ fn of_nvidia_smi(xml: &str) -> Vec<Licence> {
     products.filter_map(licence).collect()
 }
 
-/// The one token in the directory. Several, none, or one that can't be read are problems.
+/// The only token in the directory. It is a problem if there is none, if there are several, or if it can't be read.
 fn find_token(root: &Path, directory: &str, problems: &mut Vec<String>) -> Option<FoundToken> {
     let within = root.join(directory.trim_start_matches('/'));
     let entries = match fs::read_dir(&within) {
         Ok(entries) => entries,
         Err(error) => {
-            // It is there as long as the service runs.
+            // It exists while the service runs.
             let hint = if directory.starts_with("/run/") { "; does it run? systemctl status nvidia-gridd" } else { "" };
             problems.push(format!("{directory}, where nvidia-gridd finds its token, cannot be read: {error}{hint}"));
             return None;
@@ -231,7 +231,7 @@ fn find_token(root: &Path, directory: &str, problems: &mut Vec<String>) -> Optio
     }
 }
 
-/// systemd-timesyncd leaves a file when it has set the clock; of others, systemd knows what the kernel says.
+/// systemd-timesyncd leaves a file when it has set the clock. For other services, systemd knows what the kernel says.
 fn clock(root: &Path) -> Option<bool> {
     if root.join("run/systemd/timesync/synchronized").exists() {
         return Some(true);
@@ -243,8 +243,8 @@ fn clock(root: &Path) -> Option<bool> {
     }
 }
 
-/// What nvidia-vgpu-mgr wrote: a process for each vGPU, which names it first (`… mdev uuid UUID GPU PCI id …`) and then tells
-/// of its licence (`vGPU license state: Licensed`). The last word counts, and only of processes that are still there.
+/// Reads what nvidia-vgpu-mgr wrote. It has a process for each vGPU, which first names the vGPU (`… mdev uuid UUID GPU PCI id
+/// …`) and then tells the state of its licence (`vGPU license state: Licensed`). The last state of each running process counts.
 fn of_manager(root: &Path, journal: &Journal) -> Vec<VgpuLicence> {
     let mut vgpus: BTreeMap<u32, VgpuLicence> = BTreeMap::new();
     let new = |pid, vgpu| VgpuLicence { vgpu, vm: None, process: Some(pid), state: None, expiry: None };

@@ -1,30 +1,30 @@
-//! What the journal of nvidia-gridd comes down to: which licence from which server, and what went wrong since.
+//! A summary of nvidia-gridd's journal: which licence it got from which server, and what went wrong since.
 
 use serde::Serialize;
 
 use super::failures;
 use super::state::{self, State};
 
-/// What a licence client's journal tells.
+/// The summary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Story {
     pub state: Option<State>,
     /// NVIDIA RTX Virtual Workstation
     pub product: Option<String>,
-    /// Where it got the licence, or asked for it.
+    /// The server that gave the licence, or was asked for it.
     pub server: Option<String>,
     /// When the licence ends: RFC 3339 in UTC.
     pub expiry: Option<String>,
-    /// What went wrong since the last licence. A kind of failure is there once, with its last line.
+    /// What went wrong since the last licence. Each kind of failure appears once, with its last line.
     pub failures: Vec<Told>,
 }
 
-/// A failure, as the journal has it.
+/// A failure in the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Told {
-    /// Of [`failures::Failure`]; `unknown` where nobody has explained it yet.
+    /// The name of a [`failures::Failure`], or `unknown`.
     pub id: &'static str,
-    /// When, as the journal has it.
+    /// The time, as in the journal.
     pub time: String,
     /// The line itself.
     pub line: String,
@@ -80,7 +80,7 @@ impl Story {
             cause: failure.map(|failure| failure.cause),
             help: failure.map(|failure| failure.help),
         };
-        // Only says what the lines before it have said better.
+        // The lines before it say this better.
         if told.id == "unlicensed" {
             self.state = Some(State::Unlicensed);
             if !self.failures.is_empty() {

@@ -1,8 +1,8 @@
-//! Client configuration tokens: the file a licence server hands out, which tells nvidia-gridd where to ask for licences.
+//! Client configuration tokens. A licence server makes this file. It tells nvidia-gridd where to ask for licences.
 //!
 //! A token is a JSON Web Token (RFC 7519) in compact form: header, payload and signature in base64url, joined by dots,
-//! on one line. It is read without a key: this explains a token, and vouches for nothing. The payload's names are
-//! NVIDIA's, as fastapi-dls writes them; what else is in it is left alone.
+//! on one line. It is read without a key: this explains a token, but does not prove who made it. The payload has NVIDIA's
+//! names, as fastapi-dls writes them. Everything else in it is ignored.
 
 use std::io::{self, Read};
 use std::time::{Duration, SystemTime};
@@ -17,10 +17,10 @@ use x509_cert::der::DateTime;
 
 use super::wrong_file::what_it_is;
 
-/// Far more than any token, which have some 4 KB. Bounds what is read of a wrong file.
+/// The most bytes that are read. Tokens have some 4 KB.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// Of the domain all of NVIDIA's own licence servers are in.
+/// All of NVIDIA's own licence servers are in this domain.
 const CLOUD: &str = ".licensing.nvidia.com";
 
 const NEW_TOKEN: &str = "get a new token from the licence server; save it as a file, without pasting it";
@@ -29,7 +29,7 @@ const NEW_TOKEN: &str = "get a new token from the licence server; save it as a f
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum TokenError {
     #[error("it cannot be read")]
-    #[diagnostic(help("name a file that exists and that you may read; tokens are readable by root alone"))]
+    #[diagnostic(help("name a file that exists and that you may read; only root can read tokens"))]
     Read(#[source] io::Error),
 
     #[error("it is empty")]
@@ -53,13 +53,13 @@ pub enum TokenError {
     OtherKind,
 }
 
-/// Whose licence server it is.
+/// The owner of the licence server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// NVIDIA's own, in the cloud.
     Cls,
-    /// One that runs at the user's.
+    /// One that the user runs.
     Dls,
 }
 
@@ -73,7 +73,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Its address for people to read. A token may come from anywhere, and must not write to a terminal what moves it.
+    /// Its address, escaped. A token can come from anywhere and must not control the terminal.
     pub fn visible(&self) -> String {
         self.url.escape_debug().to_string()
     }
@@ -84,15 +84,15 @@ impl Server {
 pub struct Token {
     pub kind: Kind,
     pub servers: Vec<Server>,
-    /// When it begins to count: RFC 3339 in UTC, as 2026-11-24T12:00:00Z.
+    /// The time from which it is valid: RFC 3339 in UTC, as 2026-11-24T12:00:00Z.
     pub valid_from: Option<String>,
-    /// When it ends to count, in the same form.
+    /// The time until which it is valid, in the same form.
     pub valid_until: Option<String>,
-    /// Why it will not work, a sentence each with what to do. None in a good token.
+    /// Why it will not work, and what to do, each in a sentence. Empty for a good token.
     pub problems: Vec<String>,
 }
 
-/// Reads a token, and no more than a token's size of what is no token.
+/// Reads a token. Of a larger file, only a part is read.
 pub fn read(source: impl Read, now: SystemTime) -> Result<Token, TokenError> {
     match bounded::read(source, MAX_BYTES) {
         Ok(bytes) => parse(&bytes, now),
@@ -111,7 +111,7 @@ pub fn parse(bytes: &[u8], now: SystemTime) -> Result<Token, TokenError> {
     let [Some(header), Some(payload)] = [parts.next(), parts.next()] else {
         return Err(TokenError::NoToken(what_it_is(bytes)));
     };
-    // Base64 of `{"`: how every header begins.
+    // Base64 of `{"`: every header begins like this.
     if !header.starts_with(b"eyJ") {
         return Err(TokenError::NoToken(what_it_is(bytes)));
     }
@@ -141,7 +141,7 @@ pub fn parse(bytes: &[u8], now: SystemTime) -> Result<Token, TokenError> {
     })
 }
 
-/// A part of the token: JSON in base64url. Padding is no harm.
+/// Decodes a part of the token: JSON in base64url, with or without padding.
 fn json<T: DeserializeOwned>(part: &'static str, text: &[u8]) -> Result<T, TokenError> {
     let damaged = |reason: String| TokenError::Damaged { part, reason };
     let bytes = decode(text).map_err(|error| damaged(error.to_string()))?;
@@ -166,7 +166,7 @@ fn decode(text: &[u8]) -> Result<Vec<u8>, Base64Error> {
     })
 }
 
-/// Licence servers sign with RSA and SHA-256, and nvidia-gridd takes nothing else.
+/// Licence servers sign with RSA and SHA-256, and nvidia-gridd accepts nothing else.
 fn of_signature(header: &Value, signature: Option<&[u8]>) -> Vec<String> {
     let mut problems = Vec::new();
     match header.get("alg").and_then(Value::as_str) {
@@ -241,7 +241,7 @@ fn servers(configuration: &Value) -> Vec<Server> {
     list(configuration, "node_url_list").filter_map(server).collect()
 }
 
-/// The set of ports is named after the kind of server; where it is not, the server's address tells.
+/// The name of the set of ports tells the kind of server. If it does not, the server's address does.
 fn kind(configuration: &Value, servers: &[Server]) -> Kind {
     let named =
         |name: &str| list(configuration, "svc_port_set_list").any(|set| set.get("d_name") == Some(&name.into()));
@@ -267,7 +267,7 @@ pub fn host(url: &str) -> &str {
     }
 }
 
-/// Unix time, which RFC 7519 lets have a fraction.
+/// Unix time. RFC 7519 allows a fraction.
 fn seconds(claim: &Value) -> Option<i64> {
     claim.as_i64().or_else(|| claim.as_f64().map(|seconds| seconds as i64))
 }

@@ -1,4 +1,4 @@
-//! What people have in place of the file they should have: names it, so that the message helps.
+//! Tells what a wrong file is, for helpful messages.
 
 use x509_cert::Certificate;
 use x509_cert::der::Decode;

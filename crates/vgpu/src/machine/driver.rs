@@ -1,4 +1,4 @@
-//! NVIDIA's kernel modules: which are loaded, in which version, and who holds a GPU.
+//! NVIDIA's kernel modules: which are loaded, their version, and who holds a GPU.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,8 @@ pub fn version(root: &Path) -> Option<String> {
     line.split_whitespace().find(version).map(str::to_owned)
 }
 
-/// The file that asks the driver to let a GPU go: 1 once nobody uses it. Everyone who talks to the driver holds it.
+/// The file that asks the driver to release a GPU. It reads 1 when nobody uses the GPU. Every process that talks to the
+/// driver uses it.
 pub fn unbind_lock(root: &Path, gpu: Address) -> PathBuf {
     root.join(format!("proc/driver/nvidia/gpus/{gpu}/unbindLock"))
 }

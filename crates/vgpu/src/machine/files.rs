@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// The entries of a directory, in no order; none if it can't be read.
+/// The entries of a directory, in no order. None if it can't be read.
 pub fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     fs::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
 }
@@ -14,7 +14,7 @@ pub fn read(path: &Path) -> Option<String> {
     fs::read(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
 }
 
-/// The end of a text file: at most so many bytes of it.
+/// The end of a text file, at most so many bytes.
 pub fn end(path: &Path, most: u64) -> Option<String> {
     let mut file = fs::File::open(path).ok()?;
     let length = file.metadata().ok()?.len();
@@ -24,17 +24,17 @@ pub fn end(path: &Path, most: u64) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A number that a file holds: decimal.
+/// The decimal number in a file.
 pub fn number<T: std::str::FromStr>(path: &Path) -> Option<T> {
     read(path)?.parse().ok()
 }
 
-/// A number that a file holds: hexadecimal, with 0x or without.
+/// The hexadecimal number in a file, with 0x or without.
 pub fn hexadecimal(path: &Path) -> Option<u32> {
     u32::from_str_radix(read(path)?.trim_start_matches("0x"), 16).ok()
 }
 
-/// The last part of where a link leads: `nvidia` for `driver -> ../../bus/pci/drivers/nvidia`.
+/// The last part of a link's target: `nvidia` for `driver -> ../../bus/pci/drivers/nvidia`.
 pub fn link_name(link: &Path) -> Option<String> {
     name(&fs::read_link(link).ok()?)
 }

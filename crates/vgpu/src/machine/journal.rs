@@ -1,7 +1,8 @@
-//! The journal of this start of the machine: what the kernel, NVIDIA's services and who starts virtual machines wrote.
+//! The journal of this start of the machine: lines of the kernel, of NVIDIA's services, and of programs that start virtual
+//! machines.
 //!
-//! Read from journald (`journalctl -o json`), bounded in time and size; or from files, as JSON lines or as the text that
-//! `journalctl` and `dmesg` print. A journal can have millions of lines, so only those are kept that can matter here.
+//! It is read from journald (`journalctl -o json`), with limits of time and size. Or it is read from files, as JSON lines or
+//! as the text that `journalctl` and `dmesg` print. A journal can have millions of lines, so only relevant ones are kept.
 
 mod entry;
 
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 pub use entry::{Entry, Source};
 
-/// Services whose lines are read, besides the kernel: without `.service`.
+/// Services whose lines are read, without `.service`.
 const UNITS: [&str; 10] = [
     "nvidia-vgpud",
     "nvidia-vgpu-mgr",
@@ -29,7 +30,7 @@ const UNITS: [&str; 10] = [
     "systemd-modules-load",
 ];
 
-/// Lines of the kernel matter with one of these words in them; lower case.
+/// Lines of the kernel with one of these words are kept. Lower case.
 const KERNEL: [&str; 15] = [
     "nvidia",
     "nvrm",
@@ -48,13 +49,13 @@ const KERNEL: [&str; 15] = [
     "rlimit_memlock",
 ];
 
-/// How long journald may take.
+/// The time limit for journald.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How much is read of a journal, in bytes, and how long a line may be: a message of 48 KiB, journald's own limit (LineMax=),
 /// whose bytes are written as numbers.
 const MOST: u64 = 64 << 20;
 const LONGEST_LINE: u64 = 256 << 10;
-/// How many lines are kept: the first, where causes are, and the last.
+/// How many lines are kept: the first, which have the causes, and the last.
 const FIRST: usize = 5_000;
 const LAST: usize = 15_000;
 
@@ -62,7 +63,7 @@ const LAST: usize = 15_000;
 #[derive(Debug, Default)]
 pub struct Journal {
     pub entries: Vec<Entry>,
-    /// Whether there were lines of the kernel at all, kept or not.
+    /// Whether there were any lines of the kernel, even if they were not kept.
     pub kernel: bool,
     /// Why lines are missing, if some are.
     pub incomplete: Option<String>,
@@ -78,7 +79,7 @@ pub struct JournalError {
 }
 
 impl Journal {
-    /// What journald has of this start of the machine.
+    /// Reads what journald has of this start of the machine.
     pub fn of_this_boot() -> Journal {
         match spawn() {
             Ok(child) => from_child(child),
@@ -86,7 +87,7 @@ impl Journal {
         }
     }
 
-    /// What files have, one after the other.
+    /// Reads files, one after the other.
     pub fn of_files<P: AsRef<Path>>(files: &[P]) -> Result<Journal, JournalError> {
         let mut kept = Kept::default();
         for path in files {
@@ -101,12 +102,12 @@ impl Journal {
         Ok(kept.finish())
     }
 
-    /// A machine whose journal is not to be had, and why.
+    /// An empty journal, and why it could not be read.
     pub fn missing(why: &str) -> Journal {
         Journal { entries: Vec::new(), kernel: false, incomplete: Some(why.to_owned()) }
     }
 
-    /// Puts lines from elsewhere where they belong by their time, if all times can be compared.
+    /// Adds lines from elsewhere, in the order of time if all times can be compared.
     pub fn add(&mut self, entries: Vec<Entry>) {
         self.entries.extend(entries);
         if self.entries.iter().all(|entry| entry.time.ends_with(" UTC")) {
@@ -126,13 +127,13 @@ fn spawn() -> io::Result<Child> {
     command.arg("--output-fields=MESSAGE,_TRANSPORT,_SYSTEMD_UNIT,UNIT,SYSLOG_IDENTIFIER,_PID");
     command.arg("_TRANSPORT=kernel");
     for unit in UNITS {
-        // Its own lines, and those of systemd about it.
+        // Its own lines, and the lines of systemd about it.
         command.args(["+", &format!("_SYSTEMD_UNIT={unit}.service"), "+", "_PID=1", &format!("UNIT={unit}.service")]);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
 }
 
-/// Reads until the end, until the time is over, or until it was enough; then the program ends.
+/// Reads until the end, the time limit or the size limit, and then ends the program.
 fn from_child(mut child: Child) -> Journal {
     let (send, receive) = mpsc::sync_channel(1024);
     if let Some(output) = child.stdout.take() {
@@ -159,7 +160,7 @@ fn from_child(mut child: Child) -> Journal {
     let silent = kept.read == 0;
     let mut journal = kept.finish();
     let first = complaint.lines().next().unwrap_or_default().trim();
-    // Whoever may not see the system's lines gets none, without an error.
+    // A user who may not see the system's lines gets none, and no error.
     if journal.incomplete.is_none() && (silent || failed) {
         journal.incomplete = Some(match first {
             "" if !rustix::process::geteuid().is_root() => {
@@ -172,7 +173,7 @@ fn from_child(mut child: Child) -> Journal {
     journal
 }
 
-/// Hands on lines until `each` says that it is enough. Those that are too long are left out.
+/// Gives lines to `each` until it returns false. Lines that are too long are left out.
 fn lines(input: impl Read, mut each: impl FnMut(Vec<u8>) -> bool) -> io::Result<()> {
     let mut input = BufReader::new(input.take(MOST));
     let mut inside = false;
@@ -187,7 +188,7 @@ fn lines(input: impl Read, mut each: impl FnMut(Vec<u8>) -> bool) -> io::Result<
     }
 }
 
-/// Lines that matter: the first and the last ones.
+/// Relevant lines: the first and the last ones.
 #[derive(Default)]
 struct Kept {
     /// How many lines were read, kept or not.

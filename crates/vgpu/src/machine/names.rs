@@ -1,4 +1,4 @@
-//! What boards are called, from the system's pci.ids.
+//! Names of boards, from the system's pci.ids.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -8,10 +8,10 @@ use std::path::Path;
 use super::files::store_names;
 use super::pci::NVIDIA;
 
-/// Where systems keep the names of PCI devices. NixOS has them in the store alone: see [`pci_ids`].
+/// Where systems keep the names of PCI devices. NixOS has them only in the store: see [`pci_ids`].
 const PCI_IDS: [&str; 3] = ["usr/share/hwdata/pci.ids", "usr/share/misc/pci.ids", "usr/share/pci.ids"];
 
-/// The names of these devices of NVIDIA's, as in "GA102GL [A40]": a line `10de  NVIDIA Corporation`, then
+/// The names of these NVIDIA devices, as in "GA102GL [A40]": a line `10de  NVIDIA Corporation`, then
 /// `<tab>2235  GA102GL [A40]`. Those that are not listed are left out.
 pub fn of_devices(root: &Path, devices: &[u16]) -> BTreeMap<u16, String> {
     let Some(file) = pci_ids(root) else { return BTreeMap::new() };

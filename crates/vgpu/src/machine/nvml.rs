@@ -1,6 +1,6 @@
-//! What NVIDIA's management library (libnvidia-ml, NVML) tells and sets: live figures, and the mode for mixed sizes.
+//! NVIDIA's management library (libnvidia-ml, NVML): live figures, and the mode for mixed sizes.
 //!
-//! While it is open it holds every GPU, and sriov-manage cannot have one: open it, ask, and let go.
+//! While it is open it holds every GPU, and sriov-manage cannot have one. So open it only for a moment.
 
 mod licence;
 mod setup;
@@ -18,7 +18,7 @@ use super::vgpu::Sizes;
 pub use licence::VgpuLicence;
 pub use setup::{Mig, Placements, Setup};
 
-/// Where the library lies besides the linker's own directories.
+/// Paths of the library, besides the linker's own directories.
 const PLACES: [&str; 3] = [
     "etc/nvidia/vgpu/libnvidia-ml.so.1",
     "run/opengl-driver/lib/libnvidia-ml.so.1",
@@ -28,7 +28,7 @@ const PLACES: [&str; 3] = [
 /// The library, open.
 pub struct Library(Nvml);
 
-/// Live figures of a GPU. What the driver does not tell is `None`.
+/// Live figures of a GPU. `None` if the driver does not tell.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Figures {
     /// NVIDIA A40
@@ -39,7 +39,7 @@ pub struct Figures {
     pub memory_used: Option<u64>,
     /// MiB
     pub memory_total: Option<u64>,
-    /// Of the vGPUs that virtual machines have open.
+    /// Figures of the vGPUs that virtual machines have open.
     pub vgpus: Vec<VgpuFigures>,
 }
 
@@ -124,13 +124,13 @@ impl Library {
     }
 }
 
-/// The structure in version 1, as nvml.h makes its number: the size, and the version in the highest byte.
+/// The structure in version 1. As in nvml.h, the number has the size, and the version in the highest byte.
 fn mode(sizes: Sizes) -> nvmlVgpuHeterogeneousMode_t {
     let version = size_of::<nvmlVgpuHeterogeneousMode_t>() as u32 | 1 << 24;
     nvmlVgpuHeterogeneousMode_t { version, mode: (sizes == Sizes::Mixed).into() }
 }
 
-/// A function that older libraries lack.
+/// A function that older libraries do not have.
 fn symbol<T, E>(symbol: Result<&T, E>) -> Result<&T, NvmlError> {
     symbol.map_err(|_| NvmlError::NotSupported)
 }

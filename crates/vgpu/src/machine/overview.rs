@@ -1,4 +1,4 @@
-//! A machine as a whole: which NVIDIA GPUs it has, what runs on it, what stands in the way of vGPU.
+//! A machine as a whole: its NVIDIA GPUs, what runs on it, and what prevents vGPU.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ pub struct Machine {
     pub archives: Vec<&'static Release>,
 }
 
-/// Whose processor it is, as far as the kernel parameters for an IOMMU differ.
+/// The maker of the processor. It decides the kernel parameters for the IOMMU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cpu {
     Intel,
@@ -33,7 +33,7 @@ pub enum Cpu {
     Other,
 }
 
-/// A physical GPU of NVIDIA's.
+/// A physical NVIDIA GPU.
 #[derive(Debug, PartialEq)]
 pub struct Gpu {
     pub function: pci::Device,
@@ -42,7 +42,7 @@ pub struct Gpu {
 }
 
 impl Machine {
-    /// Looks at the machine whose root directory is `root`: `/` for this one.
+    /// Reads the machine with the root directory `root`: `/` for this one.
     pub fn look(root: &Path) -> Machine {
         let cpuinfo = read(&root.join("proc/cpuinfo")).unwrap_or_default();
         let field = |name: &str| cpuinfo.lines().find(|line| line.starts_with(name)).unwrap_or_default();
@@ -63,7 +63,7 @@ impl Machine {
     }
 }
 
-/// The physical GPUs of NVIDIA's, by address, with their names. Virtual functions are no GPUs of their own.
+/// The physical NVIDIA GPUs, by address, with their names. Virtual functions are left out.
 pub fn gpus(root: &Path) -> Vec<Gpu> {
     let physical = |device: &pci::Device| device.is_nvidia_gpu() && device.physical_function.is_none();
     let functions: Vec<pci::Device> = pci::devices(root).into_iter().filter(physical).collect();
@@ -72,7 +72,7 @@ pub fn gpus(root: &Path) -> Vec<Gpu> {
     functions.into_iter().map(|function| Gpu { name: names.get(&function.device).cloned(), function }).collect()
 }
 
-/// VERSION_ID of an os-release file that is NixOS's.
+/// VERSION_ID of an os-release file, if that is from NixOS.
 fn nixos(os_release: &str) -> Option<String> {
     let field = |name: &str| {
         let value = os_release.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));

@@ -26,7 +26,7 @@ pub struct NotAnAddress(pub String);
 impl FromStr for Address {
     type Err = NotAnAddress;
 
-    /// As the kernel and `lspci -D` write it, in either case. The domain may be left out, and is 0 then.
+    /// Reads it as the kernel and `lspci -D` write it, in upper or lower case. Without a domain, that is 0.
     fn from_str(text: &str) -> Result<Address, NotAnAddress> {
         let digits = |part: &str, most: usize| {
             let hexadecimal = (1..=most).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -70,7 +70,7 @@ impl<'de> serde::Deserialize<'de> for Address {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
     pub address: Address,
-    /// Its directory in sysfs, below the root that was looked at.
+    /// Its directory in sysfs, below the root directory.
     pub directory: PathBuf,
     pub vendor: u16,
     pub device: u16,
@@ -84,9 +84,9 @@ pub struct Device {
     pub physical_function: Option<Address>,
     /// Its virtual functions, in the order of virtfn0, virtfn1, ….
     pub virtual_functions: Vec<Address>,
-    /// What SR-IOV it can do; `None` where it can't.
+    /// Its SR-IOV. `None` if it has none.
     pub sriov: Option<Sriov>,
-    /// The NUMA node it is near to. `None` on machines with one.
+    /// Its NUMA node. `None` on machines with one node.
     pub numa_node: Option<u32>,
     /// N of /dev/vfio/N.
     pub iommu_group: Option<u32>,
@@ -102,7 +102,7 @@ pub struct Sriov {
 }
 
 impl Device {
-    /// Whether it is a GPU of NVIDIA's, or a virtual function of one: a VGA (0x0300) or 3D (0x0302) controller.
+    /// Whether it is an NVIDIA GPU, or a virtual function of one: a VGA (0x0300) or 3D (0x0302) controller.
     pub fn is_nvidia_gpu(&self) -> bool {
         self.vendor == NVIDIA && matches!(self.class >> 8, 0x0300 | 0x0302)
     }
@@ -116,7 +116,7 @@ pub fn devices(root: &Path) -> Vec<Device> {
     devices
 }
 
-/// The device whose directory in sysfs this is.
+/// The device with this directory in sysfs.
 pub fn device(directory: &Path) -> Option<Device> {
     let id = |file: &str| u16::try_from(files::hexadecimal(&directory.join(file))?).ok();
     let virtual_functions =
@@ -134,7 +134,7 @@ pub fn device(directory: &Path) -> Option<Device> {
         physical_function: files::link_name(&directory.join("physfn")).and_then(|name| name.parse().ok()),
         virtual_functions: virtual_functions.collect(),
         sriov: total.map(|total| Sriov { total, enabled: files::number(&directory.join("sriov_numvfs")).unwrap_or(0) }),
-        // -1 says that there is none.
+        // -1 means that there is none.
         numa_node: files::number(&directory.join("numa_node")),
         iommu_group: files::link_name(&directory.join("iommu_group")).and_then(|name| name.parse().ok()),
     })

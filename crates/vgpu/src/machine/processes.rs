@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::files;
 
-/// A process, as far as it matters who holds a device.
+/// A process that holds a device.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Process {
     pub pid: u32,
@@ -20,12 +20,12 @@ pub struct Process {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct VfioUsers {
     users: BTreeMap<String, Process>,
-    /// Whether the files of every process could be read; only root may.
+    /// Whether the files of all processes could be read. Only root may.
     pub complete: bool,
 }
 
 impl VfioUsers {
-    /// Looks through the open files of all processes.
+    /// Reads the open files of all processes.
     pub fn look(root: &Path) -> VfioUsers {
         let mut found = VfioUsers { users: BTreeMap::new(), complete: true };
         for process in files::entries(&root.join("proc")) {
@@ -41,14 +41,14 @@ impl VfioUsers {
                         }
                     }
                 }
-                // It ended meanwhile, or is not ours to look at.
+                // It has ended, or we may not read its files.
                 Err(error) => found.complete &= error.kind() != std::io::ErrorKind::PermissionDenied,
             }
         }
         found
     }
 
-    /// Everyone who has a device of VFIO open.
+    /// All processes that have a device of VFIO open.
     pub fn all(&self) -> impl Iterator<Item = &Process> {
         self.users.values()
     }

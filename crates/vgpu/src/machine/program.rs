@@ -1,4 +1,4 @@
-//! Programs of the system that are asked something: bounded in time and in what they may say.
+//! Runs programs of the system, with limits of time and output.
 
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -6,12 +6,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// nvidia-smi takes some seconds where nothing keeps the driver awake.
+/// nvidia-smi takes some seconds if nothing keeps the driver awake.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Far more than nvidia-smi prints of a machine with sixteen GPUs, in bytes.
+/// The most output, in bytes. nvidia-smi prints far less for a machine with sixteen GPUs.
 const MOST: u64 = 4 << 20;
 
-/// What a program on PATH prints. `None` when it is not there, fails, or takes too long.
+/// What a program on PATH prints. `None` if it is missing, fails, or takes too long.
 pub fn output(program: &str, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new(program);
     command.args(arguments).env("LC_ALL", "C").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());

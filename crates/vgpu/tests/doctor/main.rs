@@ -273,7 +273,7 @@ fn answers_are_read_without_colour_in_80_columns() {
     let counted = String::from_utf8(output.stderr).unwrap();
     insta::assert_snapshot!(counted.split_once(" of ").unwrap().1.split_once(' ').unwrap().1, @r"
     checks failed
-    help: begin with `functions-on`, and run `vgpu doctor` again: what builds on it is looked at then
+    help: begin with `functions-on`, and run `vgpu doctor` again: it then makes the checks that build on it
     ");
 
     for base in [Base::Mdev, Base::Guest] {
