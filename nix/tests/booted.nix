@@ -57,19 +57,14 @@ let
           (
             { config, ... }:
             {
-              hardware.nvidia.package = config.boot.kernelPackages.nvidiaPackages.mkVgpuDriver {
-                version = "550.163.02";
-                sha256 = zip;
-                guestVersion = "550.163.01";
-                guestSha256 = lib.fakeHash;
-                generalVersion = "550.144.03";
-                gridVersion = "17.6";
-                zipFilename = "NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip";
-                useSettings = false;
-                usePersistenced = false;
-                vgpuPatcher = null;
-                prePatch = "cp -f ${standIns}/* .";
-                postPatch = changes;
+              hardware.nvidia.package = import ./sample-driver.nix {
+                inherit (config.boot.kernelPackages) nvidiaPackages;
+                inherit zip;
+                guest = lib.fakeHash;
+                changes = {
+                  prePatch = "cp -f ${standIns}/* .";
+                  postPatch = changes;
+                };
               };
             }
           )

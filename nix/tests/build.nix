@@ -19,26 +19,15 @@ let
       ];
     }).config;
 
-  # A release that is not in the catalog: the sample's files have hashes of their own.
   sample =
     changes:
     { config, ... }:
     {
-      hardware.nvidia.package = config.boot.kernelPackages.nvidiaPackages.mkVgpuDriver (
-        {
-          version = "550.163.02";
-          sha256 = hashes.zip;
-          guestVersion = "550.163.01";
-          guestSha256 = hashes.guest;
-          generalVersion = "550.144.03";
-          gridVersion = "17.6";
-          zipFilename = "NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip";
-          useSettings = false;
-          usePersistenced = false;
-          vgpuPatcher = null;
-        }
-        // changes
-      );
+      hardware.nvidia.package = import ./sample-driver.nix {
+        inherit (config.boot.kernelPackages) nvidiaPackages;
+        inherit (hashes) zip guest;
+        inherit changes;
+      };
     };
   fromStore.hardware.nvidia.vgpu.driverSource.url = null;
 

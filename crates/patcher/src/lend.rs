@@ -4,7 +4,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
@@ -68,9 +68,8 @@ pub fn source(source: &Path, work: &Path, target: &OsStr) -> Result<(), PatchErr
 /// The name under which patch.sh knows a .run file: that of the directory that it unpacks to. The file itself may have
 /// any name.
 fn run_name(file: &Path) -> Result<String, PatchError> {
-    let mut start = Vec::new();
-    let read = File::open(file).and_then(|file| file.take(LONGEST_SCRIPT as u64).read_to_end(&mut start));
-    read.map_err(source_error(file))?;
+    let start = File::open(file).and_then(|mut file| archive::read_up_to(&mut file, LONGEST_SCRIPT));
+    let start = start.map_err(source_error(file))?;
     let header = Header::parse(&start).map_err(|problem| archive::Error::Header { path: file.to_owned(), problem })?;
     Ok(header.target.map_or_else(|| file_name(file), |target| format!("{target}.run")))
 }

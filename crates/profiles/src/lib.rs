@@ -7,6 +7,7 @@
 //! - [`model`]: what the file says: profiles and physical GPUs.
 //! - [`changes`]: what a user asks for, as JSON, checked.
 //! - [`apply`](apply()): the changes as edits of the file.
+//! - [`likeness`]: the nearest names of a misspelt one.
 //! - [`file`]: reading within bounds, replacing in one step.
 
 use std::path::Path;
@@ -17,6 +18,7 @@ mod document;
 mod error;
 pub mod file;
 pub mod gpu_id;
+pub mod likeness;
 pub mod limits;
 pub mod model;
 

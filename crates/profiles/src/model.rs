@@ -7,6 +7,7 @@ use roxmltree::{Node, NodeId};
 use crate::Error;
 use crate::document::{Document, children, text};
 use crate::gpu_id::{GpuId, GpuQuery};
+use crate::likeness::likeness;
 
 /// A vgpuConfig.xml, read.
 pub struct Config<'t> {
@@ -152,10 +153,8 @@ impl<'t> Config<'t> {
         }
         let lower = text.to_lowercase();
         self.profiles.iter().find(|profile| profile.name.to_lowercase() == lower).ok_or_else(|| {
-            let likeness =
-                |name: &str| (strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &lower) * 1e6) as u32;
             let mut near: Vec<_> = self.profiles.iter().collect();
-            near.sort_by_cached_key(|profile| std::cmp::Reverse(likeness(&profile.name)));
+            near.sort_by_cached_key(|profile| std::cmp::Reverse(likeness(&profile.name.to_lowercase(), &lower)));
             self.unknown_profile(format!("{text:?}"), &near)
         })
     }

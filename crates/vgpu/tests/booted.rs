@@ -5,6 +5,8 @@
 //! Needs what both need. Where something is missing it says so and passes, unless VGPU_REQUIRE_NIX or VGPU_REQUIRE_KERNEL
 //! is set.
 
+#[path = "support/kernel_bed.rs"]
+mod kernel_bed;
 mod nix_store;
 
 use std::fs;
@@ -14,11 +16,7 @@ use std::process::Command;
 use nix_store::{NixStore, programs, quoted, skip};
 use vgpu::nix::sri::Sri;
 
-const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kernel");
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-const REQUIRED: &str = "VGPU_REQUIRE_KERNEL";
-/// What `run` exits with where a scene cannot be run at all.
-const SKIPPED: i32 = 77;
 /// In seconds; a minute on an idle machine.
 const LIMIT: &str = "600";
 
@@ -43,14 +41,14 @@ fn stand_ins(directory: &Path) {
     let compile = |arguments: &[&str], source: &str, name: &str| {
         let mut gcc = Command::new("gcc");
         gcc.args(["-O1", "-Wall", "-Werror"]).args(arguments);
-        gcc.arg("-o").arg(directory.join(name)).arg(format!("{HERE}/guest/{source}"));
+        gcc.arg("-o").arg(directory.join(name)).arg(format!("{}/guest/{source}", kernel_bed::HERE));
         assert!(gcc.status().unwrap().success(), "{gcc:?}");
     };
     compile(&[], "daemon.c", "nvidia-vgpud");
     compile(&[], "daemon.c", "nvidia-vgpu-mgr");
     compile(&["-shared", "-fPIC", "-Wl,-soname,libnvidia-ml.so.1"], "nvml.c", "libnvidia-ml.so.550.163.02");
     for file in ["sriov-manage", "vgpuConfig.xml"] {
-        fs::copy(format!("{HERE}/guest/{file}"), directory.join(file)).unwrap();
+        fs::copy(format!("{}/guest/{file}", kernel_bed::HERE), directory.join(file)).unwrap();
     }
 }
 
@@ -62,9 +60,7 @@ fn a_host_starts_and_is_switched_under_its_virtual_machines() {
     let (name, archive) = vgpu_sample::grid_archive().unwrap();
     let archive_file = files.path().join(name);
     fs::write(&archive_file, &archive).unwrap();
-    let added =
-        store.prepare(Command::new("nix-store").args(["--add-fixed", "sha256"]).arg(&archive_file)).output().unwrap();
-    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+    store.add(&archive_file);
     let programs_of_nvidia = files.path().join("stand-ins");
     fs::create_dir(&programs_of_nvidia).unwrap();
     stand_ins(&programs_of_nvidia);
@@ -80,16 +76,9 @@ fn a_host_starts_and_is_switched_under_its_virtual_machines() {
         quoted(&programs_of_nvidia)
     ));
 
-    let mut run = Command::new(format!("{HERE}/run"));
-    run.args(["--timeout", LIMIT, "--systems"]).arg(&systems[0]);
-    if std::env::var_os(REQUIRED).is_none() {
-        run.arg("--offline");
+    let mut run = kernel_bed::run(LIMIT);
+    run.arg("--systems").arg(&systems[0]);
+    if let Err(why) = kernel_bed::play(store.prepare(&mut run), "nixos/host.sh") {
+        skip(&why, kernel_bed::REQUIRED);
     }
-    let output = store.prepare(run.arg(format!("{HERE}/scenes/nixos/host.sh"))).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    if output.status.code() == Some(SKIPPED) {
-        skip(told.trim(), REQUIRED);
-        return;
-    }
-    assert!(output.status.success(), "{}\n{told}", output.status);
 }

@@ -40,11 +40,9 @@ impl Machine {
         self.store.prepare(Command::new("nix-store").args(arguments)).output().unwrap()
     }
 
-    /// `nix-store --add-fixed`, as the messages tell users to.
+    /// Adds one of the sample's files to the store.
     fn add(&self, name: &str) {
-        let file = self.files.path().join(name);
-        let output = self.nix_store(&["--add-fixed", "sha256", file.to_str().unwrap()]);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        self.store.add(&self.files.path().join(name));
     }
 
     fn nix_build(&self, arguments: &str, attribute: &str) -> Output {

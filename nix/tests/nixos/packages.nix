@@ -47,6 +47,17 @@ let
     generalUrl = "https://example.org/general.run";
     vgpuUrl = "https://example.org/grid";
   };
+  # Kernel modules of either kind, as nixpkgs' module of each release asks for them.
+  everyKind = {
+    shape = [
+      "25.11"
+      "26.05"
+    ];
+    open = [
+      false
+      true
+    ];
+  };
   mkOn = machine: changes: (nvidiaPackagesOf machine).mkVgpuDriver (custom // changes);
 in
 {
@@ -428,66 +439,42 @@ in
     ];
   };
   "test the kind of kernel modules that is loaded is built, and no other" = {
-    expr =
-      lib.mapCartesianProduct
-        (
-          { shape, open }:
-          let
-            shaped = machine {
-              inherit shape;
-              role = "guest";
-              module = {
-                imports = [ screens ];
-                hardware.nvidia = {
-                  inherit open;
-                  vgpu.release = "17.3";
-                };
-              };
+    expr = lib.mapCartesianProduct (
+      { shape, open }:
+      let
+        shaped = machine {
+          inherit shape;
+          role = "guest";
+          module = {
+            imports = [ screens ];
+            hardware.nvidia = {
+              inherit open;
+              vgpu.release = "17.3";
             };
-            package = packageOf shaped;
-            inherit (shaped.config) boot environment;
-            has = modules: lib.elem modules.drvPath (map (package: package.drvPath) boot.extraModulePackages);
-          in
-          {
-            inherit shape open;
-            closedModules = has package.mod;
-            openModules = has package.open;
-            # Programs are an output of the driver, which has no kernel in it.
-            programs =
-              package.bin.drvPath == package.drvPath && lib.elem package.bin environment.systemPackages;
-          }
-        )
-        {
-          shape = [
-            "25.11"
-            "26.05"
-          ];
-          open = [
-            false
-            true
-          ];
+          };
         };
-    expected =
-      lib.mapCartesianProduct
-        (
-          { shape, open }:
-          {
-            inherit shape open;
-            closedModules = !open;
-            openModules = open;
-            programs = true;
-          }
-        )
-        {
-          shape = [
-            "25.11"
-            "26.05"
-          ];
-          open = [
-            false
-            true
-          ];
-        };
+        package = packageOf shaped;
+        inherit (shaped.config) boot environment;
+        has = modules: lib.elem modules.drvPath (map (package: package.drvPath) boot.extraModulePackages);
+      in
+      {
+        inherit shape open;
+        closedModules = has package.mod;
+        openModules = has package.open;
+        # Programs are an output of the driver, which has no kernel in it.
+        programs =
+          package.bin.drvPath == package.drvPath && lib.elem package.bin environment.systemPackages;
+      }
+    ) everyKind;
+    expected = lib.mapCartesianProduct (
+      { shape, open }:
+      {
+        inherit shape open;
+        closedModules = !open;
+        openModules = open;
+        programs = true;
+      }
+    ) everyKind;
   };
   "test the EGL platforms come with the driver up to 25.11, and with nixpkgs' module since" = {
     expr =

@@ -53,7 +53,7 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 fn read(args: &Args) -> Result<Status> {
-    let declared = declaration::read(&args.root.join(declaration::PATH.trim_start_matches('/')));
+    let declared = declaration::read(&declaration::path(&args.root));
     // `vgpu instances` fails over a damaged declaration. Here, what there is can still be shown.
     let declaration = declared.unwrap_or_else(|error| {
         output::note(error);

@@ -24,6 +24,11 @@ use crate::machine::vgpu::Sizes;
 /// Where the declaration lies on every host.
 pub const PATH: &str = "/etc/nvidia/vgpu/instances.json";
 
+/// Where the declaration of the machine with this root directory is.
+pub fn path(root: &Path) -> PathBuf {
+    root.join(PATH.trim_start_matches('/'))
+}
+
 /// The vGPUs and the modes of GPUs that are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

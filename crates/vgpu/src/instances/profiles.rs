@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use vgpu_profiles::likeness::likeness;
 use vgpu_profiles::{Config, file};
 
 use super::declaration::ProfileName;
@@ -109,9 +110,8 @@ impl Profiles {
     }
 
     fn nearest(&self, text: &str) -> Vec<String> {
-        let likeness = |name: &str| strsim::normalized_damerau_levenshtein(&bare(name).to_lowercase(), text);
         let mut near: Vec<_> = self.profiles.values().collect();
-        near.sort_by_cached_key(|profile| std::cmp::Reverse((likeness(&profile.name) * 1e6) as u32));
+        near.sort_by_cached_key(|profile| std::cmp::Reverse(likeness(&bare(&profile.name).to_lowercase(), text)));
         near.iter().take(3).map(|profile| bare(&profile.name).to_owned()).collect()
     }
 

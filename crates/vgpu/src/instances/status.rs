@@ -67,8 +67,7 @@ pub fn read(root: &Path, declaration: &Declaration) -> Result<Status, memory::Er
     let library = version.as_ref().and_then(|_| Library::open(root).ok());
     let mut listed = list::list(&view, declaration);
     let gpus = view.gpus.iter().map(|gpu| {
-        let (here, others) = std::mem::take(&mut listed).into_iter().partition(|vgpu| vgpu.gpu == Some(gpu.address()));
-        listed = others;
+        let here = listed.extract_if(.., |vgpu| vgpu.gpu == Some(gpu.address())).collect();
         describe(&view, gpu, here, version.as_deref(), library.as_ref(), declaration)
     });
     Ok(Status { gpus: gpus.collect(), services: services::states(root, &SERVICES) })

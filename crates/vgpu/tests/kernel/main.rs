@@ -5,35 +5,24 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
+#[path = "../support/kernel_bed.rs"]
+mod kernel_bed;
 #[path = "../support/skip.rs"]
 mod skip;
 
 use skip::skip;
-
-const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kernel");
-/// What `run` exits with where a scene cannot be run at all.
-const SKIPPED: i32 = 77;
 
 /// In seconds, for one start of the machine. Killing a program at fifty moments takes a minute on an idle machine, and an
 /// emulated one is the first to starve on a busy one.
 const LIMIT: &str = "1200";
 
 fn play(scene: &str) {
-    let required = std::env::var_os("VGPU_REQUIRE_KERNEL").is_some();
-    let mut run = Command::new(Path::new(HERE).join("run"));
-    run.args(["--vgpu", env!("CARGO_BIN_EXE_vgpu"), "--timeout", LIMIT]);
-    if !required {
-        run.arg("--offline");
+    let mut run = kernel_bed::run(LIMIT);
+    run.args(["--vgpu", env!("CARGO_BIN_EXE_vgpu")]);
+    if let Err(why) = kernel_bed::play(&mut run, scene) {
+        skip(&why, kernel_bed::REQUIRED);
     }
-    let output = run.arg(Path::new(HERE).join("scenes").join(scene)).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    if output.status.code() == Some(SKIPPED) && !required {
-        skip(told.trim(), "VGPU_REQUIRE_KERNEL");
-        return;
-    }
-    assert!(output.status.success(), "{scene}: {}\n{told}", output.status);
 }
 
 macro_rules! scenes {
@@ -65,7 +54,7 @@ scenes! {
 fn every_scene_is_played() {
     let mut found = BTreeSet::new();
     for directory in ["", "bed/", "instances/"] {
-        for entry in fs::read_dir(Path::new(HERE).join("scenes").join(directory)).unwrap() {
+        for entry in fs::read_dir(Path::new(kernel_bed::HERE).join("scenes").join(directory)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             if name.ends_with(".sh") {
                 found.insert(format!("{directory}{name}"));

@@ -56,6 +56,13 @@ impl NixStore {
             .env_remove("NIX_PATH")
     }
 
+    /// `nix-store --add-fixed`, as the messages tell users to.
+    pub fn add(&self, file: &Path) {
+        let output =
+            self.prepare(Command::new("nix-store").args(["--add-fixed", "sha256"]).arg(file)).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// What is in the store, by name without the hash.
     pub fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.path()).into_iter().flatten();

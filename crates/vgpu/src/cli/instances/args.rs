@@ -74,8 +74,7 @@ pub(super) struct Machine {
 
 impl Machine {
     pub(super) fn declaration(&self) -> Result<Declaration> {
-        let below_root = || self.root.join(declaration::PATH.trim_start_matches('/'));
-        Ok(declaration::read(&self.declaration.clone().unwrap_or_else(below_root))?)
+        Ok(declaration::read(&self.declaration.clone().unwrap_or_else(|| declaration::path(&self.root)))?)
     }
 
     pub(super) fn view(&self) -> Result<View> {

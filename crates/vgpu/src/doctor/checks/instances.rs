@@ -201,9 +201,9 @@ fn history(finding: Finding) -> Finding {
     }
 }
 
-/// What is declared. `None`: nothing, or it can't be read.
-fn read_declaration(seen: &Observed) -> Option<Result<Declaration, declaration::Error>> {
-    let path = seen.root.join(declaration::PATH.trim_start_matches('/'));
+/// What is declared. `None`: there is no such file.
+pub(super) fn read_declaration(seen: &Observed) -> Option<Result<Declaration, declaration::Error>> {
+    let path = declaration::path(&seen.root);
     path.exists().then(|| declaration::read(&path))
 }
 

@@ -1,9 +1,12 @@
 //! What vGPUs are set to: parameters, error correction, and where in the GPU's memory they are to lie.
 
+use vgpu_profiles::likeness::likeness;
+
 use super::super::check::{Check, Finding, Fix, Group};
 use super::super::observed::{Nvml, Observed, Profiles};
+use super::instances::read_declaration;
 use crate::catalog::gpus::Gpus;
-use crate::instances::declaration::{self, Declaration};
+use crate::instances::declaration;
 use crate::machine::vgpu::{HostGpu, PLACEMENT, Vgpu};
 
 /// What NVIDIA's user guide lists for `vgpu_params` ("Setting vGPU Plugin Parameters on a Linux with KVM Hypervisor"), and
@@ -66,8 +69,8 @@ fn parameters(seen: &Observed) -> Finding {
         let text = vgpu.parameters.clone().filter(|text| !text.is_empty())?;
         Some((format!("{}/nvidia/vgpu_params", name(vgpu)), text))
     });
-    let declaration = declaration::read(&seen.root.join(declaration::PATH.trim_start_matches('/')));
-    let declared = declaration.unwrap_or_else(|_| Declaration::default()).instances.into_iter();
+    let declared =
+        read_declaration(seen).and_then(Result::ok).into_iter().flat_map(|declaration| declaration.instances);
     let declared =
         declared.map(|(name, instance)| (format!("{}: {name}", declaration::PATH), instance.parameter_text()));
     let all = there.chain(declared.filter(|(_, text)| !text.is_empty()));
@@ -83,8 +86,8 @@ fn wrong_parameter(text: &str) -> Option<String> {
         let Some((key, value)) = parameter.split_once('=') else { return Some(format!("{parameter} is no key=value")) };
         match PARAMETERS.iter().find(|(known, _)| *known == key) {
             None => {
-                let like = |known: &&str| (strsim::normalized_damerau_levenshtein(known, key) * 1e6) as u32;
-                let nearest = PARAMETERS.iter().map(|(known, _)| *known).max_by_key(like).unwrap_or_default();
+                let names = PARAMETERS.iter().map(|(known, _)| *known);
+                let nearest = names.max_by_key(|known| likeness(known, key)).unwrap_or_default();
                 Some(format!("{key} is not known; the nearest is {nearest}"))
             }
             Some((_, true)) if !matches!(value, "0" | "1") => Some(format!("{key} is 0 or 1")),
