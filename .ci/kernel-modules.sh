@@ -71,9 +71,12 @@ check() {
     echo "$3 kernel modules for $2: $(find -L "$modules" -name '*.ko' | wc -l), $(du -shL "$modules" | cut -f1)"
 }
 
-result=$(build nix/tests/kernel-modules.nix --arg archive "$archive" --argstr vgpu "$vgpu" --argstr kernelRelease "$oldest")
-[ -x "$result/bin/nvidia-smi" ] || fail "no programs beside the modules in $result"
-check "$result" "$oldest" "the archive's"
+of_archive() {
+    build nix/tests/kernel-modules.nix --arg archive "$archive" --argstr vgpu "$vgpu" --argstr kernelRelease "$oldest" -A "$1"
+}
+programs=$(of_archive programs)
+[ -x "$programs/bin/nvidia-smi" ] || fail "no nvidia-smi in $programs"
+check "$(of_archive modules)" "$oldest" "the archive's"
 
 # Closed modules for the oldest were just built.
 for pair in "$oldest true" "$newest false" "$newest true"; do

@@ -1,6 +1,6 @@
 # The kernel modules and programs of a driver, built for real against Debian's kernel headers. .ci/kernel-modules.sh runs it.
 #
-#   nix-build nix/tests/kernel-modules.nix --argstr archive GRID.zip --argstr vgpu target/debug/vgpu
+#   nix-build nix/tests/kernel-modules.nix -A modules --argstr archive GRID.zip --argstr vgpu target/debug/vgpu
 {
   lib ? import <nixpkgs/lib>,
   # A GRID .zip or .run with the sources of a 550 driver in it.
@@ -45,5 +45,7 @@ let
     ];
   };
 in
-# With the programs, as NixOS up to 25.11 wants them.
-evaluated.config.hardware.nvidia.package.bin
+{
+  modules = evaluated.config.hardware.nvidia.package.mod;
+  programs = evaluated.config.hardware.nvidia.package.bin;
+}
