@@ -11,7 +11,6 @@ use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use tempfile::TempDir;
 
 use crate::shown;
 
@@ -54,17 +53,6 @@ pub fn answer() -> io::Result<()> {
 /// Something that this program cannot remove, as an interruption is to say it: `the Nix store may have it`.
 pub fn also_left(what: &'static str) {
     half_done().also = Some(what);
-}
-
-/// Makes a temporary directory that goes when the program is interrupted.
-///
-/// # Errors
-/// When it cannot be made, or there is no thread to wait for signals.
-pub fn temporary(make: impl FnOnce() -> io::Result<TempDir>) -> io::Result<TempDir> {
-    begin(|| {
-        let made = make()?;
-        Ok(Begun { path: made.path().to_owned(), target: None, parents: Vec::new(), made })
-    })
 }
 
 /// What was begun.

@@ -15,22 +15,20 @@
 //! ```
 //!
 //! Whatever happens before `publish`, the target stays as it was: an error drops [`Staged`], which removes what it
-//! made, and so does an interruption ([`crate::interrupt`]), which says so. SIGKILL and a power cut leave `.vgpu-new-…` beside the
-//! target. The next run that stages something in that directory removes it: whoever is still at work holds a lock.
+//! made, and so does an interruption ([`crate::interrupt`]), which says so. What SIGKILL and a power cut leave beside the
+//! target is removed by the next run there: see [`crate::scratch`].
 
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, open, renameat_with};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use crate::interrupt;
-
-/// What the names of unfinished files and directories begin with.
-pub const PREFIX: &str = ".vgpu-new-";
+use crate::scratch::{Kind, PREFIX, Scratch};
 
 /// The longest name of a file, in bytes, on all of Linux' file systems.
 const LONGEST_NAME: usize = 255;
@@ -78,19 +76,19 @@ pub fn advice(error: &io::Error) -> &'static str {
 #[derive(Debug)]
 pub struct Staged {
     target: PathBuf,
-    path: PathBuf,
-    /// Keeps other runs from removing this as a leftover.
-    file: File,
-    /// Directories above the target that were made for it, outermost first.
-    parents: Vec<PathBuf>,
-    published: bool,
+    scratch: Scratch,
+    /// Directories above the target that were made for it, outermost first. Dropped after what is in them.
+    parents: Parents,
 }
 
-/// What is staged.
-#[derive(Clone, Copy)]
-enum Kind {
-    File,
-    Directory,
+/// Directories that go when this is dropped, if they are empty.
+#[derive(Debug)]
+struct Parents(Vec<PathBuf>);
+
+impl Drop for Parents {
+    fn drop(&mut self) {
+        interrupt::remove_empty(&self.0);
+    }
 }
 
 impl Staged {
@@ -117,24 +115,23 @@ impl Staged {
     fn begin(target: PathBuf, kind: Kind) -> Result<Staged, Error> {
         let directory = target.parent().unwrap_or(Path::new("/")).to_owned();
         let begun = interrupt::begin(|| {
-            let parents = create_parents(&directory)?;
-            remove_leftovers(&directory);
-            let (path, file) = locked(&directory, kind).inspect_err(|_| interrupt::remove_empty(&parents))?;
-            let target = Some(target.clone());
-            Ok(interrupt::Begun { path: path.clone(), target, parents: parents.clone(), made: (path, file, parents) })
+            let parents = Parents(create_parents(&directory)?);
+            let scratch = Scratch::make(&directory, kind)?;
+            let (path, target) = (scratch.path().to_owned(), Some(target.clone()));
+            Ok(interrupt::Begun { path, target, parents: parents.0.clone(), made: (scratch, parents) })
         });
-        let (path, file, parents) = begun.map_err(|source| Error::write(&directory, source))?;
-        Ok(Staged { target, path, file, parents, published: false })
+        let (scratch, parents) = begun.map_err(|source| Error::write(&directory, source))?;
+        Ok(Staged { target, scratch, parents })
     }
 
     /// Where it lies until it is published.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.scratch.path()
     }
 
     /// The content of a file that is staged, to be written.
     pub fn content(&mut self) -> &mut File {
-        &mut self.file
+        &mut self.scratch.file
     }
 
     /// Gives it its name, which nothing may have yet.
@@ -155,20 +152,21 @@ impl Staged {
     /// # Errors
     /// When that is not possible: the old file is still there then.
     pub fn replace(self) -> Result<(), Error> {
-        self.file.sync_all().map_err(|source| Error::write(&self.target, source))?;
+        self.scratch.file.sync_all().map_err(|source| Error::write(&self.target, source))?;
         self.rename(|from, to| fs::rename(from, to))
     }
 
     fn rename(mut self, step: impl FnOnce(&Path, &Path) -> io::Result<()>) -> Result<(), Error> {
-        let renamed = interrupt::finish(&self.path, || {
-            if self.file.metadata()?.is_dir() {
-                self.file.set_permissions(Permissions::from_mode(0o755))?;
+        let renamed = interrupt::finish(self.scratch.path(), || {
+            if self.scratch.file.metadata()?.is_dir() {
+                self.scratch.file.set_permissions(Permissions::from_mode(0o755))?;
             }
-            step(&self.path, &self.target)
+            step(self.scratch.path(), &self.target)
         });
         match renamed {
             Ok(()) => {
-                self.published = true;
+                self.scratch.keep();
+                self.parents.0.clear();
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -177,32 +175,6 @@ impl Staged {
             Err(error) => Err(Error::write(&self.target, error)),
         }
     }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        if !self.published {
-            let _ = interrupt::finish(&self.path, || remove(&self.path));
-            interrupt::remove_empty(&self.parents);
-        }
-    }
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    if !path.symlink_metadata()?.is_dir() {
-        return fs::remove_file(path);
-    }
-    // An empty one goes without a descriptor.
-    fs::remove_dir(path).or_else(|_| fs::remove_dir_all(path)).or_else(|_| remove_frugally(path))
-}
-
-/// Removes a directory with one descriptor at a time: the lack of them may be why there is something to remove.
-fn remove_frugally(directory: &Path) -> io::Result<()> {
-    let entries: Vec<_> = fs::read_dir(directory)?.collect::<io::Result<_>>()?;
-    for entry in entries {
-        if entry.file_type()?.is_dir() { remove_frugally(&entry.path())? } else { fs::remove_file(entry.path())? }
-    }
-    fs::remove_dir(directory)
 }
 
 /// The target as an absolute path that can be a name.
@@ -230,57 +202,6 @@ fn create_parents(directory: &Path) -> io::Result<Vec<PathBuf>> {
     missing.reverse();
     fs::create_dir_all(directory).inspect_err(|_| interrupt::remove_empty(&missing))?;
     Ok(missing)
-}
-
-/// Makes a file or directory under a name of its own, and locks it.
-fn locked(directory: &Path, kind: Kind) -> io::Result<(PathBuf, File)> {
-    loop {
-        let builder = &mut tempfile::Builder::new();
-        builder.prefix(PREFIX);
-        let (path, file) = match kind {
-            Kind::Directory => {
-                let path = builder.tempdir_in(directory)?.keep();
-                let file = File::open(&path);
-                (path, file)
-            }
-            Kind::File => {
-                let new = builder.permissions(Permissions::from_mode(0o666)).tempfile_in(directory)?;
-                let (file, path) = new.keep().map_err(|failed| failed.error)?;
-                (path, Ok(file))
-            }
-        };
-        let locked = file.and_then(|file| {
-            flock(&file, FlockOperation::LockExclusive)?;
-            Ok(file)
-        });
-        let file = locked.inspect_err(|_| drop(remove(&path)))?;
-        // Another run may have taken it for a leftover in the moment before it was locked.
-        if path.symlink_metadata().is_ok_and(|found| file.metadata().is_ok_and(|own| own.ino() == found.ino())) {
-            return Ok((path, file));
-        }
-    }
-}
-
-/// Removes what runs left in a directory that were killed. A run that goes on holds its lock.
-fn remove_leftovers(directory: &Path) {
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if !entry.file_name().as_bytes().starts_with(PREFIX.as_bytes()) || !is_own(&path) {
-            continue;
-        }
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        match open(&path, flags, Mode::empty()) {
-            Ok(file) if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() => drop(remove(&path)),
-            // What an interruption that was killed itself leaves: see interrupt.rs.
-            Err(Errno::LOOP) if fs::read_link(&path).is_ok_and(|link| link == path) => drop(fs::remove_file(&path)),
-            _ => {}
-        }
-    }
-}
-
-/// Whether a file, directory or link belongs to the user of this process.
-fn is_own(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|meta| meta.uid() == rustix::process::geteuid().as_raw())
 }
 
 #[cfg(test)]
@@ -330,23 +251,6 @@ mod tests {
         staged.replace().unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "new");
         assert_eq!(names(place.path()), ["driver", "vgpu.nix"]);
-    }
-
-    #[test]
-    fn leftovers_go_and_work_under_way_stays() {
-        let place = tempfile::tempdir().unwrap();
-        let at = |name: &str| place.path().join(name);
-        fs::create_dir_all(at(".vgpu-new-killed/out")).unwrap();
-        fs::write(at(".vgpu-new-file"), "").unwrap();
-        std::os::unix::fs::symlink(at(".vgpu-new-loop"), at(".vgpu-new-loop")).unwrap();
-        std::os::unix::fs::symlink("/etc", at(".vgpu-new-link")).unwrap();
-        fs::write(at("other"), "").unwrap();
-        let first = Staged::directory(&at("first")).unwrap();
-        let second = Staged::directory(&at("second")).unwrap();
-        assert!(first.path().exists() && second.path().exists());
-        first.publish().unwrap();
-        second.publish().unwrap();
-        assert_eq!(names(place.path()), [".vgpu-new-link", "first", "other", "second"]);
     }
 
     #[test]

@@ -5,8 +5,7 @@
 //! the caller's business (`vgpu build` works in a directory that it renames at the end; Nix drops failed outputs).
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -37,8 +36,6 @@ use crate::writer::{Shared, Writers};
 const PART: u64 = 4 << 20;
 /// The longest list of libraries, in bytes: an ICD has 200, nvidia_layers.json 3,000. As values they take 200 times that.
 const LONGEST_LIST: u64 = 128 << 10;
-/// The largest vgpuConfig.xml, in bytes: NVIDIA's have 700 KB.
-const LARGEST_CONFIG: u64 = 8 << 20;
 /// The installer keeps so many times the manifest's size in memory, at most.
 const MANIFEST_MEMORY: usize = 8;
 
@@ -450,14 +447,11 @@ fn is_config(place: &Place) -> bool {
 }
 
 /// Installs the user's vgpuConfig.xml in place of the driver's.
-fn replace_config(target: &Target, plan: &Plan, config: &Path) -> Result<(), Error> {
+fn replace_config(target: &Target, plan: &Plan, config: &str) -> Result<(), Error> {
     if !plan.installs(Output::Out, CONFIG) {
         let file = RelativePath::parse(CONFIG).map_err(|e| archive::Error::member(target.archive, CONFIG, e.into()))?;
         return Err(target.damaged(&file, Problem::Absent));
     }
-    let mut content = Vec::new();
-    let read = File::open(config).and_then(|file| file.take(LARGEST_CONFIG).read_to_end(&mut content));
-    read.map_err(|e| archive::Error::io(config, "cannot be read", e))?;
-    target.ledger.read(content.len() as u64);
-    write_fixed(target, Output::Out, CONFIG, &content)
+    target.ledger.read(config.len() as u64);
+    write_fixed(target, Output::Out, CONFIG, config.as_bytes())
 }

@@ -2,7 +2,7 @@
 //!
 //! All three yield the same: the files of one driver package, one after the other.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -85,8 +85,7 @@ impl Source {
                 self.walk_run(&self.path.join(&driver.name), &mut run, memory, progress, visit)
             }
             Form::Run => {
-                let mut run =
-                    File::open(&self.path).map_err(|e| archive::Error::io(&self.path, "cannot be opened", e))?;
+                let mut run = archive::open(&self.path)?;
                 self.walk_run(&self.path, &mut run, memory, progress, visit)
             }
             Form::Directory => self.walk_directory(visit),

@@ -131,7 +131,7 @@ pub fn identify(path: &Path, catalog: &Catalog, progress: Progress) -> Result<Id
         Kind::Script => (ArchiveKind::Run, Drivers::of_run(path)?),
         kind => return Err(Error::NotADriver { path: path.into(), kind }),
     };
-    let mut file = File::open(path).map_err(|e| Error::io(path, "cannot be opened", e))?;
+    let mut file = archive::open(path)?;
     let meta = file.metadata().map_err(|e| Error::io(path, "cannot be read", e))?;
     let sha256 = hash(&mut file, progress).map_err(|e| Error::io(path, "cannot be read", e))?;
     let Drivers { host, guest, windows, cloud } = drivers;
@@ -161,16 +161,13 @@ pub fn identify(path: &Path, catalog: &Catalog, progress: Progress) -> Result<Id
 
 /// The SHA-256 of the file `path`, whatever it is.
 pub fn hash_of(path: &Path) -> Result<Sri, Error> {
-    // A pipe or device may never end, and one that nobody writes to never begins.
-    if !std::fs::metadata(path).map_err(|e| Error::io(path, "cannot be opened", e))?.is_file() {
-        return Err(Error::NotAFile { path: path.into() });
-    }
-    let mut file = File::open(path).map_err(|e| Error::io(path, "cannot be opened", e))?;
+    let mut file = archive::open(path)?;
     hash(&mut file, &|_| {}).map_err(|e| Error::io(path, "cannot be read", e))
 }
 
-/// SHA-256 of all that is left to read.
+/// SHA-256 of all that is left to read. A file that somebody writes into may have no end.
 fn hash(file: &mut File, progress: Progress) -> std::io::Result<Sri> {
+    let mut file = file.take(archive::LARGEST);
     let mut sha256 = Sha256::new();
     let mut buffer = vec![0; 256 << 10];
     loop {
@@ -207,7 +204,7 @@ impl Drivers {
     }
 
     fn of_run(path: &Path) -> Result<Drivers, Error> {
-        let mut file = File::open(path).map_err(|e| Error::io(path, "cannot be opened", e))?;
+        let mut file = archive::open(path)?;
         let start = read_up_to(&mut file, LONGEST_SCRIPT).map_err(|e| Error::io(path, "cannot be read", e))?;
         let header = Header::parse(&start).map_err(|problem| Error::Header { path: path.into(), problem })?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -90,12 +90,12 @@ pub enum Doubt {
 /// another error than a file that never was one.
 pub fn look(file: &Path, catalog: &Catalog, progress: Progress) -> Result<Identity, Error> {
     identify(file, catalog, progress).map_err(|problem| {
-        let found = hash_of(file).ok();
-        match (found, expected_by_name(file, catalog)) {
-            (Some(found), Some((name, release, expected))) => {
+        let expected = expected_by_name(file, catalog);
+        match expected.and_then(|expected| Some((expected, hash_of(file).ok()?))) {
+            Some(((name, release, expected), found)) => {
                 Error::Damaged { name, release, expected, found, problem: Box::new(problem) }
             }
-            _ => problem.into(),
+            None => problem.into(),
         }
     })
 }

@@ -1,6 +1,5 @@
 //! Checks a driver without unpacking it: the sums in its .run file, those of the .zip around it, and its own SHA-256.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -18,8 +17,7 @@ use vgpu_driver::archive::{self, Error, Progress};
 /// is whole. `None` if an archive has no such driver.
 pub fn verify(path: &Path, role: Role, progress: Progress) -> Result<Option<Sri>, Error> {
     if archive::kind_of(path)? != Kind::Zip {
-        let file = File::open(path).map_err(|e| Error::io(path, "cannot be opened", e))?;
-        return verify_run(path, file, progress).map(Some);
+        return verify_run(path, archive::open(path)?, progress).map(Some);
     }
     let mut grid = Grid::open(path)?;
     match grid.driver(role)? {

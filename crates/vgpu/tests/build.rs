@@ -174,6 +174,11 @@ fn a_changed_config_replaces_the_drivers_and_nothing_else() {
     assert_eq!(changed["out/vgpuConfig.xml"].1, b"<vgpuconfig/>");
     assert_eq!(plain.len(), changed.len());
     fs::remove_dir_all(sandbox.path("d")).unwrap();
+    // A pipe can be read once.
+    let pipe = ["build", &archive, "--role", "host", "--out", "d", "--vgpu-config", "/dev/stdin"];
+    sandbox.vgpu(&pipe).write_stdin("<vgpuconfig/>").assert().success();
+    assert!(tree(&sandbox.path("d")) == changed);
+    fs::remove_dir_all(sandbox.path("d")).unwrap();
     let args = ["build", &archive, "--role", "guest", "--out", "d", "--vgpu-config", "mine.xml"];
     sandbox.vgpu(&args).assert().code(1).stderr(predicate::str::contains("only host drivers have one"));
 }

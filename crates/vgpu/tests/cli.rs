@@ -154,6 +154,9 @@ fn a_configuration_that_cannot_be_used_is_refused_before_building() {
     cause: page.xml cannot replace vgpuConfig.xml: only host drivers have one
     help: leave --vgpu-config out, or build with --role host
     ");
+    std::fs::File::create(sandbox.path("page.xml")).unwrap().set_len((8 << 20) + 1).unwrap();
+    let message = refused("host", &["--vgpu-config", "page.xml"], 1);
+    assert!(message.contains("cause: page.xml is larger than 8 MiB"), "{message}");
     for option in ["--interpreter", "--lib-path", "--lib-path-32"] {
         assert!(refused("guest", &[option, "lib"], 2).contains("it has to be an absolute path"), "{option}");
     }

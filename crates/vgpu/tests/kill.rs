@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -17,6 +19,8 @@ const MOMENTS: u32 = 50;
 fn command(sandbox: &Sandbox, args: &[&str]) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vgpu"));
     command.current_dir(sandbox.path("")).args(args).stdout(Stdio::null()).stderr(Stdio::null());
+    let path = std::env::join_paths([sandbox.path("bin"), "/bin".into(), "/usr/bin".into()]).unwrap();
+    command.env("PATH", path);
     command
 }
 
@@ -108,6 +112,72 @@ fn profiles_apply() {
         sandbox.write("c.json", r#"{"overrides": {"46": {"heads": 1}}}"#);
         sandbox.write("v.xml", config);
     });
+}
+
+/// Nix' store, as a directory, and slow enough to be interrupted.
+const STORE: &str = "#!/bin/sh
+case $1 in
+--print-fixed-path) echo $PWD/store/$3-$4 ;;
+--check-validity) test -e $2 ;;
+--add-fixed)
+    sleep 0.05
+    sum=$(sha256sum $3) to=$PWD/store/${sum%% *}-${3##*/}
+    cp $3 store/.$$ && mv store/.$$ $to && echo $to ;;
+esac
+";
+
+/// Makes the store, or empties it. What a killed run had asked of it may still come in.
+fn store(sandbox: &Sandbox) {
+    if !sandbox.path("store").exists() {
+        let program = sandbox.write("bin/nix-store", STORE);
+        std::fs::set_permissions(program, Permissions::from_mode(0o755)).unwrap();
+        sandbox.write("empty.toml", "branch = []\nrelease = []\n");
+        std::fs::create_dir(sandbox.path("store")).unwrap();
+    }
+    for name in stored(sandbox) {
+        let _ = std::fs::remove_file(sandbox.path("store").join(name));
+    }
+}
+
+fn stored(sandbox: &Sandbox) -> Vec<String> {
+    let entries = std::fs::read_dir(sandbox.path("store")).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn import() {
+    let (_, zip) = sample::grid_archive().unwrap();
+    killed(&["import", "a.zip", "--catalog", "empty.toml", "--out", "new.nix"], "new.nix", |sandbox| {
+        store(sandbox);
+        sandbox.write("a.zip", &zip);
+    });
+}
+
+/// Even one that has nothing to add, and writes no file.
+#[test]
+fn the_next_import_removes_what_a_killed_one_has_left() {
+    let sandbox = Sandbox::new();
+    store(&sandbox);
+    sandbox.write("a.zip", sample::grid_archive().unwrap().1);
+    let before = sandbox.names();
+    let leftovers = || sandbox.names().iter().filter(|name| name.starts_with(".vgpu-new-")).count();
+    let args = ["import", "a.zip", "--catalog", "empty.toml"];
+    let mut child = command(&sandbox, &args).spawn().unwrap();
+    while leftovers() == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        sleep(Duration::from_millis(1));
+    }
+    let other = sandbox.vgpu(&["init", "--root", "/nonexistent"]).assert().success();
+    assert_eq!(leftovers(), 1, "another command removes what is in use: {other}");
+    std::fs::remove_file(sandbox.path("vgpu.nix")).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(leftovers(), 1);
+    while !stored(&sandbox).iter().any(|name| name.ends_with(".zip")) {
+        sleep(Duration::from_millis(1)); // The store goes on without us.
+    }
+    assert!(command(&sandbox, &args).status().unwrap().success());
+    assert_eq!(sandbox.names(), before);
 }
 
 /// nohup lets programs ignore SIGHUP, and shells let those in the background ignore SIGINT.

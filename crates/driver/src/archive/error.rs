@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use vgpu_base::shown;
 
+use super::LARGEST;
 use super::kind::Kind;
 use super::makeself::HeaderError;
 use crate::words::path::PathError;
@@ -24,6 +25,10 @@ pub enum Error {
     #[error("{} is a directory, pipe or device, not an archive", .path.display())]
     #[diagnostic(help("give the .zip or .run file itself"))]
     NotAFile { path: PathBuf },
+
+    #[error("{} is larger than {} GiB, and no archive of NVIDIA's is", .path.display(), LARGEST >> 30)]
+    #[diagnostic(help("check that this is the right file, and that nothing is still writing into it"))]
+    TooLong { path: PathBuf },
 
     #[error("{} is {kind}, not a driver", .path.display())]
     #[diagnostic(help("{}", .kind.advice()))]

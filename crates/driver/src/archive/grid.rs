@@ -71,7 +71,7 @@ impl Driver {
 impl Grid {
     /// Opens an archive and reads its directory.
     pub fn open(path: &Path) -> Result<Grid, Error> {
-        let file = File::open(path).map_err(|e| Error::io(path, "cannot be opened", e))?;
+        let file = super::open(path)?;
         let left = Arc::new(AtomicU64::new(LARGEST_DIRECTORY));
         let metered = Metered { file, left: left.clone() };
         let zip = ZipArchive::new(metered).map_err(|source| Error::Zip { path: path.into(), source })?;

@@ -17,22 +17,44 @@ pub mod stream;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use rustix::fs::OFlags;
 
 pub use error::{Error, MemberError};
 use kind::{ENOUGH, Kind};
 
-/// Tells the kind of the file at `path`.
-///
-/// It must be a regular file: archives are read more than once, and opening a pipe might wait for ever.
+/// The largest archive, in bytes. NVIDIA's have less than 4 GB; a file without end is not read for ever.
+pub const LARGEST: u64 = 16 << 30;
+
+/// Opens the file at `path`. It must be a regular file: archives are read more than once, and opening a pipe might wait for
+/// ever.
 ///
 /// # Errors
-/// When it cannot be read, or is no regular file.
-pub fn kind_of(path: &Path) -> Result<Kind, Error> {
-    if !fs::metadata(path).map_err(|e| Error::io(path, "cannot be opened", e))?.is_file() {
+/// When it cannot be opened, is no regular file, or is larger than any archive.
+pub fn open(path: &Path) -> Result<File, Error> {
+    let unopened = |e| Error::io(path, "cannot be opened", e);
+    // Looked at first: to open a device can have an effect.
+    if !fs::metadata(path).map_err(unopened)?.is_file() {
         return Err(Error::NotAFile { path: path.into() });
     }
-    let mut file = File::open(path).map_err(|e| Error::io(path, "cannot be opened", e))?;
+    let flags = OFlags::NONBLOCK.bits() as i32;
+    let file = File::options().read(true).custom_flags(flags).open(path).map_err(unopened)?;
+    let meta = file.metadata().map_err(unopened)?;
+    match meta.is_file() {
+        false => Err(Error::NotAFile { path: path.into() }),
+        true if meta.len() > LARGEST => Err(Error::TooLong { path: path.into() }),
+        true => Ok(file),
+    }
+}
+
+/// Tells the kind of the file at `path`.
+///
+/// # Errors
+/// When it cannot be opened as [`open`] does, or not be read.
+pub fn kind_of(path: &Path) -> Result<Kind, Error> {
+    let mut file = open(path)?;
     let start = read_up_to(&mut file, ENOUGH).map_err(|e| Error::io(path, "cannot be read", e))?;
     Ok(Kind::of(&start))
 }

@@ -20,8 +20,9 @@ pub struct Options {
     pub lib_path_32: Vec<PathBuf>,
     /// The dynamic loader of programs. `None` keeps NVIDIA's.
     pub interpreter: Option<PathBuf>,
-    /// A vgpuConfig.xml to install in place of the driver's.
-    pub vgpu_config: Option<PathBuf>,
+    /// The content of a vgpuConfig.xml to install in place of the driver's. Whoever checked it has read it: a pipe cannot
+    /// be read twice, and a file may change.
+    pub vgpu_config: Option<String>,
     /// The shell that scripts start with. `None` keeps NVIDIA's.
     pub shell: Option<PathBuf>,
     /// Directories of programs that scripts call, put in front of their PATH.

@@ -75,16 +75,14 @@ impl Args {
 
 pub fn run(args: Args) -> Result<()> {
     let doing = || format!("cannot build the {} driver from {}", args.role, args.source.display());
-    if let Some(config) = &args.vgpu_config {
-        check_config(config, args.role).wrap_err_with(doing)?;
-    }
-    let report = build(&args).wrap_err_with(doing)?;
+    let config = args.vgpu_config.as_deref().map(|config| read_config(config, args.role));
+    let report = config.transpose().and_then(|config| build(&args, config)).wrap_err_with(doing)?;
     let printed = if args.json { output::json(&report) } else { output::print(summary(&report)) };
     printed.wrap_err_with(|| format!("the driver lies complete in {}, but that could not be said", args.out.display()))
 }
 
-/// Checks that a file can replace the driver's vgpuConfig.xml.
-fn check_config(config: &Path, role: Role) -> Result<()> {
+/// The text of a file that is to replace the driver's vgpuConfig.xml, checked.
+fn read_config(config: &Path, role: Role) -> Result<String> {
     if role == Role::Guest {
         return Err(miette!(
             help = "leave --vgpu-config out, or build with --role host",
@@ -95,20 +93,20 @@ fn check_config(config: &Path, role: Role) -> Result<()> {
     let doing = || format!("{} cannot replace the driver's vgpuConfig.xml", config.display());
     let text = file::read(config).wrap_err_with(doing)?;
     Config::parse(&text).wrap_err_with(doing)?;
-    Ok(())
+    Ok(text)
 }
 
 /// Builds into a directory beside `--out`. If all is well, that directory gets the name; if not, it is removed.
-fn build(args: &Args) -> Result<Report> {
+fn build(args: &Args, config: Option<String>) -> Result<Report> {
     let out = std::path::absolute(&args.out).unwrap_or_else(|_| args.out.clone());
     let staging = Staged::directory(&args.out)?;
-    let report = install(args, &out, staging.path())?;
+    let report = install(args, config, &out, staging.path())?;
     staging.publish()?;
     Ok(report)
 }
 
-/// Installs into the directory `staging`, which will be `out` in the end.
-pub fn install(args: &Args, out: &Path, staging: &Path) -> Result<Report> {
+/// Installs into the directory `staging`, which will be `out` in the end. `config` replaces the driver's vgpuConfig.xml.
+pub fn install(args: &Args, config: Option<String>, out: &Path, staging: &Path) -> Result<Report> {
     let source = Source::open(&args.source, args.role)?;
     let options = Options {
         role: args.role,
@@ -117,7 +115,7 @@ pub fn install(args: &Args, out: &Path, staging: &Path) -> Result<Report> {
         lib_path: args.lib_path.clone().unwrap_or_else(|| existing(&SYSTEM_LIBRARIES)),
         lib_path_32: args.lib_path_32.clone().unwrap_or_else(|| existing(&SYSTEM_LIBRARIES_32)),
         interpreter: args.interpreter.clone(),
-        vgpu_config: args.vgpu_config.clone(),
+        vgpu_config: config,
         shell: None,
         tools: Vec::new(),
         egl_platforms: true,

@@ -53,7 +53,7 @@ fn make(out: &Path, staging: &Path) -> Result<()> {
         let name = role.to_string();
         output::print(format!("{number}. The {role} driver: vgpu build --role {role}\n"))?;
         let args = build::Args::new(archive.clone(), role, out.join(&name));
-        output::print(build::summary(&build::install(&args, &out.join(&name), &staging.join(&name))?) + "\n")?;
+        output::print(build::summary(&build::install(&args, None, &out.join(&name), &staging.join(&name))?) + "\n")?;
     }
     Ok(())
 }

@@ -75,6 +75,7 @@ fn import(args: &Args) -> Result<()> {
     interrupt::answer().into_diagnostic().wrap_err("cannot start a thread that waits for signals")?;
     let catalog = super::catalog(args.catalog.as_deref())?;
     let catalog = catalog.as_ref();
+    store::remove_leftovers(&args.file);
     // Writing is tried first, before all that takes time.
     let out = args.out.as_deref().map(|out| Ok::<_, Failure>((out, Staged::file(out)?))).transpose()?;
     let size = args.file.metadata().map_or(0, |meta| meta.len());

@@ -9,8 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use tempfile::TempDir;
-use vgpu_base::interrupt;
+use vgpu_base::scratch::{self, Scratch};
 
 use super::sri::Sri;
 
@@ -57,7 +56,7 @@ pub fn is_valid(path: &Path) -> Result<bool, StoreError> {
 pub struct Named {
     path: PathBuf,
     /// The link or copy, if one was needed.
-    _directory: Option<TempDir>,
+    _directory: Option<Scratch>,
 }
 
 impl Named {
@@ -73,17 +72,22 @@ impl Named {
     }
 }
 
-/// A temporary directory beside `file` that holds a hard link to it.
-fn link(file: &Path, name: &str) -> io::Result<TempDir> {
-    let beside = file.parent().unwrap_or(Path::new("/"));
-    let directory = interrupt::temporary(|| tempfile::Builder::new().prefix(".vgpu-import-").tempdir_in(beside))?;
+/// Removes the links and copies that runs have left which were killed.
+pub fn remove_leftovers(file: &Path) {
+    let beside = file.canonicalize().ok().and_then(|file| Some(file.parent()?.to_owned()));
+    beside.into_iter().chain([std::env::temp_dir()]).for_each(|directory| scratch::remove_leftovers(&directory));
+}
+
+/// A directory beside `file` that holds a hard link to it.
+fn link(file: &Path, name: &str) -> io::Result<Scratch> {
+    let directory = Scratch::directory(file.parent().unwrap_or(Path::new("/")))?;
     fs::hard_link(file, directory.path().join(name))?;
     Ok(directory)
 }
 
 /// A temporary directory that holds a copy of `file`. The kernel copies; file systems that can share the data.
-fn copy(file: &Path, name: &str) -> io::Result<TempDir> {
-    let directory = interrupt::temporary(|| tempfile::Builder::new().prefix("vgpu-import-").tempdir())?;
+fn copy(file: &Path, name: &str) -> io::Result<Scratch> {
+    let directory = Scratch::directory(&std::env::temp_dir())?;
     fs::copy(file, directory.path().join(name))?;
     Ok(directory)
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use assert_cmd::assert::OutputAssertExt;
 use serde_json::json;
@@ -122,6 +123,30 @@ fn a_web_page_is_told_from_an_archive() {
     ");
     machine.download("x.zip", b"<!DOCTYPE html><html><title>Sign in</title>");
     assert!(refused(&machine, &["x.zip"]).contains("web page (HTML)"));
+}
+
+/// At once: none of these is read to its end, which it may not have.
+#[test]
+fn what_has_no_end_is_refused() {
+    let Some(machine) = Machine::new() else { return };
+    machine.catalog(Some(&archive()), None);
+    let begin = Instant::now();
+    let sparse = |name| fs::File::create(machine.path(name)).unwrap().set_len(1 << 40).unwrap();
+    let pipe = |name| assert!(Command::new("mkfifo").arg(machine.path(name)).status().unwrap().success());
+    std::os::unix::fs::symlink("/dev/zero", machine.path("link.zip")).unwrap();
+    pipe("pipe.zip");
+    pipe(ARCHIVE);
+    sparse("sparse.zip");
+    sparse(GUEST_RUN);
+    for name in ["/dev/zero", "/dev/stdin", "link.zip", "pipe.zip", ARCHIVE, "."] {
+        let message = refused(&machine, &[name]);
+        assert!(message.contains("is a directory, pipe or device, not an archive"), "{name}: {message}");
+    }
+    for name in ["sparse.zip", GUEST_RUN] {
+        let message = refused(&machine, &[name]);
+        assert!(message.contains("is larger than 16 GiB, and no archive of NVIDIA's is"), "{name}: {message}");
+    }
+    assert!(begin.elapsed() < Duration::from_secs(10), "something was read");
 }
 
 #[test]
