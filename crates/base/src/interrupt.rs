@@ -6,8 +6,10 @@
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -93,6 +95,33 @@ fn watch(half_done: &mut HalfDone) -> io::Result<()> {
     })?;
     half_done.watched = true;
     Ok(())
+}
+
+/// The signal that is to end a program which goes on until one comes, and which then ends by itself.
+pub struct Ending(Receiver<i32>);
+
+impl Ending {
+    /// From now on signals wait for [`Ending::within`], and end nothing.
+    ///
+    /// # Errors
+    /// When there is no thread to wait for signals.
+    pub fn awaited() -> io::Result<Ending> {
+        let mut signals = Signals::new(not_ignored([SIGINT, SIGTERM, SIGHUP]))?;
+        let (sender, receiver) = channel();
+        thread::Builder::new().name("signals".into()).spawn(move || {
+            for signal in signals.forever() {
+                if sender.send(signal).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Ending(receiver))
+    }
+
+    /// Waits for so long, or until a signal came. Its number, as in `128 + signal`, the exit code that belongs to it.
+    pub fn within(&self, time: Duration) -> Option<i32> {
+        self.0.recv_timeout(time).ok()
+    }
 }
 
 /// What an interruption has left, when all that was half done is gone.

@@ -260,6 +260,23 @@ fn nvml(machine: &MachineTree) {
         { m->total = 46068ull << 20; m->used = 8192ull << 20; m->free = m->total - m->used; return 0; }
         int nvmlDeviceGetUtilizationRates(void *device, rates *r) { r->gpu = 12; r->memory = 3; return 0; }
         int nvmlDeviceGetVgpuHeterogeneousMode(void *device, unsigned int *mode) { mode[1] = 1; return 0; }
+        int nvmlDeviceGetActiveVgpus(void *device, unsigned int *count, unsigned int *numbers)
+        {
+            if (*count < 2) { *count = 2; return 7; }
+            *count = 2; numbers[0] = 7; numbers[1] = 8; return 0;
+        }
+        int nvmlVgpuInstanceGetVmID(unsigned int vgpu, char *id, unsigned int length, int *type)
+        { *type = 1; strncpy(id, vgpu == 7 ? "AB7A7A7A-0000-4000-8000-000000000001" : "another", length); return 0; }
+        int nvmlVgpuInstanceGetFbUsage(unsigned int vgpu, unsigned long long *used)
+        { *used = vgpu * 100ull << 20; return 0; }
+        typedef struct { unsigned int vgpu; unsigned long long time, sm, memory, encoder, decoder; } sample;
+        int nvmlDeviceGetVgpuUtilization(void *device, unsigned long long since, int *kind, unsigned int *count, sample *samples)
+        {
+            static const sample all[] = { { 7, 20, 34 }, { 8, 20, 5 }, { 7, 10, 99 } };
+            *kind = 1;
+            if (!samples || *count < 3) { *count = 3; return 7; }
+            *count = 3; memcpy(samples, all, sizeof(all)); return 0;
+        }
         "#,
     )
     .unwrap();
@@ -300,11 +317,19 @@ fn live_figures_come_from_nvidias_library() {
     }
     let machine = host();
     nvml(&machine);
+    let command = "qemu-system-x86_64\0-name\0guest=win10\0-uuid\0ab7a7a7a-0000-4000-8000-000000000001\0";
+    machine.file("proc/4711/cmdline", command);
     let status = parsed(&vgpu(&machine, &["status", "--json"]));
     let gpu = &status["gpus"][0];
-    let live =
-        json!({"name": "NVIDIA A40", "utilization": 12, "memory_used": 8192, "memory_total": 46068, "vgpus": []});
+    let figures = |vm: &str, utilization: u32, memory_used: u32| json!({"mdev_uuid": null, "vm": vm, "utilization": utilization, "memory_used": memory_used});
+    let win10 = figures("AB7A7A7A-0000-4000-8000-000000000001", 34, 700);
+    let live = json!({
+        "name": "NVIDIA A40", "utilization": 12, "memory_used": 8192, "memory_total": 46068,
+        "vgpus": [win10, figures("another", 5, 800)],
+    });
     assert_eq!((&gpu["live"], &gpu["mixed_sizes"], &gpu["name"]), (&live, &json!(true), &json!("NVIDIA A40")));
+    assert_eq!(gpu["instances"][0]["live"], win10);
     let screen = text(&vgpu(&machine, &["status"]).stdout);
     assert!(screen.contains("12 % busy, 8192 of 46068 MiB in use"), "{screen}");
+    assert!(screen.contains("foreign    win10        34 % busy, 700 MiB"), "{screen}");
 }

@@ -19,6 +19,7 @@ mod output;
 mod profiles;
 mod releases;
 mod status;
+mod watch;
 
 use std::borrow::Cow;
 use std::path::Path;

@@ -1,19 +1,17 @@
 //! `vgpu status`: the GPUs of a host, what they are cut into, and what still fits, on one screen.
 
-use std::io::Write;
 use std::path::PathBuf;
-use std::thread::sleep;
-use std::time::Duration;
 
 use miette::{Result, WrapErr};
 
 use super::bars::{Piece, bar, mib};
-use super::output;
+use super::{output, watch};
 use crate::instances::declaration::{self, Declaration, Name};
 use crate::instances::list::{Listed, State as VgpuState};
 use crate::instances::profiles::bare;
 use crate::instances::room::Fits;
 use crate::instances::status::{self, Gpu, OnGpu, Status};
+use crate::machine::nvml::VgpuFigures;
 use crate::machine::services::{Service, State};
 
 /// Show the GPUs of this host, what they are cut into, and what still fits.
@@ -26,15 +24,13 @@ pub struct Args {
     /// Show it again every two seconds, until Ctrl-C
     #[arg(long, conflicts_with = "json")]
     watch: bool,
-    /// Print JSON: {\"gpus\", \"services\"}
+    /// Print JSON: {"gpus", "services"}
     #[arg(long)]
     json: bool,
     /// Root directory of the machine to look at; for tests
     #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
     root: PathBuf,
 }
-
-const PAUSE: Duration = Duration::from_secs(2);
 
 pub fn run(args: Args) -> Result<()> {
     if args.json {
@@ -43,13 +39,7 @@ pub fn run(args: Args) -> Result<()> {
     if !args.watch {
         return output::print(screen(&read(&args)?));
     }
-    loop {
-        let screen = screen(&read(&args)?);
-        // Moves the cursor home and clears the screen. A file or pipe gets one screen after the other.
-        let _ = write!(anstream::stdout().lock(), "\x1b[H\x1b[2J");
-        output::print(screen)?;
-        sleep(PAUSE);
-    }
+    watch::watch(|| Ok(screen(&read(&args)?)))
 }
 
 fn read(args: &Args) -> Result<Status> {
@@ -99,15 +89,18 @@ fn block(gpu: &Gpu) -> String {
         lines.push(format!("  {} taken, {} free{}", mib(taken), mib(whole.saturating_sub(taken)), fits(&gpu.room)));
     }
     if let Some(live) = &gpu.live {
-        let busy = live.utilization.map(|percent| format!("{percent} % busy"));
         let used = live.memory_used.zip(live.memory_total);
-        let used = used.map(|(used, total)| format!("{} of {} MiB in use", used, total));
-        lines.extend(
-            [busy, used].into_iter().flatten().reduce(|a, b| format!("{a}, {b}")).map(|text| format!("  {text}")),
-        );
+        let used = used.map(|(used, whole)| format!("{used} of {whole} MiB in use"));
+        lines.extend(load(live.utilization, used).map(|text| format!("  {text}")));
     }
     lines.extend(gpu.instances.iter().map(instance));
     lines.join("\n")
+}
+
+/// "12 % busy, 8192 of 46068 MiB in use", as far as it is known.
+fn load(utilization: Option<u32>, used: Option<String>) -> Option<String> {
+    let busy = utilization.map(|percent| format!("{percent} % busy"));
+    [busy, used].into_iter().flatten().reduce(|a, b| format!("{a}, {b}"))
 }
 
 fn heading(gpu: &Gpu) -> String {
@@ -154,6 +147,9 @@ fn instance(on: &OnGpu) -> String {
     let user = user.map(|user| user.vm.clone().unwrap_or_else(|| format!("{} {}", user.command, user.pid)));
     let name = vgpu.name.as_ref().map_or("-".to_owned(), Name::to_string);
     let profile = vgpu.profile.name.as_deref().map_or("-", bare);
-    let line = format!("  {name:<16} {profile:<14} {:<10} {}", vgpu.state.name(), user.unwrap_or_default());
+    let used = |live: &VgpuFigures| live.memory_used.map(|used| format!("{used} MiB"));
+    let load = on.live.as_ref().and_then(|live| load(live.utilization, used(live)));
+    let (user, load) = (user.unwrap_or_default(), load.unwrap_or_default());
+    let line = format!("  {name:<16} {profile:<14} {:<10} {user:<12} {load}", vgpu.state.name());
     line.trim_end().to_owned()
 }

@@ -10,7 +10,7 @@ use super::memory;
 use super::room::{self, Fits};
 use super::view::View;
 use crate::machine::driver;
-use crate::machine::nvml::{Figures, Library};
+use crate::machine::nvml::{Figures, Library, VgpuFigures};
 use crate::machine::pci::{Address, Sriov};
 use crate::machine::services::{self, Service};
 use crate::machine::vgpu::{HostGpu, Interface, Sizes};
@@ -48,12 +48,15 @@ pub struct Gpu {
     pub live: Option<Figures>,
 }
 
-/// A vGPU and the memory that it takes, in MiB.
+/// A vGPU on a GPU.
 #[derive(Serialize)]
 pub struct OnGpu {
     #[serde(flatten)]
     pub vgpu: Listed,
+    /// The memory that it takes, in MiB.
     pub memory_mib: Option<u64>,
+    /// From NVIDIA's library.
+    pub live: Option<VgpuFigures>,
 }
 
 /// Reads the state of the machine with the root directory `root`.
@@ -100,7 +103,29 @@ fn describe(
         sriov: function.sriov,
         memory_mib: board.and_then(|board| view.profiles.memory(board)).map(|bytes| bytes >> 20),
         room: room::fits(gpu, &view.profiles, sizes.or(declared).unwrap_or(Sizes::Equal)),
-        instances: here.into_iter().map(|vgpu| OnGpu { memory_mib: memory(vgpu.profile.id), vgpu }).collect(),
+        instances: here
+            .into_iter()
+            .map(|vgpu| OnGpu {
+                memory_mib: memory(vgpu.profile.id),
+                live: live.as_ref().and_then(|live| figures_of(&live.vgpus, &vgpu)).cloned(),
+                vgpu,
+            })
+            .collect(),
         live,
     }
+}
+
+/// The figures of a vGPU: the library knows mediated devices by UUID, all others only by their virtual machine. One that has
+/// several of them cannot be told apart.
+fn figures_of<'a>(all: &'a [VgpuFigures], vgpu: &Listed) -> Option<&'a VgpuFigures> {
+    let is = |one: &Option<String>, other: Option<&str>| {
+        one.as_deref().zip(other).is_some_and(|(one, other)| one.eq_ignore_ascii_case(other))
+    };
+    if let Some(uuid) = vgpu.uuid {
+        return all.iter().find(|figures| is(&figures.mdev_uuid, Some(&uuid.to_string())));
+    }
+    let user = vgpu.used_by.as_ref()?;
+    let mut of_user =
+        all.iter().filter(|figures| is(&figures.vm, user.vm_uuid.as_deref()) || is(&figures.vm, user.vm.as_deref()));
+    of_user.next().filter(|_| of_user.next().is_none())
 }

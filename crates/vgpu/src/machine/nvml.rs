@@ -4,6 +4,7 @@
 
 mod licence;
 mod setup;
+mod vgpus;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use super::vgpu::Sizes;
 
 pub use licence::VgpuLicence;
 pub use setup::{Mig, Placements, Setup};
+pub use vgpus::VgpuFigures;
 
 /// Paths of the library, besides the linker's own directories.
 const PLACES: [&str; 3] = [
@@ -43,17 +45,6 @@ pub struct Figures {
     pub vgpus: Vec<VgpuFigures>,
 }
 
-/// Live figures of a vGPU that a virtual machine has open.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
-pub struct VgpuFigures {
-    /// UUID of the mediated device, where it is one.
-    pub mdev_uuid: Option<String>,
-    /// UUID or name of the virtual machine.
-    pub vm: Option<String>,
-    /// MiB of its memory that are in use.
-    pub memory_used: Option<u64>,
-}
-
 impl Library {
     /// Opens the library of the machine below `root`.
     ///
@@ -76,23 +67,12 @@ impl Library {
     pub fn figures(&self, gpu: Address) -> Result<Figures, NvmlError> {
         let device = self.device(gpu)?;
         let memory = device.memory_info().ok();
-        let vgpus = device.active_vgpus().unwrap_or_default();
         Ok(Figures {
             name: device.name().ok(),
             utilization: device.utilization_rates().ok().map(|rates| rates.gpu),
             memory_used: memory.as_ref().map(|memory| memory.used >> 20),
             memory_total: memory.as_ref().map(|memory| memory.total >> 20),
-            vgpus: vgpus
-                .iter()
-                .map(|vgpu| VgpuFigures {
-                    mdev_uuid: vgpu.mdev_uuid().ok(),
-                    vm: vgpu.vm_id().ok().map(|id| match id {
-                        nvml_wrapper::enum_wrappers::vgpu::VmId::Domain(text)
-                        | nvml_wrapper::enum_wrappers::vgpu::VmId::Uuid(text) => text,
-                    }),
-                    memory_used: vgpu.fb_usage().ok().map(|bytes| bytes >> 20),
-                })
-                .collect(),
+            vgpus: self.vgpu_figures(&device),
         })
     }
 

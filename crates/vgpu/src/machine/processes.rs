@@ -14,6 +14,9 @@ pub struct Process {
     pub command: String,
     /// Name of the virtual machine, from QEMU's `-name`.
     pub vm: Option<String>,
+    /// UUID of the virtual machine, from QEMU's `-uuid`: NVIDIA's library names it so.
+    #[serde(skip)]
+    pub vm_uuid: Option<String>,
 }
 
 /// The open devices of VFIO: names below /dev/vfio (`12` for a group, `devices/vfio3` for a device) and who holds them.
@@ -65,16 +68,27 @@ fn describe(pid: u32, process: &Path) -> Process {
     let arguments =
         command_line.split(|byte| *byte == 0).map(|argument| String::from_utf8_lossy(argument).into_owned());
     let arguments: Vec<String> = arguments.collect();
-    Process { pid, command: files::read(&process.join("comm")).unwrap_or_default(), vm: vm_name(&arguments) }
+    Process {
+        pid,
+        command: files::read(&process.join("comm")).unwrap_or_default(),
+        vm: vm_name(&arguments),
+        vm_uuid: value_of(&arguments, "uuid").map(str::to_owned),
+    }
 }
 
 /// The name of a virtual machine in QEMU's arguments: `-name win10`, `-name guest=win10,debug-threads=on`.
 fn vm_name(arguments: &[String]) -> Option<String> {
-    let at = arguments.iter().position(|argument| argument == "-name" || argument == "--name")?;
-    let parts: Vec<&str> = arguments.get(at + 1)?.split(',').collect();
+    let parts: Vec<&str> = value_of(arguments, "name")?.split(',').collect();
     let named = parts.iter().find_map(|part| part.strip_prefix("guest="));
     let first = parts.first().copied().filter(|part| !part.contains('='));
     named.or(first).filter(|name| !name.is_empty()).map(str::to_owned)
+}
+
+/// The value of an option of QEMU's, written with one dash or two.
+fn value_of<'a>(arguments: &'a [String], option: &str) -> Option<&'a str> {
+    let dashed = |argument: &String| argument.strip_prefix("--").or(argument.strip_prefix('-')) == Some(option);
+    let at = arguments.iter().position(dashed)?;
+    arguments.get(at + 1).map(String::as_str)
 }
 
 #[cfg(test)]
