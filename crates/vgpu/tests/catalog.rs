@@ -1,6 +1,9 @@
 //! Holds catalog/releases.toml to its own rules, and the rules to broken copies of it: each must be noticed.
+//!
+//! `UPDATE_DOCS=1 cargo test --test catalog` writes the table of measured kernels in docs/kernels.md anew.
 
 use std::collections::BTreeMap;
+use std::{fs, iter};
 
 use vgpu::catalog::gpus::{self, Gpus};
 use vgpu::catalog::kernels::{self, Kernels};
@@ -344,4 +347,40 @@ fn the_kernels_keep_their_rules_too() {
         changed("unaided = []", "unaided = [\"5.4.1\"]"),
         ["535.288.01: 5.4.1 compiles without our code, but not with it"]
     );
+}
+
+/// A table: without our compatibility code → with it.
+fn measured_kernels() -> String {
+    let measured = &Kernels::builtin().measured;
+    let mut tried: Vec<_> = measured.iter().flat_map(|measured| &measured.compiles).copied().collect();
+    tried.sort();
+    tried.dedup();
+    let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let heading = row(iter::once("driver".to_owned()).chain(tried.iter().map(ToString::to_string)).collect());
+    let rule = format!("|{}\n", "---|".repeat(tried.len() + 1));
+    let rows = measured.iter().map(|measured| {
+        let cell = |kernel| match () {
+            () if measured.unaided.contains(kernel) => "yes",
+            () if measured.compiles.contains(kernel) => "no → yes",
+            () if measured.fails.iter().any(|failure| failure.kernel == *kernel) => "no",
+            () => "?",
+        };
+        row(iter::once(measured.driver.to_string()).chain(tried.iter().map(|kernel| cell(kernel).to_owned())).collect())
+    });
+    heading + &rule + &rows.collect::<String>()
+}
+
+#[test]
+fn the_measured_kernels_are_documented() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/kernels.md");
+    let page = fs::read_to_string(path).unwrap();
+    let (begin, end) = ("<!-- measured -->\n", "<!-- end of measured -->");
+    let (before, rest) = page.split_once(begin).expect("docs/kernels.md has a mark");
+    let (table, after) = rest.split_once(end).expect("docs/kernels.md has a mark");
+    let expected = measured_kernels();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(path, format!("{before}{begin}{expected}{end}{after}")).unwrap();
+    } else {
+        assert_eq!(table, expected, "out of date: run `UPDATE_DOCS=1 cargo test --test catalog`");
+    }
 }
