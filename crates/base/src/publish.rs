@@ -62,6 +62,9 @@ impl Error {
 
 /// What to do when something cannot be written.
 pub fn advice(error: &io::Error) -> &'static str {
+    if let Some(advice) = scarce(error) {
+        return advice;
+    }
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
             "make room there (an installed driver takes up to 1.5 GB), or choose another place"
@@ -69,6 +72,20 @@ pub fn advice(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "choose a place you may write to",
         io::ErrorKind::NotADirectory => "a part of this path is a file: choose another place",
         _ => "look at the cause above; nothing was left behind",
+    }
+}
+
+/// What to do when the system gives this program too little of something.
+pub fn scarce(error: &io::Error) -> Option<&'static str> {
+    match Errno::from_io_error(error)? {
+        Errno::MFILE | Errno::NFILE => {
+            Some("too many files are open: raise the limit (ulimit -n), or end other programs")
+        }
+        Errno::AGAIN => {
+            Some("there are too many threads: raise the limits (ulimit -u, ulimit -v), or end other programs")
+        }
+        Errno::NOMEM => Some("there is too little memory: raise the limit (ulimit -v), or end other programs"),
+        _ => None,
     }
 }
 

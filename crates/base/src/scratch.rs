@@ -80,11 +80,15 @@ fn remove(path: &Path) -> io::Result<()> {
     fs::remove_dir(path).or_else(|_| fs::remove_dir_all(path)).or_else(|_| remove_frugally(path))
 }
 
-/// Removes a directory with one descriptor at a time: the lack of them may be why there is something to remove.
+/// Removes a directory with one descriptor at a time: the lack of them may be why there is something to remove. An entry
+/// holds that of its directory, so entries don't stay.
 fn remove_frugally(directory: &Path) -> io::Result<()> {
-    let entries: Vec<_> = fs::read_dir(directory)?.collect::<io::Result<_>>()?;
-    for entry in entries {
-        if entry.file_type()?.is_dir() { remove_frugally(&entry.path())? } else { fs::remove_file(entry.path())? }
+    let entries = fs::read_dir(directory)?.map(|entry| {
+        let entry = entry?;
+        Ok((entry.path(), entry.file_type()?.is_dir()))
+    });
+    for (path, is_directory) in entries.collect::<io::Result<Vec<_>>>()? {
+        if is_directory { remove_frugally(&path)? } else { fs::remove_file(path)? }
     }
     fs::remove_dir(directory)
 }

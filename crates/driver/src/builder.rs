@@ -8,6 +8,7 @@ use vgpu_base::terminal::note;
 
 use crate::error::Error;
 use crate::install;
+use crate::memory;
 use crate::protocol::Attributes;
 use crate::source::Source;
 use crate::unpack::unpack;
@@ -30,6 +31,7 @@ pub enum Work {
 /// # Errors
 /// When the attributes cannot be used, or the driver cannot be read or written.
 pub fn run(work: Work) -> Result<()> {
+    memory::enough()?;
     let attributes = Attributes::read(&attributes_file()?)?;
     let (path, dir) = match work {
         Work::Install => (attributes.src.clone(), None),

@@ -17,6 +17,27 @@ const ROOM: usize = 110 << 20;
 /// Those and the buffers that wait to be used again, in bytes.
 const KEPT: usize = 120 << 20;
 
+/// Address space for all of that, in bytes: with the program itself, and what the system's allocator sets aside for each
+/// thread, which it may never use.
+const ADDRESSES: usize = 640 << 20;
+
+/// The system gives this program too little memory.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("the system gives this program less than {} MiB of memory to use", ADDRESSES >> 20)]
+#[diagnostic(help(
+    "raise the limit (ulimit -v), or end other programs. Less than 250 MB of it are used, but to find out in the middle that \
+     there is none left would end the program at once"
+))]
+pub struct Scarce;
+
+/// Asks the system whether a driver can be installed. Nothing is used for it.
+///
+/// # Errors
+/// When it has too little memory.
+pub fn enough() -> Result<(), Scarce> {
+    Vec::<u8>::new().try_reserve_exact(ADDRESSES).map_err(|_| Scarce)
+}
+
 /// The account.
 #[derive(Debug, Default)]
 pub struct Memory {

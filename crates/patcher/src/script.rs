@@ -33,7 +33,11 @@ pub fn run(script: &Path, args: &[OsString], directory: &Path, log: &mut dyn FnM
     command.stdout(writer.try_clone().map_err(start)?).stderr(writer);
     // A process group of its own: all that it starts can be ended together.
     let mut child = command.process_group(0).spawn().map_err(start)?;
-    let interruption = Interruption::watch(&child).map_err(start)?;
+    let interruption = Interruption::watch(&child).map_err(|error| {
+        let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+        let _ = child.wait();
+        start(error)
+    })?;
     drop(command); // It holds the other end of the pipe. While that is open, the output has no end.
     let mut printed = Printed::default();
     let mut reader = BufReader::new(reader);
@@ -92,13 +96,13 @@ impl Interruption {
         let group = Pid::from_child(child);
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
         let handle = signals.handle();
-        let thread = std::thread::spawn(move || {
+        let thread = std::thread::Builder::new().spawn(move || {
             let interrupted = signals.forever().next().is_some();
             if interrupted {
                 let _ = kill_process_group(group, Signal::KILL);
             }
             interrupted
-        });
+        })?;
         Ok(Interruption { handle, thread })
     }
 

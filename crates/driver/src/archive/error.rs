@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use vgpu_base::publish::scarce;
 use vgpu_base::shown;
 
 use super::LARGEST;
@@ -117,12 +118,12 @@ pub enum MemberError {
 }
 
 fn advice(error: &io::Error) -> &'static str {
+    if let Some(advice) = scarce(error) {
+        return advice;
+    }
     match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::Other => {
             "the file is damaged or incomplete: download it again"
-        }
-        io::ErrorKind::WouldBlock => {
-            "the system has too many threads: end other programs, or raise the limit (ulimit -u)"
         }
         _ => "check the path, and that you may read it",
     }

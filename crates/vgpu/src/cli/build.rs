@@ -8,6 +8,7 @@ use super::output;
 use vgpu_base::publish::Staged;
 use vgpu_driver::Role;
 use vgpu_driver::install::{self, Options, Outputs, Report};
+use vgpu_driver::memory;
 use vgpu_driver::source::Source;
 use vgpu_profiles::{Config, file};
 
@@ -75,6 +76,7 @@ impl Args {
 
 pub fn run(args: Args) -> Result<()> {
     let doing = || format!("cannot build the {} driver from {}", args.role, args.source.display());
+    memory::enough().wrap_err_with(doing)?;
     let config = args.vgpu_config.as_deref().map(|config| read_config(config, args.role));
     let report = config.transpose().and_then(|config| build(&args, config)).wrap_err_with(doing)?;
     let printed = if args.json { output::json(&report) } else { output::print(summary(&report)) };

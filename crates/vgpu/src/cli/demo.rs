@@ -11,6 +11,7 @@ use crate::catalog::Catalog;
 use crate::identity;
 use vgpu_base::publish::{self, Staged};
 use vgpu_driver::Role;
+use vgpu_driver::memory;
 use vgpu_sample as sample;
 
 /// Show all steps on a sample archive
@@ -28,6 +29,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<()> {
+    memory::enough()?;
     let out = std::path::absolute(&args.out).unwrap_or_else(|_| args.out.clone());
     let staging = Staged::directory(&args.out).wrap_err_with(|| format!("cannot create {}", out.display()))?;
     make(&out, staging.path())?;

@@ -36,7 +36,10 @@ pub fn ask(servers: &[Server]) -> Vec<Answer> {
             let (send, receive) = mpsc::channel();
             let name = host(&url).to_owned();
             // A thread of its own, because looking up a name cannot be stopped. It ends with the program.
-            thread::spawn(move || send.send(connect(&name, port)));
+            let answer = send.clone();
+            if let Err(error) = thread::Builder::new().spawn(move || answer.send(connect(&name, port))) {
+                let _ = send.send(Err(Unreached::NoThread(error)));
+            }
             (url, port, receive)
         })
         .collect();
@@ -58,6 +61,8 @@ pub fn ask(servers: &[Server]) -> Vec<Answer> {
 enum Unreached {
     #[error("no answer within {} seconds", PATIENCE.as_secs())]
     NoAnswer,
+    #[error("no thread can be started to ask it: {0}")]
+    NoThread(std::io::Error),
     #[error("its name has no address")]
     NoAddress,
     #[error(transparent)]

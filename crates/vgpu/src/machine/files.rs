@@ -4,14 +4,19 @@ use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use vgpu_base::bounded;
+
 /// The entries of a directory, in no order. None if it can't be read.
 pub fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     fs::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
 }
 
-/// A small text file, trimmed. Bytes that are not UTF-8 are replaced.
+/// The largest file that is read whole, in bytes: /proc/cpuinfo has 1.5 KB a processor.
+const MOST: u64 = 8 << 20;
+
+/// A small text file, trimmed. Bytes that are not UTF-8 are replaced. `None` if it can't be read, or is not small.
 pub fn read(path: &Path) -> Option<String> {
-    fs::read(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
+    bounded::read_file(path, MOST).ok().map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
 }
 
 /// The end of a text file, at most so many bytes.

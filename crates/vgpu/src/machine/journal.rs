@@ -137,7 +137,12 @@ fn spawn() -> io::Result<Child> {
 fn from_child(mut child: Child) -> Journal {
     let (send, receive) = mpsc::sync_channel(1024);
     if let Some(output) = child.stdout.take() {
-        std::thread::spawn(move || lines(output, |line| send.send(line).is_ok()));
+        let reader = std::thread::Builder::new();
+        if let Err(error) = reader.spawn(move || lines(output, |line| send.send(line).is_ok())) {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Journal::missing(&format!("no thread can be started to read journalctl: {error}"));
+        }
     }
     let mut kept = Kept::default();
     let end = Instant::now() + PATIENCE;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use super::files::store_names;
@@ -11,11 +11,14 @@ use super::pci::NVIDIA;
 /// Where systems keep the names of PCI devices. NixOS has them only in the store: see [`pci_ids`].
 const PCI_IDS: [&str; 3] = ["usr/share/hwdata/pci.ids", "usr/share/misc/pci.ids", "usr/share/pci.ids"];
 
+/// The most that is read of it, in bytes: it has 1.6 MB.
+const LARGEST: u64 = 32 << 20;
+
 /// The names of these NVIDIA devices, as in "GA102GL [A40]": a line `10de  NVIDIA Corporation`, then
 /// `<tab>2235  GA102GL [A40]`. Those that are not listed are left out.
 pub fn of_devices(root: &Path, devices: &[u16]) -> BTreeMap<u16, String> {
     let Some(file) = pci_ids(root) else { return BTreeMap::new() };
-    let lines = BufReader::new(file).split(b'\n').map_while(Result::ok);
+    let lines = BufReader::new(file.take(LARGEST)).split(b'\n').map_while(Result::ok);
     let vendor = format!("{NVIDIA:04x} ");
     lines
         .map(|line| String::from_utf8_lossy(&line).into_owned())

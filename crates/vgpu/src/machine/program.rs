@@ -18,12 +18,13 @@ pub fn output(program: &str, arguments: &[&str]) -> Option<String> {
     let mut child = command.spawn().ok()?;
     let stdout = child.stdout.take()?;
     let (send, receive) = mpsc::channel();
-    thread::spawn(move || {
+    // Without a thread nothing is ever sent.
+    let reader = thread::Builder::new().spawn(move || {
         let mut bytes = Vec::new();
         let read = stdout.take(MOST).read_to_end(&mut bytes);
-        send.send(read.map(|_| bytes))
+        let _ = send.send(read.map(|_| bytes));
     });
-    let read = receive.recv_timeout(PATIENCE);
+    let read = receive.recv_timeout(if reader.is_ok() { PATIENCE } else { Duration::ZERO });
     if read.is_err() {
         let _ = child.kill();
     }

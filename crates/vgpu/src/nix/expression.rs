@@ -5,6 +5,8 @@
 
 use std::fmt::Write;
 
+use vgpu_base::shown::is_unsafe;
+
 const INDENT: &str = "  ";
 
 /// Words that can't stand as an attribute's name without quotes.
@@ -136,9 +138,9 @@ fn attribute(name: &str) -> String {
     if starts && identifier && !KEYWORDS.contains(&name) { name.to_owned() } else { quoted(name) }
 }
 
-/// A comment ends with its line. A line break in a file name must not end it.
+/// A comment ends with its line. A line break in a file name must not end it, and no mark may show code as a comment.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if is_unsafe(c) { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
