@@ -15,6 +15,9 @@ let
   inherit (config.hardware.nvidia) package;
 
   ours = import ../lib/is-ours.nix { inherit config; };
+  certificateProblem = lib.mapNullable (import ../lib/certificate-problem.nix {
+    inherit lib;
+  }) cfg.griddUnlock.rootCaFile;
 
   gridd =
     if cfg.griddUnlock.enable then
@@ -188,6 +191,15 @@ in
           message = ''
             hardware.nvidia.vgpu.griddUnlock.rootCaFile: there is no file ${toString cfg.griddUnlock.rootCaFile}.
             Download it from your licence server (https://SERVER/-/config/root-certificate) and, in a flake, add it to git.
+          '';
+        }
+        {
+          # Before the store has it.
+          assertion = cfg.griddUnlock.enable -> certificateProblem == null;
+          message = ''
+            hardware.nvidia.vgpu.griddUnlock.rootCaFile has more in it than one certificate, and everyone can read the Nix store:
+            ${toString cfg.griddUnlock.rootCaFile} ${toString certificateProblem}.
+            Leave the lines from BEGIN CERTIFICATE to END CERTIFICATE and comments that begin with #, and remove the others.
           '';
         }
       ];

@@ -195,7 +195,7 @@ let
         guest = true;
         vgpu.griddUnlock = {
           enable = true;
-          rootCaFile = ./assertions.nix;
+          rootCaFile = ../../../crates/vgpu/tests/certificates/good.pem;
         };
       };
       mentions = [
@@ -348,6 +348,36 @@ let
         "hardware.nvidia.vgpu.griddUnlock.rootCaFile"
         "no file"
         "nowhere.pem"
+      ];
+    };
+    "a certificate with its key" = {
+      machine = {
+        guest = true;
+        driver = "18_1";
+        vgpu.griddUnlock = {
+          enable = true;
+          rootCaFile = ../../../crates/vgpu/tests/certificates/with-key.pem;
+        };
+      };
+      mentions = [
+        "hardware.nvidia.vgpu.griddUnlock.rootCaFile"
+        "with-key.pem has a private key in it"
+        "from BEGIN CERTIFICATE to END CERTIFICATE"
+      ];
+    };
+    "a certificate with more behind it, by a string" = {
+      machine = {
+        guest = true;
+        driver = "18_1";
+        vgpu.griddUnlock = {
+          enable = true;
+          rootCaFile = toString ../../../crates/vgpu/tests/certificates/with-more.pem;
+        };
+      };
+      mentions = [
+        "hardware.nvidia.vgpu.griddUnlock.rootCaFile"
+        "with-more.pem has lines that belong to no certificate"
+        "from BEGIN CERTIFICATE to END CERTIFICATE"
       ];
     };
     "a driver for another kernel" = {

@@ -33,7 +33,7 @@ let
       inherit release;
       griddUnlock = {
         enable = true;
-        rootCaFile = ./licensing.nix;
+        rootCaFile = ../../../crates/vgpu/tests/certificates/good.pem;
       };
     };
 in

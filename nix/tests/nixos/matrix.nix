@@ -71,7 +71,7 @@ let
         hardware.nvidia.vgpu.release = "18.1";
         hardware.nvidia.vgpu.griddUnlock = {
           enable = true;
-          rootCaFile = ./matrix.nix;
+          rootCaFile = ../../../crates/vgpu/tests/certificates/good.pem;
         };
       };
     };
