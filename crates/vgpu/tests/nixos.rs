@@ -11,6 +11,9 @@ use std::thread;
 
 use serde_json::Value;
 
+#[path = "support/skip.rs"]
+mod skip;
+
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// Whether `<nixpkgs>` is one with NixOS' modules.
@@ -78,4 +81,78 @@ fn every_subject_holds() {
     });
     let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// The units of a host and of a guest, without what they refer to: programs in a store that is not built.
+fn units() -> Value {
+    let output = Command::new("nix-instantiate")
+        .args(["--option", "allow-import-from-derivation", "false", "--eval", "--strict", "--json"])
+        .args(["-E", "import ./nix/tests/units.nix { }"])
+        .current_dir(ROOT)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A unit in which every path in the store is one of a program that every machine has.
+fn without_store(unit: &str) -> String {
+    let mut parts = unit.split("/nix/store/");
+    let mut text = parts.next().unwrap().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| c.is_whitespace() || "\"':;".contains(c)).unwrap_or(part.len());
+        text.push_str("/bin/true");
+        text.push_str(&part[end..]);
+    }
+    text
+}
+
+/// What systemd says of units: `systemd-analyze verify`.
+fn verify(units: &serde_json::Map<String, Value>) -> (bool, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new("systemd-analyze");
+    command.args(["verify", "--man=no"]).env("SYSTEMD_LOG_TARGET", "console");
+    for (name, text) in units {
+        let path = directory.path().join(name);
+        fs::write(&path, without_store(text.as_str().unwrap())).unwrap();
+        command.arg(path);
+    }
+    let output = command.output().unwrap();
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn systemd_takes_the_units() {
+    if !have_nixos() {
+        return;
+    }
+    if Command::new("systemd-analyze").arg("--version").output().is_err() {
+        return skip::skip("systemd-analyze is missing", "VGPU_REQUIRE_SYSTEMD");
+    }
+    let all = units();
+    let names = |role: &str| all[role].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(
+        names("host"),
+        ["nvidia-vgpu-instances.service", "nvidia-vgpu-mgr.service", "nvidia-vgpud.service"],
+        "host"
+    );
+    assert!(names("guest").contains(&"nvidia-gridd.service".to_owned()), "{:?}", names("guest"));
+    for role in ["host", "guest"] {
+        let units = all[role].as_object().unwrap();
+        // It also loads what this machine has of the units that ours name, and may find fault with that.
+        let (good, told) = verify(units);
+        let of_ours: Vec<&str> = told.lines().filter(|line| units.keys().any(|name| line.contains(name))).collect();
+        assert!(good && of_ours.is_empty(), "{role}: {told}");
+        // It would say so if something were wrong.
+        let mut broken = units.clone();
+        for unit in broken.values_mut() {
+            *unit = Value::String(
+                unit.as_str()
+                    .unwrap()
+                    .replace("ExecStart=", "ExecStrat=")
+                    .replace("NoNewPrivileges=true", "NoNewPrivileges=perhaps"),
+            );
+        }
+        assert!(!verify(&broken).0, "{role}");
+    }
 }
