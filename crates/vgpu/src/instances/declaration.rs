@@ -18,6 +18,7 @@ use miette::Diagnostic;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::unique;
 use crate::machine::pci::Address;
 use crate::machine::vgpu::Sizes;
 
@@ -33,9 +34,9 @@ pub fn path(root: &Path) -> PathBuf {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Declaration {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unique::map")]
     pub instances: BTreeMap<Name, Instance>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unique::map")]
     pub gpus: BTreeMap<Address, Gpu>,
 }
 
@@ -55,7 +56,7 @@ pub struct Instance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub virtual_function: Option<Address>,
     /// The parameters for `vgpu_params`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "unique::map")]
     pub parameters: BTreeMap<String, Parameter>,
     /// Where in the GPU's memory: `vgpu-placement-id` of NVIDIA's user guide, in GiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -347,6 +348,18 @@ mod tests {
                     "b": {"profile": 1, "virtual_function": "41:00.4"}}}"#,
                 "instance b: its virtual function is that of a as well",
             ),
+            (
+                r#"{"instances": {"a": {"profile": 1}, "b": {"profile": 1}, "a": {"profile": 2}}}"#,
+                "\"a\" stands there twice",
+            ),
+            (r#"{"instances": {}, "instances": {}}"#, "duplicate field `instances`"),
+            (r#"{"instances": {"a": {"profile": 1, "profile": 2}}}"#, "duplicate field `profile`"),
+            (
+                r#"{"instances": {"a": {"profile": 1, "parameters": {"enable_uvm": 1, "enable_uvm": 0}}}}"#,
+                "\"enable_uvm\" stands there twice",
+            ),
+            // However it is written.
+            (r#"{"gpus": {"0000:41:00.0": {}, "41:00.0": {}}}"#, "\"0000:41:00.0\" stands there twice"),
             (r#"{"instances": {"a": {"profile": 1, "parameters": {"x": "1,y=2"}}}}"#, "cannot be written as key=value"),
             (r#"{"instances": {"a": {"profile": 1, "parameters": {"x": "1\n"}}}}"#, "cannot be written as key=value"),
         ] {

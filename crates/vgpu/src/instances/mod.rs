@@ -25,6 +25,7 @@
 //! - [`attach`]: what a virtual machine needs to use one.
 //! - [`check`](mod@check): what is wrong with a declaration on any machine.
 //! - [`place`]: links and owners.
+//! - `unique`: keys stand once.
 
 pub mod apply;
 pub mod attach;
@@ -49,4 +50,5 @@ pub mod room;
 pub mod situation;
 pub mod status;
 pub mod step;
+mod unique;
 pub mod view;

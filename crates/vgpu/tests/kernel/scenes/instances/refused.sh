@@ -29,10 +29,19 @@ declare '{"instances": {"a": {"profile": 562}, "b": {"profile": 562}, "c": {"pro
 fails_with "0000:41:00.0 is full: 6 of 6 vGPUs are on it" vgpu instances apply
 is 6 "$(vgpus | wc -l)"
 
-# Not ready yet: it is asked again.
+# Other codes of the resource manager: each is told in words, and nothing is left.
 declare '{}'
 vgpu instances apply
 is 0 "$(vgpus | wc -l)"
+declare '{"instances": {"a": {"profile": 562}}}'
+testbed refuse 38 1
+fails_with "the GPU is in MIG mode and has no GPU instance for it, or the virtual function is taken (NVRM 0x38" \
+    vgpu instances apply
+testbed refuse 51 1
+fails_with "the driver has no memory for it (NVRM 0x51" vgpu instances apply
+is 0 "$(vgpus | wc -l)"
+
+# Not ready yet: it is asked again.
 testbed refuse 66 3
 declare '{"instances": {"a": {"profile": 562}}}'
 vgpu instances apply
