@@ -7,6 +7,8 @@ mod machine_tree;
 mod skip;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -118,6 +120,49 @@ fn plans_say_what_and_why() {
     d             cannot be made: 0000:41:00.0 has 16384 MiB left, and 24576 are needed
         help: take fewer, smaller ones, or another GPU
     ");
+}
+
+/// A T4 has SR-IOV, but its vGPUs are mediated devices of the board itself: vgpuConfig.xml does not list it as sriov.
+#[test]
+fn boards_that_do_not_use_functions_get_their_vgpus_themselves() {
+    const P40: &str = "0000:42:00.0";
+    let machine = MachineTree::new();
+    machine.driver("550.163.02").gpu(P40, "1b38", "11d9").sriov(P40, 16, &[]);
+    machine.file("etc/nvidia/vgpu/vgpuConfig.xml", &fs::read_to_string(CONFIG).unwrap());
+    declare(&machine, json!({"instances": {"a": {"profile": "P40-8Q"}}}));
+    let expected = "a  make GRID P40-8Q on 0000:42:00.0\n";
+    // Before nvidia-vgpud has told the types, nothing in sysfs shows it.
+    assert_eq!(planned(&machine), expected);
+    machine.mdev_parent(P40, &[(51, "GRID P40-8Q", 3)]);
+    assert_eq!(planned(&machine), expected);
+}
+
+/// As nobody, who may not see the open files of others.
+#[test]
+fn everybody_may_ask_for_the_plan() {
+    if !rustix::process::geteuid().is_root() {
+        skip::skip("only root can be somebody else", "VGPU_REQUIRE_ROOT");
+        return;
+    }
+    let machine = host();
+    declare(&machine, json!({"instances": {"office": {"profile": "A40-8Q"}, "more": {"profile": "A40-8Q"}}}));
+    remember(&machine, "office", FUNCTIONS[0], "this-start");
+    fs::set_permissions(machine.root(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(machine.path("proc/4711/fd"), fs::Permissions::from_mode(0o700)).unwrap();
+    // The directory that it was built in may be root's alone.
+    let program = machine.path("vgpu");
+    fs::copy(assert_cmd::cargo::cargo_bin!("vgpu"), &program).unwrap();
+    let output = Command::new(program)
+        .args(["instances", "plan", "--root"])
+        .arg(machine.root())
+        .uid(65534)
+        .gid(65534)
+        .current_dir("/")
+        .output()
+        .unwrap();
+    assert_eq!(text(&output.stdout), "more  make NVIDIA A40-8Q on 0000:41:00.5\n");
+    assert_eq!(text(&output.stderr), "note: only root sees which vGPUs virtual machines have open\n");
+    assert_eq!(output.status.code(), Some(0));
 }
 
 #[test]

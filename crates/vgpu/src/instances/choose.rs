@@ -94,7 +94,7 @@ impl<'a> Choice<'a, '_> {
         remembered: Option<&Remembered>,
     ) -> Result<Option<Address>, Reason> {
         if !room.on_functions() {
-            return Ok(room.gpu.interface().map(|_| room.gpu.address()));
+            return Ok(Some(room.gpu.address()));
         }
         if room.needs_functions() {
             return Ok(None);

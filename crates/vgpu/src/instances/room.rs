@@ -48,12 +48,12 @@ impl<'a> Room<'a> {
 
     /// Whether virtual functions must be switched on before anything can be made.
     pub fn needs_functions(&self) -> bool {
-        let ours = |driver: &Option<String>| driver.as_deref() == Some("nvidia");
+        let is_nvidia = |driver: &Option<String>| driver.as_deref() == Some("nvidia");
         let gpu = &self.gpu.gpu.function;
         // sriov-manage can stop half-way. Then another driver has the GPU, or functions have no driver.
         let on = gpu.sriov.is_some_and(|sriov| sriov.enabled > 0)
-            && ours(&gpu.driver)
-            && self.gpu.virtual_functions.iter().any(|function| ours(&function.driver));
+            && is_nvidia(&gpu.driver)
+            && self.gpu.virtual_functions.iter().any(|function| is_nvidia(&function.driver));
         self.on_functions() && !on && self.gpu.vgpus.is_empty()
     }
 

@@ -218,8 +218,8 @@ fn mdevs(root: &Path) -> Vec<Mdev> {
 fn vgpus(function: &Function, mdevs: &[Mdev]) -> Vec<Vgpu> {
     let address = function.device.address;
     if function.interface != Interface::Vfio {
-        let ours = mdevs.iter().filter(|mdev| mdev.parent == address);
-        return ours.map(|mdev| of_mdev(function, mdev)).collect();
+        let on_function = mdevs.iter().filter(|mdev| mdev.parent == address);
+        return on_function.map(|mdev| of_mdev(function, mdev)).collect();
     }
     let directory = &function.device.directory;
     let type_id = files::number(&directory.join("nvidia/current_vgpu_type")).filter(|id| *id != 0);
