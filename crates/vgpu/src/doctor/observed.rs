@@ -15,8 +15,8 @@ use crate::machine::overview::Machine;
 use crate::machine::pci::Address;
 use crate::machine::processes::VfioUsers;
 use crate::machine::services::{self, Service, State};
-use crate::machine::vgpu::{self, HostGpu};
-use crate::machine::{driver, files};
+use crate::machine::vgpu::{self, HostGpu, Interface};
+use crate::machine::{driver, files, options};
 
 /// Services that matter, of hosts and of guests.
 const SERVICES: [&str; 4] = ["nvidia-vgpud", "nvidia-vgpu-mgr", "nvidia-vgpu-instances", "nvidia-gridd"];
@@ -44,6 +44,15 @@ pub struct Observed {
     pub users: VfioUsers,
     pub profiles: Profiles,
     pub nvml: Nvml,
+    pub options: ModuleOptions,
+}
+
+/// Options of the module nvidia.
+pub struct ModuleOptions {
+    /// What the loaded module runs with. `None`: it does not tell.
+    pub in_effect: Option<BTreeMap<String, String>>,
+    /// What is set for the next time that it is loaded.
+    pub set: Vec<options::Setting>,
 }
 
 /// What NVIDIA's library tells of a host's GPUs.
@@ -114,10 +123,20 @@ impl Observed {
             nvml,
             users: VfioUsers::look(root),
             profiles: profiles(root),
+            options: ModuleOptions { in_effect: options::in_effect(root), set: options::set(root) },
             machine,
             modules,
             services,
             journal,
+        }
+    }
+
+    /// Whether the vGPUs of a GPU are made on virtual functions. A board without `hostVgpuMode="sriov"` in vgpuConfig.xml has
+    /// mediated devices of its own, even if it has SR-IOV, as the T4.
+    pub fn on_functions(&self, host: &HostGpu) -> bool {
+        match host.interface() {
+            Some(interface) => interface != Interface::Mdev,
+            None => host.gpu.function.sriov.is_some() && self.profiles.listed(host).is_none_or(PhysicalGpu::is_sriov),
         }
     }
 

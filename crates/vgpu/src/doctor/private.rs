@@ -1,4 +1,5 @@
-//! Keeps names of hosts, virtual machines and servers out of reports that people paste into issues.
+//! Keeps names of hosts, virtual machines, servers and people out of reports that people paste into issues, and what
+//! identifies a device or a licence: serial numbers, UUIDs, tokens.
 
 use std::net::IpAddr;
 
@@ -7,7 +8,7 @@ use super::observed::Observed;
 /// What may be in a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Privacy {
-    /// No names of hosts and no addresses of servers.
+    /// No names, addresses and identifiers.
     Hidden,
     All,
 }
@@ -23,6 +24,7 @@ pub fn secrets(seen: &Observed) -> Vec<String> {
     let servers = settings.lines().filter_map(|line| line.split_once('=')).filter(|(key, _)| key.contains("Address"));
     names.extend(servers.map(|(_, value)| value.trim().trim_matches('"').to_owned()));
     names.extend(super::checks::token_servers(seen));
+    names.extend(people(&seen.read("etc/passwd").unwrap_or_default()));
     for entry in &seen.journal.entries {
         // `… license from SERVER (Info: …`, `(Info: SERVER, …` and `(Info: SERVER; …` of nvidia-gridd.
         for marker in ["license from ", "(Info: "] {
@@ -37,13 +39,61 @@ pub fn secrets(seen: &Observed) -> Vec<String> {
     names
 }
 
-/// The text without these names, without IP addresses and hosts of URLs.
+/// The users in a passwd file that are people: the numbers below 1000 and nobody's are the system's.
+fn people(passwd: &str) -> impl Iterator<Item = String> {
+    passwd.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let (name, number) = (fields.next()?, fields.nth(1)?.parse::<u32>().ok()?);
+        ((1000..65534).contains(&number) && name != "nvidia").then(|| name.to_owned())
+    })
+}
+
+/// The text without these names, without IP addresses, hosts of URLs, and identifiers.
 pub fn hide(text: &str, secrets: &[String]) -> String {
     let mut text = text.to_owned();
     for secret in secrets {
         text = hide_word(&text, secret);
     }
-    hide_addresses(&hide_hosts(&text))
+    hide_addresses(&hide_identifiers(&hide_hosts(&text)))
+}
+
+/// Home directories, serial numbers, tokens, and UUIDs but for their beginning: one can tell them apart, no more.
+fn hide_identifiers(text: &str) -> String {
+    let inside = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let mut hidden = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(inside) {
+        let end = rest[start..].find(|c| !inside(c)).map_or(rest.len(), |length| start + length);
+        let (before, word) = (&rest[..start], &rest[start..end]);
+        let told = hidden.len() + before.len();
+        hidden.push_str(before);
+        if is_identifier(&hidden[..told], word) {
+            hidden.push_str(HIDDEN);
+        } else {
+            hidden.push_str(&shorten_uuid(word));
+        }
+        rest = &rest[end..];
+    }
+    hidden + rest
+}
+
+fn is_identifier(before: &str, word: &str) -> bool {
+    let label = before.trim_end_matches([' ', ':', '=', '#']).to_ascii_lowercase();
+    let serial = label.ends_with("serial") || label.ends_with("serial number");
+    // A token is JSON in Base64, and begins with its first brace.
+    let token = word.starts_with("eyJ") && word.len() > 16;
+    before.ends_with("/home/") || token || (serial && word.bytes().any(|byte| byte.is_ascii_digit()))
+}
+
+/// `c73f1fa6-…` of a UUID, also in `GPU-c73f1fa6-489e-4834-9476-d70dabd98c40`.
+fn shorten_uuid(word: &str) -> String {
+    let (kind, rest) = word.strip_prefix("GPU-").map_or(("", word), |rest| ("GPU-", rest));
+    match rest.get(..36) {
+        Some(uuid) if uuid.as_bytes()[8] == b'-' && uuid.parse::<uuid::Uuid>().is_ok() => {
+            format!("{kind}{}-…{}", &uuid[..8], &rest[36..])
+        }
+        _ => word.to_owned(),
+    }
 }
 
 /// A name where it stands as a word: a host `a40` is no part of `NVIDIA-A40`.
@@ -111,7 +161,10 @@ mod tests {
             ("fe80::1 and 2001:db8::7.", "[hidden] and [hidden]."),
             ("GET https://server:8443/-/client-token, then", "GET https://[hidden]/-/client-token, then"),
             ("0000:41:00.0 550.163.02 12:03:04 0x56 6.12.8", "0000:41:00.0 550.163.02 12:03:04 0x56 6.12.8"),
-            ("c73f1fa6-489e-4834-9476-d70dabd98c40", "c73f1fa6-489e-4834-9476-d70dabd98c40"),
+            ("c73f1fa6-489e-4834-9476-d70dabd98c40: open", "c73f1fa6-…: open"),
+            ("GPU-c73f1fa6-489e-4834-9476-d70dabd98c40.", "GPU-c73f1fa6-…."),
+            ("Serial Number : 0321120012345, serial port 1", "Serial Number : [hidden], serial port 1"),
+            ("/home/alice/win.qcow2: token eyJhbGciOiJSUzI1NiJ9.e30.c2ln", "/home/[hidden]/win.qcow2: token [hidden]"),
         ] {
             assert_eq!(hide(text, &secrets), expected);
         }

@@ -5,6 +5,7 @@ mod cases;
 #[path = "../machine_tree/mod.rs"]
 mod machine_tree;
 mod scene;
+mod symptoms;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -229,6 +230,60 @@ fn names_of_hosts_and_servers_are_told_on_request_alone() {
     for name in private {
         assert!(text.contains(name), "{name}: {text}");
     }
+}
+
+/// On hosts there is more: virtual machines and their images, boards, and the people who use them.
+#[test]
+fn nothing_private_of_a_host_is_told() {
+    let change = "etc/passwd = root:x:0:0::/root:/bin/sh\\nalice:x:1000:100::/home/alice:/bin/sh\\nqemu-libvirtd:x:301:301::/:/bin/false
+        kernel: NVRM: GPU 0000:41:00.0: RmInitAdapter failed! GPU-12345678-489e-4834-9476-d70dabd98c40, serial number 0321120012345, rack7
+        nvidia-vgpu-mgr[4800]: error: vmiop_log: init_device_instance failed for inst 0 with error 2 (unable to setup host connection state) 87654321-489e-4834-9476-d70dabd98c40
+        libvirtd[650]: qemu: alice of 10.1.2.3: vfio 0000:41:00.4: Could not open '/dev/vfio/100': Permission denied, /home/bob/win10.qcow2
+        etc/mdevctl.d/0000:41:00.0/c73f1fa6-489e-4834-9476-d70dabd98c41 = {\"mdev_type\":\"nvidia-999\",\"start\":\"auto\"}
+        etc/nvidia/ClientConfigToken/client_configuration_token_1.tok = eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl
+        nvidia-gridd[600]: Failed to read eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl";
+    let private =
+        ["alice", "bob", "rack7", "win10", "10.1.2.3", "0321120012345", "489e-4834-9476", "eyJhbGciOiJSUzI1NiJ9"];
+    for base in [Base::Mdev, Base::SriovMdev, Base::Vfio] {
+        let scene = Scene::new(base);
+        scene.change(change);
+        for args in [&["--json"][..], &[]] {
+            let output = scene.command(args).output().unwrap();
+            let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
+            for name in private {
+                assert!(!text.contains(name), "{base:?}: {name}: {text}");
+            }
+            let words: Vec<&str> = text.split_whitespace().collect();
+            assert!(words.join(" ").contains("RmInitAdapter failed! GPU-12345678-…, serial"), "{text}");
+        }
+        let text = String::from_utf8(scene.command(&["--json", "--all"]).output().unwrap().stdout).unwrap();
+        assert!(
+            text.contains("0321120012345") && text.contains("alice") == text.contains("Permission denied"),
+            "{text}"
+        );
+    }
+    // Nor of a sound one, which names vGPUs and virtual machines.
+    for base in [Base::Mdev, Base::SriovMdev, Base::Vfio] {
+        let text = Scene::new(base).doctor(&[]).report.to_string();
+        for name in ["489e-4834-9476", "win10", "rack7"] {
+            assert!(!text.contains(name), "{base:?}: {name}: {text}");
+        }
+    }
+}
+
+/// A T4 has SR-IOV and does not use it: vgpuConfig.xml does not list it so.
+#[test]
+fn boards_with_mediated_devices_of_their_own_need_no_functions() {
+    let scene = Scene::new(Base::Mdev);
+    scene.change("$gpu/sriov_totalvfs = 16\n$gpu/sriov_numvfs = 0");
+    let answer = scene.doctor(&[]);
+    assert_eq!((answer.with("failed"), answer.with("warning")), (vec![], vec![]), "{:#}", answer.report);
+    assert!(answer.check("functions-on").is_none());
+    // Before nvidia-vgpud has told the types, nothing else shows how its vGPUs are made.
+    scene.change("- $gpu/mdev_supported_types");
+    let answer = scene.doctor(&[]);
+    assert_eq!(answer.with("failed"), ["types-offered"], "{:#}", answer.report);
+    assert!(answer.check("types-offered").unwrap()["evidence"].as_str().unwrap().contains("no mdev_supported_types"));
 }
 
 #[test]

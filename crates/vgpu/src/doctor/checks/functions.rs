@@ -112,16 +112,16 @@ pub const CHECKS: &[Check] = &[
 ];
 
 /// GPUs that NVIDIA's driver has, or had until sriov-manage took them.
-fn ours(seen: &Observed) -> impl Iterator<Item = &HostGpu> {
+fn with_driver(seen: &Observed) -> impl Iterator<Item = &HostGpu> {
     seen.gpus
         .iter()
         .filter(|host| !matches!(host.gpu.function.driver.as_deref(), Some("vfio-pci" | "nouveau" | "nova_core")))
 }
 
 fn sriov(seen: &Observed) -> Finding {
-    Finding::worst(ours(seen).map(|host| {
+    Finding::worst(with_driver(seen).map(|host| {
         let address = host.address();
-        let needed = seen.profiles.listed(host).is_some_and(|listed| listed.mode.as_deref() == Some("sriov"));
+        let needed = seen.profiles.listed(host).is_some_and(|listed| listed.is_sriov());
         match host.gpu.function.sriov {
             Some(sriov) => Finding::ok(format!("{address} sriov_totalvfs: {}", sriov.total)),
             None if needed => {
@@ -139,7 +139,7 @@ fn unbind_lock(seen: &Observed) -> Finding {
     if found.status != Some(Status::Failed) {
         return found;
     }
-    let locks = ours(seen).filter_map(|host| {
+    let locks = with_driver(seen).filter_map(|host| {
         let lock = files::read(&driver::unbind_lock(&seen.root, host.address()))?;
         Some(format!("/proc/driver/nvidia/gpus/{}/unbindLock: {lock}", host.address()))
     });
@@ -163,7 +163,7 @@ fn holders(seen: &Observed) -> Option<String> {
 }
 
 fn pf_stub(seen: &Observed) -> Finding {
-    let capable = ours(seen).filter(|host| host.gpu.function.sriov.is_some());
+    let capable = with_driver(seen).filter(|host| host.gpu.function.sriov.is_some());
     Finding::worst(capable.map(|host| {
         let (address, driver) = (host.address(), host.gpu.function.driver.as_deref());
         let evidence = format!("{address} driver: {}", driver.unwrap_or("none"));
@@ -180,7 +180,7 @@ fn pf_stub(seen: &Observed) -> Finding {
 fn functions_on(seen: &Observed) -> Finding {
     // A GPU may be meant for something else, as long as another one makes vGPUs.
     let others = seen.gpus.iter().any(|host| host.interface().is_some());
-    Finding::worst(ours(seen).filter_map(|host| {
+    Finding::worst(with_driver(seen).filter(|host| seen.on_functions(host)).filter_map(|host| {
         let sriov = host.gpu.function.sriov?;
         let evidence = format!("{} sriov_numvfs: {} of {}", host.address(), sriov.enabled, sriov.total);
         Some(match sriov.enabled {
@@ -192,7 +192,7 @@ fn functions_on(seen: &Observed) -> Finding {
 }
 
 fn functions_driver(seen: &Observed) -> Finding {
-    let functions = ours(seen).flat_map(|host| &host.gpu.function.virtual_functions);
+    let functions = with_driver(seen).flat_map(|host| &host.gpu.function.virtual_functions);
     let functions = functions.filter_map(|address| pci::device(&crate::machine::vgpu::directory(&seen.root, *address)));
     let (right, wrong): (Vec<_>, Vec<_>) = functions.partition(|function| function.driver.as_deref() == Some("nvidia"));
     if wrong.is_empty() {

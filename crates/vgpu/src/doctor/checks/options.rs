@@ -36,10 +36,10 @@ pub const CHECKS: &[Check] = &[
 ];
 
 fn in_effect(seen: &Observed) -> Finding {
-    let Some(there) = options::in_effect(&seen.root) else {
+    let Some(there) = &seen.options.in_effect else {
         return Finding::unknown(format!("/{} can't be read", options::IN_EFFECT));
     };
-    Finding::worst(options::set(&seen.root).iter().filter_map(|set| {
+    Finding::worst(seen.options.set.iter().filter_map(|set| {
         // Not every option of the module is shown there.
         let value = there.get(&set.name)?;
         let evidence = format!("/{}: NVreg_{}={}; /{}: {value}", set.file, set.name, set.value, options::IN_EFFECT);
@@ -62,13 +62,13 @@ fn number(text: &str) -> Option<u32> {
 
 /// What is in effect, and what will be.
 fn scheduler(seen: &Observed) -> Finding {
-    let Some(there) = options::in_effect(&seen.root) else {
+    let Some(there) = &seen.options.in_effect else {
         return Finding::unknown(format!("/{} can't be read", options::IN_EFFECT));
     };
     let names = ["RegistryDwords", "RegistryDwordsPerDevice"];
     let in_effect = names.iter().filter_map(|name| Some((options::IN_EFFECT.to_owned(), there.get(*name)?.clone())));
-    let set = options::set(&seen.root).into_iter().filter(|set| names.contains(&set.name.as_str()));
-    let all = in_effect.chain(set.map(|set| (set.file, set.value)));
+    let set = seen.options.set.iter().filter(|set| names.contains(&set.name.as_str()));
+    let all = in_effect.chain(set.map(|set| (set.file.clone(), set.value.clone())));
     let found = Finding::worst(all.flat_map(|(file, keys)| {
         let findings = keys.split(';').filter_map(|key| {
             let (key, value) = key.split_once('=')?;

@@ -111,14 +111,14 @@ pub const CHECKS: &[Check] = &[
 ];
 
 /// GPUs that NVIDIA's driver has.
-fn ours(seen: &Observed) -> impl Iterator<Item = &HostGpu> {
+fn with_nvidia(seen: &Observed) -> impl Iterator<Item = &HostGpu> {
     seen.gpus.iter().filter(|host| host.gpu.function.driver.as_deref() == Some("nvidia"))
 }
 
 fn gpu_listed(seen: &Observed) -> Finding {
     let Profiles::Read { path, gpus, .. } = &seen.profiles else { return Finding::irrelevant() };
-    let some = ours(seen).any(|host| seen.profiles.listed(host).is_some());
-    Finding::worst(ours(seen).map(|host| {
+    let another_is_listed = with_nvidia(seen).any(|host| seen.profiles.listed(host).is_some());
+    Finding::worst(with_nvidia(seen).map(|host| {
         let function = &host.gpu.function;
         let id = GpuId { device: function.device, subsystem: function.subsystem_device };
         if let Some(listed) = seen.profiles.listed(host) {
@@ -129,7 +129,7 @@ fn gpu_listed(seen: &Observed) -> Finding {
             ));
         }
         let evidence = format!("{path}: {} is {id}, which is not listed", function.address);
-        let finding = if some { Finding::warning(evidence) } else { Finding::failed(evidence) };
+        let finding = if another_is_listed { Finding::warning(evidence) } else { Finding::failed(evidence) };
         finding.fix(way_out(seen, id, gpus))
     }))
 }
@@ -210,31 +210,41 @@ fn vgpu_mode(seen: &Observed) -> Finding {
 fn types_offered(seen: &Observed) -> Finding {
     let listed =
         |host: &&HostGpu| seen.profiles.listed(host).is_some() || matches!(seen.profiles, Profiles::Damaged(_));
-    let some = ours(seen).any(|host| offers(host) > 0);
-    Finding::worst(ours(seen).filter(listed).filter_map(|host| {
+    let others = if with_nvidia(seen).any(|host| offers(host) > 0) { Others::Work } else { Others::Fail };
+    Finding::worst(with_nvidia(seen).filter(listed).filter_map(|host| {
         // One without functions is the matter of another check.
-        let sriov = host.gpu.function.sriov;
-        if sriov.is_some_and(|sriov| sriov.enabled == 0) {
+        let on_functions = seen.on_functions(host);
+        if on_functions && host.gpu.function.sriov.is_some_and(|sriov| sriov.enabled == 0) {
             return None;
         }
         let address = host.address();
         let Some(interface) = host.interface() else {
-            let missing = if sriov.is_some() {
+            let missing = if on_functions {
                 "its functions have neither mdev_supported_types nor nvidia/current_vgpu_type"
             } else {
                 "no mdev_supported_types"
             };
-            return Some(wrong(some, format!("{address}: {missing}")));
+            return Some(wrong(others, format!("{address}: {missing}")));
         };
         let count = offers(host);
         let evidence = format!("{address} {interface}: {count} types, {}", vgpus(host));
-        Some(if count == 0 && host.vgpus.is_empty() { wrong(some, evidence) } else { Finding::ok(evidence) })
+        Some(if count == 0 && host.vgpus.is_empty() { wrong(others, evidence) } else { Finding::ok(evidence) })
     }))
 }
 
+/// Whether another GPU makes vGPUs.
+#[derive(Clone, Copy)]
+enum Others {
+    Work,
+    Fail,
+}
+
 /// Something is wrong with one GPU: a failure, unless another one works.
-fn wrong(others_work: bool, evidence: String) -> Finding {
-    if others_work { Finding::warning(evidence) } else { Finding::failed(evidence) }
+fn wrong(others: Others, evidence: String) -> Finding {
+    match others {
+        Others::Work => Finding::warning(evidence),
+        Others::Fail => Finding::failed(evidence),
+    }
 }
 
 /// How many different types the functions of a GPU show.
@@ -265,7 +275,7 @@ fn right_tool(seen: &Observed) -> Finding {
 }
 
 fn room(seen: &Observed) -> Finding {
-    let with_types: Vec<&HostGpu> = ours(seen).filter(|host| host.interface().is_some()).collect();
+    let with_types: Vec<&HostGpu> = with_nvidia(seen).filter(|host| host.interface().is_some()).collect();
     let free = |host: &HostGpu| host.functions.iter().flat_map(|f| &f.types).any(|kind| kind.available > 0);
     let lines: Vec<String> = with_types.iter().map(|host| describe_room(seen, host)).collect();
     match with_types.iter().any(|host| free(host)) {

@@ -68,6 +68,12 @@ pub const CASES: &[Case] = &[
         "nvidia-gridd[600]: Failed to acquire license from dls.example.org (Info: NVIDIA RTX Virtual Workstation - Error: Generic network communication failure)",
         "--connect",
     ),
+    failed(
+        "licence-messages",
+        Guest,
+        "nvidia-gridd[600]: Failed to update local trusted store - Maximum buffer size exceeded",
+        "/var/lib/nvidia/GridLicensing",
+    ),
     failed("licence-messages", Guest, "nvidia-gridd[600]: Failed to frobnicate", "frobnicate"),
     failed("licensed", Guest, "nvidia-gridd[600]: License returned successfully. (Info: dls.example.org)", "returned"),
 ];
