@@ -42,6 +42,7 @@ fn everything(config: &Config) -> Changes {
     ];
     let wanted = Override {
         vram_mib: Some(MIN_VRAM_MIB),
+        max_instances: Some(1),
         heads: Some(1),
         cuda: Some(true),
         display: Some(Display { width: 1920, height: 1080 }),

@@ -53,8 +53,12 @@ let
   profileOptions = {
     options = {
       vramAllocation = optional types.ints.positive 3584 ''
-        Memory of one vGPU, in MiB; 384 is the least. How many of them a board can have stays what NVIDIA set for the
-        profile, as the driver counts them: to fit more virtual machines, start from a smaller profile and raise this.
+        Memory of one vGPU, in MiB; 384 is the least. How many of them a board can have is counted by the driver and
+        stays what NVIDIA set: to fit more virtual machines on a board, raise `maxInstances` with it.
+      '';
+      maxInstances = optional types.ints.positive 6 ''
+        How many vGPUs with this profile one board can have: on every board that offers it, clones included. No more
+        than its memory has room for. Boards with SR-IOV have no more than they have virtual functions.
       '';
       heads = optional types.ints.positive 1 ''
         How many virtual monitors one virtual machine may have.

@@ -7,7 +7,7 @@ use roxmltree::Node;
 use crate::changes::{Changes, Override, XmlValue};
 use crate::document::{Edits, children, escape, text};
 use crate::gpu_id::GpuId;
-use crate::model::{Config, PhysicalGpu, Profile, number};
+use crate::model::{Config, MAX_VGPUS, PhysicalGpu, attribute, number};
 use crate::{Error, document};
 
 /// A changed vgpuConfig.xml.
@@ -20,17 +20,23 @@ pub struct Applied {
 }
 
 /// Makes the changes in the text of a vgpuConfig.xml. What was not asked for stays byte for byte; the order of the changes
-/// doesn't matter, and making them twice is the same as once. Overrides change profiles, clones physical GPUs.
+/// doesn't matter, and making them twice is the same as once. Clones are made first, so that overrides reach them, too.
 pub fn apply(text: &str, changes: &Changes) -> Result<Applied, Error> {
     let config = Config::parse(text)?;
-    let mut plan = Plan { config: &config, changes, edits: Edits::new(&config.document), notes: Vec::new() };
+    let mut plan = Plan::new(&config, changes);
     plan.clones()?;
+    let (mut notes, cloned) = (plan.notes, plan.edits.finish().ok_or(Error::Broken)?);
+
+    let config = Config::parse(&cloned).map_err(|_| Error::Broken)?;
+    let mut plan = Plan::new(&config, changes);
+    plan.check_sizes()?;
     plan.overrides()?;
-    let (notes, text) = (plan.notes, plan.edits.finish().ok_or(Error::Broken)?);
+    notes.append(&mut plan.notes);
+    let text = plan.edits.finish().ok_or(Error::Broken)?;
 
     // Whatever this module got wrong, a file that doesn't hold what was asked for goes nowhere.
     let config = Config::parse(&text).map_err(|_| Error::Broken)?;
-    let mut again = Plan { config: &config, changes, edits: Edits::new(&config.document), notes: Vec::new() };
+    let mut again = Plan::new(&config, changes);
     again.clones().and_then(|()| again.overrides()).map_err(|_| Error::Broken)?;
     if !again.edits.is_empty() {
         return Err(Error::Broken);
@@ -46,6 +52,10 @@ struct Plan<'a, 't> {
 }
 
 impl<'a, 't> Plan<'a, 't> {
+    fn new(config: &'a Config<'t>, changes: &'a Changes) -> Self {
+        Plan { config, changes, edits: Edits::new(&config.document), notes: Vec::new() }
+    }
+
     fn clones(&mut self) -> Result<(), Error> {
         // New GPUs go behind the one they are cloned from; several of them in the order of their ids.
         let mut new: BTreeMap<usize, String> = BTreeMap::new();
@@ -113,37 +123,47 @@ impl<'a, 't> Plan<'a, 't> {
     }
 
     fn overrides(&mut self) -> Result<(), Error> {
-        let boards = self.config.board_sizes();
         for (&id, wanted) in &self.changes.overrides {
-            let profile = self.config.profile(id)?;
-            self.check_size(profile, wanted, &boards)?;
+            self.config.profile(id)?;
             let settings = self.settings(id, wanted);
             let same_id = self.config.profiles.iter().filter(|profile| profile.id == id);
             for node in same_id.filter_map(|profile| self.config.document.node(profile.node)) {
                 self.set(node, &settings)?;
             }
+            if let Some(count) = wanted.max_instances {
+                self.set_count(id, count)?;
+            }
         }
         Ok(())
     }
 
-    /// More memory than any board has that offers the profile could never be given.
-    fn check_size(&mut self, profile: &Profile, wanted: &Override, boards: &BTreeMap<GpuId, u64>) -> Result<(), Error> {
-        let Profile { id, ref name, .. } = *profile;
-        // A clone offers what its origin offers, and no more what it may have offered before.
-        let offers = |gpu: &&PhysicalGpu| gpu.supported.iter().any(|supported| supported.profile == id);
-        let offering = self.config.gpus.iter().filter(|gpu| !self.changes.clones.contains_key(&gpu.id)).filter(offers);
-        let largest = offering.map(|gpu| boards.get(&gpu.id).copied().unwrap_or_default()).max();
-        let Some(board) = largest else {
-            self.notes.push(format!("no physical GPU offers profile {id} ({name}); its override has no effect yet"));
-            return Ok(());
-        };
-        match wanted.vram_mib {
-            // A board whose profiles tell no size allows any.
-            Some(mib) if board > 0 && u64::from(mib) << 20 > board => {
-                Err(Error::TooLarge { profile: id, name: name.clone(), mib, board: board >> 20 })
-            }
-            _ => Ok(()),
+    /// How many vGPUs fit is not said by the profile, but by each board that offers it.
+    fn set_count(&mut self, profile: u32, count: u32) -> Result<(), Error> {
+        let boards = self.config.gpus.iter().filter_map(|gpu| self.config.document.node(gpu.node));
+        let offers = boards.flat_map(|board| children(board, "supportedVgpu"));
+        let of_profile = |offer: &Node| attribute(*offer, "vgpuId").and_then(number) == Some(profile.into());
+        let settings = BTreeMap::from([(MAX_VGPUS, Setting::text(Value::decimal(count.into())))]);
+        for offer in offers.filter(of_profile).collect::<Vec<_>>() {
+            self.set(offer, &settings)?;
         }
+        Ok(())
+    }
+
+    /// More memory than any board has that offers the profile could never be given: neither to one vGPU, nor to all.
+    fn check_sizes(&mut self) -> Result<(), Error> {
+        let (boards, sizes) = (self.config.board_sizes(), self.config.profile_sizes());
+        for (&id, wanted) in &self.changes.overrides {
+            let name = &self.config.profile(id)?.name;
+            let offering = self.config.gpus.iter().filter(|gpu| gpu.offer(id).is_some());
+            let largest = offering.map(|gpu| boards.get(&gpu.id).copied().unwrap_or_default()).max();
+            match largest {
+                Some(board) => check_size(id, name, wanted, sizes.get(&id).copied(), board)?,
+                None => self
+                    .notes
+                    .push(format!("no physical GPU offers profile {id} ({name}); its override has no effect yet")),
+            }
+        }
+        Ok(())
     }
 
     /// What the elements of a profile shall hold, by their names: what the options mean, and xmlConfig over it.
@@ -176,10 +196,10 @@ impl<'a, 't> Plan<'a, 't> {
     }
 
     /// Sets what is not so already; elements that are not there are made.
-    fn set(&mut self, profile: Node<'a, 't>, settings: &BTreeMap<&str, Setting>) -> Result<(), Error> {
+    fn set(&mut self, parent: Node<'a, 't>, settings: &BTreeMap<&str, Setting>) -> Result<(), Error> {
         let mut made = Vec::new();
         for (&name, setting) in settings {
-            let elements: Vec<_> = children(profile, name).collect();
+            let elements: Vec<_> = children(parent, name).collect();
             if elements.is_empty() && !setting.is_empty() {
                 made.push(setting.element(name));
             }
@@ -197,9 +217,29 @@ impl<'a, 't> Plan<'a, 't> {
             }
         }
         if !made.is_empty() {
-            self.edits.append(profile, &made);
+            self.edits.append(parent, &made);
         }
         Ok(())
+    }
+}
+
+/// Whether a board has the memory for what is wanted of a profile that takes `size` so far. All but `wanted` in bytes.
+fn check_size(profile: u32, name: &str, wanted: &Override, size: Option<u64>, board: u64) -> Result<(), Error> {
+    // A board whose profiles tell no size allows any, and who writes the elements himself knows better.
+    if board == 0 || wanted.xml.contains_key("profileSize") {
+        return Ok(());
+    }
+    let name = || name.to_owned();
+    let wanted_size = wanted.vram_mib.map(|mib| u64::from(mib) << 20);
+    if let Some(mib) = wanted.vram_mib.filter(|_| wanted_size > Some(board)) {
+        return Err(Error::TooLarge { profile, name: name(), mib, board: board >> 20 });
+    }
+    let room = wanted_size.or(size).and_then(|size| board.checked_div(size));
+    match (wanted.max_instances, room) {
+        (Some(count), Some(room)) if u64::from(count) > room => {
+            Err(Error::TooMany { profile, name: name(), count, room, board: board >> 20 })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -211,6 +251,10 @@ struct Setting<'a> {
 }
 
 impl Setting<'_> {
+    fn text(value: Value) -> Self {
+        Setting { text: Some(value), ..Setting::default() }
+    }
+
     fn is_empty(&self) -> bool {
         self.text.is_none() && self.attributes.is_empty()
     }

@@ -5,8 +5,9 @@
 //! {
 //!   "clones": { "AAAA:BBBB": "CCCC:DDDD" },
 //!   "overrides": {
-//!     "333": { "vramAllocation": 3584, "heads": 1, "enableCuda": true, "display": { "width": 1920, "height": 1080 },
-//!              "framerateLimit": 144, "xmlConfig": { "eccSupported": "1", "devId": { "subsystemId": "0x1234" } } }
+//!     "333": { "vramAllocation": 3584, "maxInstances": 6, "heads": 1, "enableCuda": true, "framerateLimit": 144,
+//!              "display": { "width": 1920, "height": 1080 },
+//!              "xmlConfig": { "eccSupported": "1", "devId": { "subsystemId": "0x1234" } } }
 //!   }
 //! }
 //! ```
@@ -41,6 +42,8 @@ pub struct Changes {
 pub struct Override {
     /// Memory of the board for one vGPU, in MiB; at least [`MIN_VRAM_MIB`].
     pub vram_mib: Option<u32>,
+    /// How many such vGPUs a board may have, on every board that offers the profile; at least one.
+    pub max_instances: Option<u32>,
     /// Virtual monitors, at least one.
     pub heads: Option<u32>,
     pub cuda: Option<bool>,
@@ -119,6 +122,7 @@ struct Raw {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct RawOverride {
     vram_allocation: Option<Whole>,
+    max_instances: Option<Whole>,
     heads: Option<Whole>,
     enable_cuda: Option<bool>,
     display: Option<Object<RawDisplay>>,
@@ -140,6 +144,12 @@ impl RawOverride {
         if let Some(mib) = vram_mib.filter(|&mib| mib < MIN_VRAM_MIB) {
             return Err(Error::TooSmall { profile, mib });
         }
+        if let Some(Whole(0)) = self.max_instances {
+            return Err(mistake(
+                &place("maxInstances"),
+                "a board that offers a profile has room for one at least, not 0",
+            ));
+        }
         if let Some(Whole(0)) = self.heads {
             return Err(mistake(&place("heads"), "a vGPU has one virtual monitor at least, not 0"));
         }
@@ -155,6 +165,7 @@ impl RawOverride {
         }
         Ok(Override {
             vram_mib,
+            max_instances: self.max_instances.map(|Whole(count)| count),
             heads: self.heads.map(|Whole(heads)| heads),
             cuda: self.enable_cuda,
             display: self.display.map_or(Ok(None), |Object(display)| display.check(&place("display")))?,

@@ -75,6 +75,12 @@ pub enum Error {
     )]
     #[diagnostic(help("give it {board} MiB at most; the memory of a board is what its profiles fill together"))]
     TooLarge { profile: u32, name: String, mib: u32, board: u64 },
+    #[error(
+        "overrides.{profile}.maxInstances is {count}, but the largest board that offers {name} has {board} MiB, which is \
+         room for {room}"
+    )]
+    #[diagnostic(help("give it {room} at most, or lower vramAllocation with it"))]
+    TooMany { profile: u32, name: String, count: u32, room: u64, board: u64 },
     #[error("line {line}: <{element}> holds other elements and cannot get a text")]
     #[diagnostic(help("xmlConfig changes elements with a text; {{\"attribute\": \"value\"}} changes attributes"))]
     NotALeaf { line: usize, element: String },

@@ -9,6 +9,9 @@ use crate::document::{Document, children, text};
 use crate::gpu_id::{GpuId, GpuQuery};
 use crate::likeness::likeness;
 
+/// The element of a `<supportedVgpu>` that says how many such vGPUs fit.
+pub(super) const MAX_VGPUS: &str = "maxVgpus";
+
 /// A vgpuConfig.xml, read.
 pub struct Config<'t> {
     pub(super) document: Document<'t>,
@@ -196,9 +199,14 @@ impl<'t> Config<'t> {
         Ok(found)
     }
 
+    /// Memory of one vGPU of each profile, in bytes.
+    pub(super) fn profile_sizes(&self) -> BTreeMap<u32, u64> {
+        self.profiles.iter().filter_map(|profile| Some((profile.id, profile.profile_size?))).collect()
+    }
+
     /// Memory of each board, in bytes, as far as its profiles tell: what the vGPUs that fit on it take together.
     pub fn board_sizes(&self) -> BTreeMap<GpuId, u64> {
-        let sizes: BTreeMap<_, _> = self.profiles.iter().filter_map(|p| Some((p.id, p.profile_size?))).collect();
+        let sizes = self.profile_sizes();
         let mut boards = BTreeMap::new();
         for gpu in &self.gpus {
             let filled = gpu.supported.iter().filter_map(|supported| {
@@ -270,11 +278,11 @@ fn supported(document: &Document, node: Node) -> Result<Supported, Error> {
     let profile = attribute(node, "vgpuId").and_then(number).and_then(|id| id.try_into().ok());
     Ok(Supported {
         profile: profile.ok_or_else(|| malformed(document, node, "supportedVgpu", "vgpuId that is a number"))?,
-        max_instances: children(node, "maxVgpus").next().and_then(|max| number(&text(max))),
+        max_instances: children(node, MAX_VGPUS).next().and_then(|max| number(&text(max))),
     })
 }
 
-fn attribute<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
+pub(super) fn attribute<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
     node.attribute(name).map(|value| value.trim_matches(crate::document::is_space))
 }
 

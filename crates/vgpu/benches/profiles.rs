@@ -64,7 +64,7 @@ fn physical_gpu(text: &mut String, gpu: usize) -> std::fmt::Result {
 
 /// Two clones and every kind of override.
 const CHANGES: &str = r#"{"clones": {"1F00:0001": "1B05:0", "1B20:0": "1B06:0"}, "overrides": {
-    "7": {"vramAllocation": 3584, "heads": 1, "enableCuda": true, "display": {"width": 1920, "height": 1080}},
+    "7": {"vramAllocation": 3584, "maxInstances": 1, "heads": 1, "enableCuda": true, "display": {"width": 1920, "height": 1080}},
     "599": {"framerateLimit": 144, "xmlConfig": {"eccSupported": "1", "display": {"refresh": "60"}, "new": "1"}}}}"#;
 
 fn read_change_write(config: &Path, out: &Path) {

@@ -96,6 +96,7 @@ fn options_describe_themselves() {
     patcher.profileOverrides.<name>.enableCuda
     patcher.profileOverrides.<name>.framerateLimit
     patcher.profileOverrides.<name>.heads
+    patcher.profileOverrides.<name>.maxInstances
     patcher.profileOverrides.<name>.vramAllocation
     patcher.profileOverrides.<name>.xmlConfig
     release

@@ -140,14 +140,16 @@ fn override_() -> impl Strategy<Value = Override> {
     ];
     (
         prop::option::of(384u32..8192),
+        prop::option::weighted(0.3, 1u32..200),
         prop::option::of(1u32..9),
         prop::option::of(any::<bool>()),
         prop::option::of((1u64..9000, 1u64..9000).prop_map(|(width, height)| Display { width, height })),
         prop::option::of(0u32..200),
         prop::collection::btree_map(name().prop_map(str::to_owned), value, 0..3),
     )
-        .prop_map(|(vram_mib, heads, cuda, display, frame_rate_limit, xml)| Override {
+        .prop_map(|(vram_mib, max_instances, heads, cuda, display, frame_rate_limit, xml)| Override {
             vram_mib,
+            max_instances,
             heads,
             cuda,
             display,
@@ -179,7 +181,10 @@ fn not_named(text: &str, changes: &Changes) -> Vec<String> {
         "pgpu" => {
             let id = node.children().find(|child| child.has_tag_name("devId")).unwrap();
             let id = |name| number(id.attribute(name).unwrap());
-            changes.clones.contains_key(&GpuId { device: id("deviceId"), subsystem: id("subsystemId") })
+            let offers = node.children().filter_map(|child| child.attribute("vgpuId")?.parse().ok());
+            let counted = |id: u32| changes.overrides.get(&id).is_some_and(|wanted| wanted.max_instances.is_some());
+            let clone = GpuId { device: id("deviceId"), subsystem: id("subsystemId") };
+            changes.clones.contains_key(&clone) || offers.into_iter().any(counted)
         }
         _ => false,
     };
@@ -191,6 +196,13 @@ fn not_named(text: &str, changes: &Changes) -> Vec<String> {
 fn offers(text: &str) -> BTreeMap<GpuId, Vec<u32>> {
     let config = Config::parse(text).unwrap();
     config.gpus.iter().map(|gpu| (gpu.id, gpu.supported.iter().map(|supported| supported.profile).collect())).collect()
+}
+
+/// How many vGPUs of a profile each offer of it allows, in the order of the file.
+fn counts(text: &str, profile: u32) -> Vec<Option<u64>> {
+    let config = Config::parse(text).unwrap();
+    let offers = config.gpus.iter().flat_map(|gpu| &gpu.supported);
+    offers.filter(|offer| offer.profile == profile).map(|offer| offer.max_instances).collect()
 }
 
 /// The changed text; nothing if the changes are refused. A refusal is never for a defect of our own.
@@ -240,8 +252,9 @@ proptest! {
     }
 
     #[test]
-    fn an_override_touches_nothing_outside_its_profile(file in file(), profile: Index, wanted in override_()) {
+    fn an_override_touches_nothing_outside_its_profile(file in file(), profile: Index, mut wanted in override_()) {
         let id = *profile.get(&file.profiles);
+        wanted.max_instances = None;
         let changes = Changes { overrides: [(id, wanted)].into(), ..Changes::default() };
         let Some(changed) = changed(&file.text, &changes) else { return Ok(()) };
         let start = format!("<vgpuType id=\"{id}\"");
@@ -252,6 +265,20 @@ proptest! {
     }
 
     #[test]
+    fn a_number_of_vgpus_changes_nothing_but_that_number(file in file(), profile: Index, count in 1u32..300) {
+        let id = *profile.get(&file.profiles);
+        let wanted = Override { max_instances: Some(count), ..Override::default() };
+        let changes = Changes { overrides: [(id, wanted)].into(), ..Changes::default() };
+        let Some(changed) = changed(&file.text, &changes) else { return Ok(()) };
+        for &other in file.profiles.iter().filter(|&&other| other != id) {
+            prop_assert_eq!(counts(&changed, other), counts(&file.text, other));
+        }
+        prop_assert!(counts(&changed, id).iter().all(|&fits| fits == Some(count.into())));
+        let without = |text: &str, count: &str| text.replace(&format!("<maxVgpus>{count}</maxVgpus>"), "");
+        prop_assert_eq!(without(&without(&changed, "128"), &count.to_string()), without(&file.text, "128"));
+    }
+
+    #[test]
     fn what_was_asked_for_is_there((file, changes) in changed_file()) {
         let Some(changed) = changed(&file.text, &changes) else { return Ok(()) };
         let config = Config::parse(&changed).unwrap();
@@ -259,6 +286,9 @@ proptest! {
             let profile = config.profile(*id).unwrap();
             if let Some(mib) = wanted.vram_mib {
                 prop_assert_eq!(profile.profile_size, Some(u64::from(mib) << 20));
+            }
+            if let Some(count) = wanted.max_instances {
+                prop_assert!(counts(&changed, *id).iter().all(|&fits| fits == Some(count.into())));
             }
             if let Some(cuda) = wanted.cuda {
                 prop_assert_eq!(profile.cuda, Some(cuda));

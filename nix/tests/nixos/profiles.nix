@@ -19,6 +19,7 @@ in
             copyVGPUProfiles."AAAA:BBBB" = "CCCC:DDDD";
             profileOverrides."333" = {
               vramAllocation = 3584;
+              maxInstances = 6;
               heads = 1;
               enableCuda = true;
               display.width = 1920;
@@ -47,6 +48,7 @@ in
       {
         "333" = {
           vramAllocation = 3584;
+          maxInstances = 6;
           heads = 1;
           enableCuda = true;
           display = {
@@ -72,6 +74,7 @@ in
       }).config.hardware.nvidia.vgpu.patcher.profileOverrides."333";
     expected = {
       vramAllocation = null;
+      maxInstances = null;
       heads = null;
       enableCuda = null;
       display = {
@@ -89,6 +92,7 @@ in
       { copyVGPUProfiles."1E87:0000" = "0x1E30:0x12BA"; }
       { profileOverrides."nvidia-333".heads = 1; }
       { profileOverrides."333".vramAllocation = 0; }
+      { profileOverrides."333".maxInstances = 0; }
       { profileOverrides."333".heads = -1; }
       { profileOverrides."333".framerateLimit = -1; }
       { profileOverrides."333".frameRateLimit = 1; }
@@ -97,6 +101,7 @@ in
       { copyVGPUProfiles."1C02:0000" = "1B38:0"; }
     ];
     expected = [
+      true
       true
       true
       true

@@ -114,6 +114,7 @@ impl ConfigFile {
                       that is listed already is replaced
   overrides           {"43": {...}}: what of this is set changes nvidia-43:
     vramAllocation      memory in MiB, from 384 on
+    maxInstances        vGPUs of it on one board, as far as its memory goes
     heads               virtual monitors
     enableCuda          true or false
     display             {"width": ..., "height": ...} in pixels; maxPixels is

@@ -80,6 +80,18 @@ fn mistakes_in_overrides_are_explained() {
     cause: overrides.43.heads: a vGPU has one virtual monitor at least, not 0
     help: `vgpu profiles apply --help` shows what changes look like and what each option takes
     ");
+    assert_snapshot!(mistake(r#"{"overrides": {"43": {"maxInstances": 0}}}"#), @"
+    cause: overrides.43.maxInstances: a board that offers a profile has room for one at least, not 0
+    help: `vgpu profiles apply --help` shows what changes look like and what each option takes
+    ");
+    assert_snapshot!(mistake(r#"{"overrides": {"43": {"maxInstances": 3}}}"#), @"
+    cause: overrides.43.maxInstances is 3, but the largest board that offers GRID M10-4Q has 8192 MiB, which is room for 2
+    help: give it 2 at most, or lower vramAllocation with it
+    ");
+    assert_snapshot!(mistake(r#"{"overrides": {"43": {"maxInstances": 3, "vramAllocation": 3000}}}"#), @"
+    cause: overrides.43.maxInstances is 3, but the largest board that offers GRID M10-4Q has 8192 MiB, which is room for 2
+    help: give it 2 at most, or lower vramAllocation with it
+    ");
     assert_snapshot!(mistake(r#"{"overrides": {"43": {"framerateLimit": "60"}}}"#), @r#"
     cause: overrides.43.framerateLimit: invalid type: string "60", expected a whole number at line 1 column 44
     help: `vgpu profiles apply --help` shows what changes look like and what each option takes
@@ -165,7 +177,7 @@ fn mistakes_in_the_json_are_explained() {
     help: `vgpu profiles apply --help` shows what changes look like and what each option takes
     ");
     assert_snapshot!(mistake(r#"{"overrides": {"43": {"vramAlocation": 512}}}"#), @"
-    cause: overrides.43.vramAlocation: unknown field `vramAlocation`, expected one of `vramAllocation`, `heads`, `enableCuda`, `display`, `framerateLimit`, `xmlConfig` at line 1 column 37
+    cause: overrides.43.vramAlocation: unknown field `vramAlocation`, expected one of `vramAllocation`, `maxInstances`, `heads`, `enableCuda`, `display`, `framerateLimit`, `xmlConfig` at line 1 column 37
     help: `vgpu profiles apply --help` shows what changes look like and what each option takes
     ");
     assert_snapshot!(mistake(r#"{"overrides": {"43": {"heads": 1, "heads": 2}}}"#), @"

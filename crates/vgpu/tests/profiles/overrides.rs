@@ -2,6 +2,7 @@
 
 use crate::scene::*;
 use insta::assert_snapshot;
+use vgpu_profiles::Config;
 
 #[test]
 fn no_changes_leave_every_byte() {
@@ -92,6 +93,58 @@ fn a_vgpu_may_take_a_whole_board_and_no_more() {
     +    <framebuffer>0x12800000</framebuffer>
     +    <fbReservation>0x5800000</fbReservation>
     ");
+}
+
+/// The number stands beside each board, not in the profile; and one that is not there is made.
+#[test]
+fn more_of_a_profile_fit_on_every_board_that_offers_it() {
+    let text = SAMPLE.replace(
+        "<supportedVgpu vgpuId=\"333\">\n      <maxVgpus>2</maxVgpus>\n    ",
+        "<supportedVgpu vgpuId=\"333\">",
+    );
+    let text = text.replace(
+        "</pgpu>\n</vgpuconfig>",
+        "  <supportedVgpu vgpuId='44'><maxVgpus> 16 </maxVgpus></supportedVgpu>\n  </pgpu>\n</vgpuconfig>",
+    );
+    let changed = applied(
+        &text,
+        r#"{"clones": {"1E07:0": "13BD:0"}, "overrides": {
+            "43": {"maxInstances": 4, "vramAllocation": 2048}, "44": {"maxInstances": 8}, "333": {"maxInstances": 1}}}"#,
+    );
+    assert_snapshot!(difference(&text, &changed), @r#"
+    -    <profileSize>0x100000000</profileSize>
+    -    <framebuffer>0xEC000000</framebuffer>
+    -    <fbReservation>0x14000000</fbReservation>
+    +    <profileSize>0x80000000</profileSize>
+    +    <framebuffer>0x74000000</framebuffer>
+    +    <fbReservation>0xC000000</fbReservation>
+    -    <supportedVgpu vgpuId="43"><maxVgpus>2</maxVgpus><digest type="signature">00ff</digest></supportedVgpu>
+    -    <supportedVgpu vgpuId="44"><maxVgpus>16</maxVgpus><digest type="signature">11ff</digest></supportedVgpu>
+    +    <supportedVgpu vgpuId="43"><maxVgpus>4</maxVgpus><digest type="signature">00ff</digest></supportedVgpu>
+    +    <supportedVgpu vgpuId="44"><maxVgpus>8</maxVgpus><digest type="signature">11ff</digest></supportedVgpu>
+    +  <pgpu fractionalMultiVgpu="0">
+    +    <devId vendorId="0x10de" deviceId="0x1E07" subsystemVendorId="0x10de" subsystemId="0x0000"></devId>
+    +    <supportedVgpu vgpuId="43"><maxVgpus>4</maxVgpus><digest type="signature">00ff</digest></supportedVgpu>
+    +    <supportedVgpu vgpuId="44"><maxVgpus>8</maxVgpus><digest type="signature">11ff</digest></supportedVgpu>
+    +  </pgpu>
+    -    <supportedVgpu vgpuId="333"></supportedVgpu>
+    -    <supportedVgpu vgpuId='44'><maxVgpus> 16 </maxVgpus></supportedVgpu>
+    +    <supportedVgpu vgpuId="333"><maxVgpus>1</maxVgpus></supportedVgpu>
+    +    <supportedVgpu vgpuId='44'><maxVgpus> 8 </maxVgpus></supportedVgpu>
+    "#);
+    let fits = |gpu: &str| {
+        Config::parse(&changed).unwrap().gpu(gpu.parse().unwrap()).unwrap()[0].offer(43).unwrap().max_instances
+    };
+    assert_eq!((fits("13BD:0"), fits("1E07:0")), (Some(4), Some(4)));
+}
+
+/// Who writes the elements himself is not held to what they said before.
+#[test]
+fn a_size_from_xml_config_is_not_checked() {
+    let own = r#"{"overrides": {"43": {"maxInstances": 9, "vramAllocation": 4096, "xmlConfig": {"profileSize": "1"}},
+        "44": {"maxInstances": 16}}}"#;
+    let once = applied(SAMPLE, own);
+    assert_eq!(applied(&once, own), once);
 }
 
 #[test]
