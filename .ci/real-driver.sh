@@ -8,6 +8,7 @@
 set -euo pipefail
 vgpu=$(realpath "$1")
 archives=$(realpath "$2")
+sources=$(realpath "$(dirname "$0")/../crates/vgpu/src/machine")
 small=${3:-}
 work=$(mktemp -d -p "${TMPDIR:-/tmp}")
 
@@ -56,6 +57,29 @@ check_guest() {
     echo "  $count libraries load; nvidia-smi runs"
 }
 
+# Our code asks the driver's own libnvidia-ml.so: it has every function that we call by name, and without a GPU it says so.
+check_nvml() {
+    local root=$work/machine gpu library has name reason
+    library=$(find "$1/out/lib" -name 'libnvidia-ml.so.*' -type f)
+    has=$(nm -D --defined-only "$library")
+    while read -r name; do
+        grep -qE " $name(@|\$)" <<<"$has" || fail "$library has no $name"
+    done < <(cd "$sources" && grep -ohE '(lib\(\)|library)\.nvml\w+' nvml.rs nvml/*.rs | sed 's/.*\.//')
+    gpu=$root/sys/bus/pci/devices/0000:41:00.0
+    mkdir -p "$gpu" "$root/etc/nvidia/vgpu" "$root/proc/driver/nvidia" "$root/sys/bus/pci/drivers/nvidia"
+    ln -s "$library" "$root/etc/nvidia/vgpu/libnvidia-ml.so.1"
+    ln -s ../../drivers/nvidia "$gpu/driver"
+    echo 0x10de >"$gpu/vendor"
+    echo 0x1b38 >"$gpu/device"
+    echo 0x030200 >"$gpu/class"
+    echo "nvidia_vgpu_vfio 1 0 - Live 0x0" >"$root/proc/modules"
+    echo "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.163.02  Sun" >"$root/proc/driver/nvidia/version"
+    reason=$("$vgpu" doctor --role host --root "$root" --json 2>/dev/null || true)
+    rm -r "$root"
+    grep -q "libnvidia-ml.so.1 can't be asked: .*driver" <<<"$reason" || fail "without a GPU vgpu doctor says: $reason"
+    echo "  libnvidia-ml has what we call, and says that there is no driver"
+}
+
 check_host() {
     check_paths "$1"
     mkdir -p /etc/nvidia/vgpu
@@ -63,6 +87,7 @@ check_host() {
     "$1/bin/bin/nvidia-vgpud" | grep -q 'config: /etc/nvidia/vgpu/vgpuConfig.xml' || fail "nvidia-vgpud reads elsewhere"
     "$1/bin/bin/nvidia-vgpu-mgr" | grep -q 'plugin: libnvidia-vgpu' || fail "nvidia-vgpu-mgr does not find its plugin"
     "$vgpu" profiles list --config "$1/out/vgpuConfig.xml" >/dev/null
+    [ "$small" = --small ] || check_nvml "$1"
     echo "  nvidia-vgpud reads its configuration; nvidia-vgpu-mgr finds its plugin"
 }
 
