@@ -48,7 +48,8 @@ pub fn run(work: Work) -> Result<()> {
     let report = build(&path, &options)
         .map_err(Report::from)
         .wrap_err_with(|| format!("cannot build the {} driver from {}", options.role, path.display()))?;
-    note(format!("{} driver {}: {} files", report.role, report.version, report.files));
+    let files = if report.files == 1 { "1 file".to_owned() } else { format!("{} files", report.files) };
+    note(format!("{} driver {}: {files}", report.role, report.version));
     for kind in &report.unknown {
         note(format!("files of type {kind} are new to this program and were left out"));
     }

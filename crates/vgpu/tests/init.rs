@@ -127,8 +127,9 @@ fn a_host_is_described_and_configured() {
         "iommu=pt"
       ];
 
-      # Makes and keeps vGPUs (mediated devices): mdevctl types, mdevctl define.
-      # programs.mdevctl.enable = true;
+      # vGPUs: declared here, they are there after every start. `vgpu profiles list` shows what the GPU offers,
+      # `vgpu instances attach NAME` what a virtual machine needs.
+      # hardware.nvidia.vgpu.instances.office.profile = "PROFILE";
 
       # To use the GPU for this machine's own screens as well, or one that NVIDIA doesn't list, the driver has
       # to be patched, by vGPU-Unlock-patcher. `vgpu releases` shows which releases can be (PATCHER).

@@ -81,24 +81,27 @@ fn here(path: &Path) -> String {
     if text.contains('/') || text == "." { text } else { format!("./{text}") }
 }
 
-/// Writes all of the files, or none.
+/// Writes all of the files, or none: each is whole beside its place before the first takes its name.
 fn write_all(files: &[(PathBuf, String)]) -> Result<()> {
-    for (number, (path, text)) in files.iter().enumerate() {
-        if let Err(error) = write_new(path, text) {
+    let failed = |path: &Path| format!("cannot write {}", path.display());
+    let staged: Vec<Staged> =
+        files.iter().map(|(path, text)| stage(path, text).wrap_err_with(|| failed(path))).collect::<Result<_>>()?;
+    for (number, (staged, (path, _))) in staged.into_iter().zip(files).enumerate() {
+        if let Err(error) = staged.publish() {
             for (written, _) in &files[..number] {
                 let _ = fs::remove_file(written);
             }
-            return Err(error).wrap_err_with(|| format!("cannot write {}", path.display()));
+            return Err(error).wrap_err_with(|| failed(path));
         }
     }
     Ok(())
 }
 
-/// Writes a new file in one step. It must not exist yet.
-fn write_new(path: &Path, text: &str) -> Result<()> {
+/// A file that waits for its name.
+fn stage(path: &Path, text: &str) -> Result<Staged> {
     let mut file = Staged::file(path)?;
     file.content().write_all(text.as_bytes()).map_err(|source| publish::Error::write(path, source))?;
-    Ok(file.publish()?)
+    Ok(file)
 }
 
 /// What the user should know before the first rebuild.
@@ -148,11 +151,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("vgpu.nix");
         fs::write(&path, "mine").unwrap();
-        let error = write_new(&path, "ours").unwrap_err();
-        assert!(error.to_string().contains("exists already"), "{error}");
+        let error = write_all(&[(path.clone(), "ours".to_owned())]).unwrap_err();
+        assert!(error.chain().any(|cause| cause.to_string().contains("exists already")), "{error:?}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "a temporary file was left behind");
     }
+
     #[test]
     fn both_files_are_written_or_none() {
         let directory = tempfile::tempdir().unwrap();
@@ -161,5 +165,9 @@ mod tests {
         let files = [(directory.path().join("vgpu.nix"), "ours".to_owned()), (taken.clone(), "ours".to_owned())];
         assert!(write_all(&files).is_err());
         assert!(!files[0].0.exists() && fs::read_to_string(&taken).unwrap() == "mine");
+        // The second cannot even be begun: nothing of the first was there at any time.
+        let below_file = (taken.join("flake.nix"), "ours".to_owned());
+        assert!(write_all(&[files[0].clone(), below_file]).is_err());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 }

@@ -102,7 +102,9 @@ fn possible(support: Support) -> String {
         Support::Unlisted(generation) => {
             format!("not listed by NVIDIA, as far as we know; no patcher serves {} GPUs", generation.name)
         }
-        Support::Unknown => "an unknown GPU: `vgpu profiles gpus --config ARCHIVE` lists the known ones".to_owned(),
+        Support::Unknown => {
+            "an unknown GPU: `vgpu profiles gpus --config FILE.zip|FILE.run` lists the known ones".to_owned()
+        }
     }
 }
 
@@ -193,8 +195,11 @@ fn host(machine: &Machine, start: &Start) -> Vec<Line> {
         lines.push(Line::binding("boot.kernelParams", Expression::Code(parameters.to_owned())));
         lines.push(Line::Blank);
     }
-    lines.push(comment("Makes and keeps vGPUs (mediated devices): mdevctl types, mdevctl define."));
-    lines.push(comment("programs.mdevctl.enable = true;"));
+    lines.push(comment(
+        "vGPUs: declared here, they are there after every start. `vgpu profiles list` shows what the GPU offers,",
+    ));
+    lines.push(comment("`vgpu instances attach NAME` what a virtual machine needs."));
+    lines.push(comment("hardware.nvidia.vgpu.instances.office.profile = \"PROFILE\";"));
     lines.push(Line::Blank);
     lines.extend(patching(start));
     lines
