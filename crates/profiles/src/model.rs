@@ -184,6 +184,16 @@ impl<'t> Config<'t> {
         self.gpu(id).or_else(|error| self.gpu(GpuId { subsystem: 0, ..id }).map_err(|_| error))
     }
 
+    /// The boards that are called so, in either case, with or without the `GRID` or `NVIDIA` before the name.
+    pub fn gpus_named(&self, name: &str) -> Vec<&PhysicalGpu> {
+        let plain = |name: &str| {
+            let name = name.trim().to_lowercase();
+            ["nvidia ", "grid "].iter().find_map(|maker| name.strip_prefix(maker).map(str::to_owned)).unwrap_or(name)
+        };
+        let wanted = plain(name);
+        self.gpus.iter().filter(|gpu| self.board_name(gpu).is_some_and(|name| plain(name) == wanted)).collect()
+    }
+
     fn gpus_where(
         &self,
         name: String,

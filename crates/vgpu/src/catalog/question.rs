@@ -30,7 +30,7 @@ pub struct Gpu<'c> {
 ///
 /// GPUs are written as people copy them: `2235`, `10de:2235`, `[10de:2235]`, `2235:145a`, `A40`, or a generation: `Ada`.
 pub fn ask<'c>(catalog: &'c Catalog, gpus: &'c Gpus, word: &str) -> Option<Answer<'c>> {
-    let number: Option<ReleaseNumber> = word.parse().ok();
+    let number = by_attribute(word).or_else(|| word.parse().ok());
     if let Some(release) = number.and_then(|number| catalog.find(&number)) {
         return Some(Answer::Release(release));
     }
@@ -44,6 +44,12 @@ pub fn ask<'c>(catalog: &'c Catalog, gpus: &'c Gpus, word: &str) -> Option<Answe
         return Some(Answer::UnknownRelease(number));
     }
     branch(catalog, word).map(Answer::Branch).or_else(|| gpu(gpus, word).map(Answer::Gpu))
+}
+
+/// A release by the name of its package: `vgpu_17_6`, `grid_17_6`.
+fn by_attribute(word: &str) -> Option<ReleaseNumber> {
+    let number = word.strip_prefix("vgpu_").or_else(|| word.strip_prefix("grid_"))?;
+    number.replace('_', ".").parse().ok()
 }
 
 fn branch<'c>(catalog: &'c Catalog, word: &str) -> Option<&'c Branch> {
@@ -86,6 +92,10 @@ mod tests {
         for (word, meaning) in [
             ("17.6", "release 17.6"),
             ("17.9", "no release 17.9"),
+            ("vgpu_17_6", "release 17.6"),
+            ("grid_16_10", "release 16.10"),
+            ("vgpu_17_9", "no release 17.9"),
+            ("vgpu_17", "nothing"),
             ("17", "branch 17"),
             ("R550", "branch 17"),
             ("r550", "branch 17"),

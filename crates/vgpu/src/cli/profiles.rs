@@ -59,7 +59,7 @@ struct Gpus {
 struct List {
     #[command(flatten)]
     config: ConfigFile,
-    /// Only this physical GPU: PCI ids in hexadecimal as `lspci -nn` prints them (2235, 10de:2235, 2235:145A), or the
+    /// Only this physical GPU: its name (A40), PCI ids as `lspci -nn` prints them (2235, 10de:2235, 2235:145A), or the
     /// address of a GPU of this machine (0000:41:00.0)
     #[arg(long, value_name = "GPU")]
     gpu: Option<String>,
@@ -182,7 +182,25 @@ fn gpus(args: &Gpus) -> Result<()> {
     output::print(output::table(&columns, rows))
 }
 
-/// Reads what the user gave: ids, or the address of a GPU of this machine.
+/// The boards that the user means: by name, by ids, or by the address of a GPU of this machine. A name wins: A40 and A100
+/// are also hexadecimal numbers.
+fn boards<'c>(config: &'c Config<'_>, text: &str, root: &Path) -> Result<Vec<&'c PhysicalGpu>> {
+    let named = config.gpus_named(text);
+    if !named.is_empty() {
+        return Ok(named);
+    }
+    let digits = text.len() <= 4 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if digits && text.len() < 4 {
+        return Err(Error::TooShort(text.to_owned()).into());
+    }
+    let found = config.find_gpus(query(text, root)?);
+    if digits && text.starts_with(|first: char| first.is_ascii_alphabetic()) && found.is_err() {
+        return Err(Error::Neither(text.to_owned()).into());
+    }
+    Ok(found?)
+}
+
+/// Reads ids, or the address of a GPU of this machine.
 fn query(text: &str, root: &Path) -> Result<GpuQuery> {
     let Ok(address) = text.parse::<pci::Address>() else {
         return Ok(GpuQuery::parse(text)
@@ -198,6 +216,12 @@ enum Error {
     #[error("this machine has no physical GPU of NVIDIA's at {0}")]
     #[diagnostic(help("`lspci -nn -d 10de:` shows addresses and ids"))]
     NoGpuThere(String),
+    #[error("no physical GPU of this driver is called {0}, and as a PCI device id {0} lacks digits: those have four")]
+    #[diagnostic(help("`vgpu profiles gpus` lists names and ids"))]
+    TooShort(String),
+    #[error("no physical GPU of this driver is called {0}, and none has the PCI device id {0}")]
+    #[diagnostic(help("`vgpu profiles gpus` lists names and ids"))]
+    Neither(String),
 }
 
 fn list(args: &List) -> Result<()> {
@@ -205,7 +229,7 @@ fn list(args: &List) -> Result<()> {
     let text = args.config.read().wrap_err_with(doing)?;
     let config = Config::parse(&text).wrap_err_with(doing)?;
     let gpus = match &args.gpu {
-        Some(gpu) => config.find_gpus(query(gpu, &args.root).wrap_err_with(doing)?).wrap_err_with(doing)?,
+        Some(gpu) => boards(&config, gpu, &args.root).wrap_err_with(doing)?,
         None => config.gpus.iter().collect(),
     };
     if args.json {

@@ -27,7 +27,7 @@ use crate::catalog::{Branch, Catalog, DriverVersion, FileHash, Fit, Month, Relea
   vgpu releases --for-host 19.6          what guests of that host can run
   vgpu releases --json | jq -r '.[] | select(.pinned).release'")]
 pub struct Args {
-    /// Show this in full: a release, a branch, a driver version or a GPU
+    /// Show this in full: a release (also vgpu_17_6), a branch, a driver version or a GPU
     what: Option<String>,
 
     /// List what hosts of a guest with this driver can run: a release or a version, Linux or Windows

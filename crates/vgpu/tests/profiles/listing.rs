@@ -43,6 +43,23 @@ fn boards_are_found_however_people_write_them() {
     assert!(text.contains("\"10de\" is not the id of a physical GPU"), "{text}");
 }
 
+/// A40, A2 and A100 are names of boards and hexadecimal numbers.
+#[test]
+fn the_name_of_a_board_wins_over_a_number() {
+    let place = Place::new();
+    let list = |gpu: &str| place.prints(&["list", "--config", "vgpuConfig.xml", "--gpu", gpu]);
+    for name in ["T4", "t4", "GRID T4", "NVIDIA T4"] {
+        assert_eq!(list(name), list("1EB8"), "{name}");
+    }
+    let text = SAMPLE.replace("GRID T4-8C", "NVIDIA A100-8C");
+    fs::write(place.path("vgpuConfig.xml"), text.replace("0x13bd", "0xA100")).unwrap();
+    assert!(list("A100").starts_with("Physical GPU 1EB8:12A2, NVIDIA A100"), "{}", list("A100"));
+    assert!(list("0xA100").starts_with("Physical GPU A100:0000"), "{}", list("0xA100"));
+    let refused = |gpu: &str| failure(&place, &["list", "--config", "vgpuConfig.xml", "--gpu", gpu]);
+    assert!(refused("A40").contains("is called A40, and as a PCI device id A40 lacks digits"), "{}", refused("A40"));
+    assert!(refused("B200").contains("is called B200, and none has the PCI device id B200"), "{}", refused("B200"));
+}
+
 #[test]
 fn a_vendor_is_no_gpu() {
     for clones in [r#"{"10de:1e07": "1EB8:12A2"}"#, r#"{"1E07:0000": "10DE:1EB8"}"#] {
