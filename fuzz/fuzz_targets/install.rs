@@ -1,19 +1,64 @@
 //! Any bytes as a package, through the whole installer, into a directory below a watched one. Whatever is in it: nothing
-//! outside, no link that leaves or dangles, no more bytes than were read, an error or a complete tree.
+//! outside, no link that leaves or dangles, no more bytes than were read and no more memory than promised, an error or a
+//! complete tree.
 //!
 //! The input is a manifest's lines, and behind a NUL the content of every file that they name.
 
 #![no_main]
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use libfuzzer_sys::fuzz_target;
 use vgpu_driver::Role;
 use vgpu_driver::install::{Options, Outputs, install};
 use vgpu_driver::source::Source;
 use vgpu_sample::{Compression, File, compress, makeself, tar, target};
+
+/// All that a build may take, in bytes. What libraries in C take is counted by libFuzzer alone (-rss_limit_mb).
+const MEMORY: usize = 250_000_000;
+
+/// Counts what is allocated, and the most that it was.
+struct Counting;
+
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+fn take(bytes: usize) {
+    let taken = TAKEN.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+    PEAK.fetch_max(taken, Ordering::Relaxed);
+}
+
+// SAFETY: all of it is the system's own.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        take(layout.size());
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        take(layout.size());
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // The old and the new may be there at once.
+        take(size);
+        TAKEN.fetch_sub(layout.size(), Ordering::Relaxed);
+        unsafe { System.realloc(memory, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        TAKEN.fetch_sub(layout.size(), Ordering::Relaxed);
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 const HEADER: &str = "driver\n550\n\n\n\n\n\n\n";
 
@@ -45,7 +90,11 @@ fuzz_target!(
             tools: vec![],
             egl_platforms: true,
         };
+        let before = TAKEN.load(Ordering::Relaxed);
+        PEAK.store(before, Ordering::Relaxed);
         let report = Source::open(&run, Role::Guest).and_then(|source| install(&source, &options, &|_| {}));
+        let peak = PEAK.load(Ordering::Relaxed).saturating_sub(before);
+        assert!(peak < MEMORY, "{peak} bytes of memory");
         assert_eq!(names_in(watched.path()), ["a.run", "above"]);
         assert_eq!(names_in(&watched.path().join("above")), ["out"]);
         let written = check(&out, &out);

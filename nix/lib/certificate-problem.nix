@@ -26,10 +26,12 @@ let
 in
 if !isThere then
   null
+# Nix looks into long lines by recursion. nvidia-gridd has room for 4 KB.
+else if lib.stringLength text > 16384 then
+  "is too large for a certificate"
 else if lib.hasInfix "PRIVATE KEY" text then
   "has a private key in it: make a new one if this file was ever in a store or repository"
-# Nix matches lines by recursion, and nvidia-gridd has room for 4 KB.
-else if lib.stringLength text > 65536 || !isOne then
+else if !isOne then
   "has lines that belong to no certificate, and could be a key"
 else
   null

@@ -185,6 +185,8 @@ mod tests {
         let nested = format!("{}1{}", "[".repeat(100), "]".repeat(100));
         assert_eq!(library_json(&nested, none).unwrap(), format!("{nested}\n"));
         assert!(matches!(library_json("[1e15,1e15]", none), Err(JsonError::Longer)));
+        // A number stays what it was.
+        assert_eq!(library_json("[3.3333333333333334e+48]", none).unwrap(), "[3.3333333333333334e+48]\n");
         let named = library_json(r#"{"library_path":"a"}"#, &mut |_| Some("/lib/a".into())).unwrap();
         assert_eq!(named, "{\"library_path\":\"/lib/a\"}\n");
     }
