@@ -11,7 +11,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fchmod, mkdirat, open, openat2, symlinkat};
+use memmap2::Mmap;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, fchmod, mkdirat, open, openat2, symlinkat, unlinkat};
 use rustix::io::Errno;
 
 use crate::ledger::Ledger;
@@ -80,10 +81,22 @@ impl<'l> Directory<'l> {
     /// Creates a file, and its folders.
     pub fn file(&self, path: &RelativePath, executable: Executable) -> io::Result<NewFile<'l>> {
         self.make_folders(path)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let handle = lookup(&self.handle, path.as_str(), flags, executable.mode())?;
         fchmod(&handle, executable.mode())?; // Whatever the umask is.
         Ok(NewFile { file: handle.into(), ledger: self.ledger })
+    }
+
+    /// Removes a file that was created here, and creates it again.
+    pub fn file_anew(&self, path: &RelativePath, executable: Executable) -> io::Result<NewFile<'l>> {
+        match path.folder() {
+            Some(folder) => {
+                let folder = lookup(&self.handle, folder.as_str(), LOOKUP, Mode::empty())?;
+                unlinkat(folder, path.name(), AtFlags::empty())?;
+            }
+            None => unlinkat(&self.handle, path.name(), AtFlags::empty())?,
+        }
+        self.file(path, executable)
     }
 
     /// Creates a symbolic link, and its folders.
@@ -145,6 +158,32 @@ impl NewFile<'_> {
     pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.ledger.write(bytes.len() as u64)?;
         self.file.write_all_at(bytes, offset)
+    }
+
+    /// Maps the file as it is now. Nothing may write to it while the mapping is in use.
+    pub fn mapped(&self) -> io::Result<Mmap> {
+        // SAFETY: the file is new and lies in an output that nobody else writes to; its own writers have ended.
+        #[allow(unsafe_code)]
+        unsafe {
+            Mmap::map(&self.file)
+        }
+    }
+
+    /// Writes over what was written already. Only what comes after its end counts as written.
+    pub fn change(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let end = offset.saturating_add(bytes.len() as u64);
+        self.ledger.write(end.saturating_sub(self.length()?.max(offset)))?;
+        self.file.write_all_at(bytes, offset)
+    }
+
+    /// Ends the file after so many bytes.
+    pub fn end_at(&mut self, length: u64) -> io::Result<()> {
+        if length < self.length()? { self.file.set_len(length) } else { Ok(()) }
+    }
+
+    /// So many bytes of it don't count as written: it is written again.
+    pub fn forget(&self, bytes: u64) {
+        self.ledger.forget(bytes);
     }
 
     /// Its length, in bytes.

@@ -5,25 +5,26 @@
 //! the caller's business (`vgpu build` works in a directory that it renames at the end; Nix drops failed outputs).
 
 use std::collections::HashSet;
-use std::io::{self, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::thread;
 
 use crate::archive::payload::Member;
 use crate::archive::{self, MemberError, Progress};
-use crate::confined::{Directory, Executable};
+use crate::confined::Executable;
 use crate::early::Early;
 use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::links::Tree;
 use crate::manifest::{self, Manifest, ManifestError};
-use crate::memory::{Memory, Refused};
+use crate::memory::Refused;
+use crate::parts::{PART, Threads};
 use crate::placement::is_left_out;
 use crate::plan::{Conflict, Plan, check_mode};
 use crate::source::Source;
+use crate::target::{Installed, Target, Written};
 use crate::text;
-use crate::treat::{self, Failed, Problem};
+use crate::treat::{self, Problem};
 pub use crate::words::file_type::EGL_PLATFORMS;
 pub use crate::words::options::Options;
 pub use crate::words::output::Outputs;
@@ -32,8 +33,6 @@ use crate::words::path::RelativePath;
 pub use crate::words::report::Report;
 use crate::writer::{Shared, Writers};
 
-/// Files that nothing is done to are handed over in parts of so many bytes, so that reading and writing overlap.
-const PART: u64 = 4 << 20;
 /// The longest list of libraries, in bytes: an ICD has 200, nvidia_layers.json 3,000. As values they take 200 times that.
 const LONGEST_LIST: u64 = 128 << 10;
 /// The installer keeps so many times the manifest's size in memory, at most.
@@ -54,11 +53,13 @@ pub fn install(source: &Source, options: &Options, progress: Progress) -> Result
             Ok(writers) => writers,
             Err(error) => return (Err(Error::from(started(error))), None, vec![]),
         };
-        let mut reader = Reader { target: &target, memory: &shared.memory, writers, plan: None, early: None };
+        let mut reader =
+            Reader { target: &target, threads: Threads::new(&shared.memory, writers), plan: None, early: None };
         let read = source.for_each(&shared.memory, progress, |member| {
             ledger.read(member.size);
             reader.take(member)
         });
+        let read = read.and_then(|()| reader.threads.correct_rest(&target));
         match reader.plan {
             Some(planned) => (read, Some((planned.plan, planned.seen)), planned.deferred),
             None => (read, None, vec![]),
@@ -80,108 +81,10 @@ pub fn install(source: &Source, options: &Options, progress: Progress) -> Result
     }
 }
 
-/// What was written so far.
-#[derive(Default)]
-struct Written {
-    files: u64,
-    /// In bytes.
-    bytes: u64,
-    installed: Vec<Installed>,
-}
-
-/// A file that was written.
-struct Installed {
-    place: Place,
-    /// Of a library that has one.
-    soname: Option<String>,
-}
-
-/// Where the driver goes.
-struct Target<'a> {
-    /// Names the archive in errors.
-    archive: &'a Path,
-    options: &'a Options,
-    /// In the order of [`Output::ALL`]; `None` where an output is not wanted.
-    directories: Vec<Option<Directory<'a>>>,
-    ledger: &'a Ledger,
-    written: Mutex<Written>,
-}
-
-impl<'a> Target<'a> {
-    fn open(archive: &'a Path, options: &'a Options, ledger: &'a Ledger) -> Result<Target<'a>, Error> {
-        let open = |output| {
-            let Some(path) = options.destination.get(output) else { return Ok(None) };
-            Directory::create(path, ledger).map(Some).map_err(|e| Error::write(path, e))
-        };
-        let directories = Output::ALL.into_iter().map(open).collect::<Result<_, Error>>()?;
-        Ok(Target { archive, options, directories, ledger, written: Mutex::default() })
-    }
-
-    /// The directory of an output. Plans have nothing in outputs that are not wanted.
-    fn directory(&self, output: Output) -> Result<&Directory<'a>, Error> {
-        let at = Output::ALL.iter().position(|other| *other == output);
-        let directory = at.and_then(|at| self.directories[at].as_ref());
-        directory.ok_or_else(|| Error::write(Path::new(output.name()), io::ErrorKind::NotFound.into()))
-    }
-
-    fn damaged(&self, file: &RelativePath, problem: Problem) -> Error {
-        Error::File { path: self.archive.into(), file: file.clone(), problem }
-    }
-
-    fn member(&self, file: &RelativePath, problem: MemberError) -> Error {
-        archive::Error::member(self.archive, file.as_str(), problem).into()
-    }
-
-    /// Counts a file that was written.
-    fn count(&self, bytes: u64, installed: Option<Installed>) {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.files += 1;
-        written.bytes += bytes;
-        written.installed.extend(installed);
-    }
-
-    /// Writes a file of which the content is known.
-    fn write(&self, output: Output, path: &RelativePath, executable: Executable, content: &[u8]) -> Result<u64, Error> {
-        let directory = self.directory(output)?;
-        let written = directory.file(path, executable).and_then(|mut file| file.write_all(content));
-        written.map_err(|e| Error::write(&directory.shown(path), e))?;
-        Ok(content.len() as u64)
-    }
-
-    /// Writes a file of the driver to one place.
-    fn install(&self, file: &RelativePath, place: Place, executable: Executable, data: &mut [u8]) -> Result<(), Error> {
-        let treatment = treat::of_content(place.treatment, data);
-        if treatment == Treatment::Program
-            && let Some(name) = place.path.as_str().strip_prefix("bin/")
-        {
-            // Containers mount programs as NVIDIA made them.
-            let original = RelativePath::parse(format!("origBin/{name}")).map_err(|e| self.member(file, e.into()))?;
-            self.count(self.write(place.output, &original, Executable::Yes, data)?, None);
-        }
-        let executable = match treatment {
-            Treatment::Library | Treatment::Program | Treatment::Script => Executable::Yes,
-            _ if place.keeps_executable() => executable,
-            _ => Executable::No,
-        };
-        let directory = self.directory(place.output)?;
-        let unwritable = |e| Error::write(&directory.shown(&place.path), e);
-        let file_out = directory.file(&place.path, executable).map_err(unwritable)?;
-        let mut out = io::BufWriter::with_capacity(256 << 10, file_out);
-        let soname = treat::treat(treatment, &place, data, self.options, &mut out).map_err(|failed| match failed {
-            Failed::File(problem) => self.damaged(file, problem),
-            Failed::Write(source) => unwritable(source),
-        })?;
-        out.flush().and_then(|()| out.get_ref().length()).map_err(unwritable).map(|length| {
-            self.count(length, Some(Installed { place: Place { treatment, ..place.clone() }, soname }));
-        })
-    }
-}
-
 /// Takes the members of a package as they come.
 struct Reader<'t, 'a> {
     target: &'t Target<'a>,
-    memory: &'t Memory,
-    writers: Writers<'t>,
+    threads: Threads<'t>,
     /// Known once the manifest has been seen.
     plan: Option<Underway>,
     /// Members that came before the manifest.
@@ -211,11 +114,11 @@ impl<'t> Reader<'t, '_> {
         let Some(underway) = &mut self.plan else {
             return self.early.get_or_insert_default().keep(self.target.archive, member);
         };
-        take_file(self.target, self.memory, &self.writers, underway, member)
+        take_file(self.target, &mut self.threads, underway, member)
     }
 
     fn take_manifest(&mut self, member: Member) -> Result<(), Error> {
-        let (target, memory, writers) = (self.target, self.memory, &self.writers);
+        let (target, memory, threads) = (self.target, self.threads.memory, &mut self.threads);
         let unusable = |problem| Error::Manifest { path: target.archive.into(), problem };
         if member.size > manifest::LARGEST {
             return Err(unusable(ManifestError::TooLarge(member.size)));
@@ -235,7 +138,7 @@ impl<'t> Reader<'t, '_> {
         })?;
         let mut underway = Underway { plan, seen: HashSet::new(), deferred: vec![] };
         if let Some(early) = self.early.take() {
-            early.replay(target.archive, |member| take_file(target, memory, writers, &mut underway, member))?;
+            early.replay(target.archive, |member| take_file(target, threads, &mut underway, member))?;
         }
         self.plan = Some(underway);
         Ok(())
@@ -245,8 +148,7 @@ impl<'t> Reader<'t, '_> {
 /// Takes a member of the archive: hands it to the writers if it goes anywhere.
 fn take_file<'t>(
     target: &'t Target<'_>,
-    memory: &'t Memory,
-    writers: &Writers<'t>,
+    threads: &mut Threads<'t>,
     underway: &mut Underway,
     member: Member,
 ) -> Result<(), Error> {
@@ -264,55 +166,24 @@ fn take_file<'t>(
         underway.deferred.extend(defer(target, member, places)?);
         return Ok(());
     }
-    // The writers' own error replaces this one.
-    let refused = |file: &RelativePath, refused| match refused {
-        Refused::Stopped => Error::write(target.archive, io::ErrorKind::Interrupted.into()),
-        refused => target.damaged(file, refused.into()),
-    };
     match &places[..] {
         [] => return Ok(()),
-        [place] if place.treatment == Treatment::Copy && member.size > PART => {
-            let executable = if place.keeps_executable() { executable } else { Executable::No };
-            return write_in_parts(target, memory, writers, place, executable, member)
-                .map_err(|failed| failed.unwrap_or_else(|| refused(&place.path, Refused::Stopped)));
+        [place] if member.size > PART && matches!(place.treatment, Treatment::Copy | Treatment::Library) => {
+            let keeps = place.treatment == Treatment::Library || place.keeps_executable();
+            let executable = if place.treatment == Treatment::Library { Executable::Yes } else { executable };
+            let executable = if keeps { executable } else { Executable::No };
+            return threads.write_in_parts(target, place, executable, member);
         }
         _ => {}
     }
     let file = member.path.clone();
-    let mut data = memory.buffer(member.size).map_err(|r| refused(&file, r))?;
+    let mut data = threads.memory.buffer(member.size).map_err(|r| target.refused(&file, r))?;
     member.read_into(target.archive, &mut data)?;
     let besides = places.iter().map(|place| treat::memory(treat::of_content(place.treatment, &data), &data)).max();
-    data.take_besides(besides.unwrap_or(0)).map_err(|r| refused(&file, r))?;
+    data.take_besides(besides.unwrap_or(0)).map_err(|r| target.refused(&file, r))?;
     let work =
         move |data: &mut [u8]| places.into_iter().try_for_each(|place| target.install(&file, place, executable, data));
-    writers.hand_over(data, Box::new(work));
-    Ok(())
-}
-
-/// Writes a large member that nothing is done to. The error is `None` when the writers have failed.
-fn write_in_parts<'t>(
-    target: &'t Target<'_>,
-    memory: &'t Memory,
-    writers: &Writers<'t>,
-    place: &Place,
-    executable: Executable,
-    member: Member,
-) -> Result<(), Option<Error>> {
-    let directory = target.directory(place.output)?;
-    let path = Arc::new(directory.shown(&place.path));
-    let file = Arc::new(directory.file(&place.path, executable).map_err(|e| Error::write(&path, e))?);
-    let mut offset = 0;
-    while offset < member.size {
-        let size = (member.size - offset).min(PART);
-        let mut data = memory.buffer(size).map_err(|_| None)?;
-        let part = Member { path: member.path.clone(), mode: 0, size, data: &mut *member.data };
-        part.read_into(target.archive, &mut data).map_err(Error::from)?;
-        let (path, file) = (path.clone(), file.clone());
-        let work = move |data: &mut [u8]| file.write_all_at(data, offset).map_err(|e| Error::write(&path, e));
-        writers.hand_over(data, Box::new(work));
-        offset += size;
-    }
-    target.count(member.size, Some(Installed { place: place.clone(), soname: None }));
+    threads.writers.hand_over(data, Box::new(work));
     Ok(())
 }
 

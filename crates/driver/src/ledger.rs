@@ -39,6 +39,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// So many bytes that were written are about to be removed.
+    pub fn forget(&self, bytes: u64) {
+        self.written.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     /// How much may be written by now, in bytes.
     pub fn most(&self) -> u64 {
         let read = self.read.load(Ordering::Relaxed);

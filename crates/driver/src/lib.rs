@@ -9,9 +9,11 @@
 //! - [`archive`]: GRID .zip and .run files → a stream of members.
 //! - [`placement`], [`links`], [`plan`]: where files and symlinks go. Nothing is read or written there.
 //! - [`elf`], [`text`], [`treat`]: what is done to the content of files: bytes in, bytes out.
+//! - `in_place`: what is done to large libraries where they lie.
 //! - [`error`]: why a driver could not be installed.
 //! - [`source`]: opens a GRID archive, a .run file or an unpacked driver.
-//! - `writer`, `early`: threads that write; members that come before the manifest.
+//! - `target`: the outputs, and what was written into them.
+//! - `writer`, `parts`, `early`: threads that write; large files in parts; members that come before the manifest.
 //! - [`install`]: the installer. [`unpack`]: writes a driver as it is.
 //! - [`protocol`], [`builder`]: what Nix tells a builder, and what it runs.
 
@@ -21,15 +23,18 @@ mod confined;
 mod early;
 pub mod elf;
 mod error;
+mod in_place;
 pub mod install;
 mod ledger;
 pub mod links;
 pub mod manifest;
 pub mod memory;
+mod parts;
 mod placement;
 pub mod plan;
 mod protocol;
 pub mod source;
+mod target;
 pub mod text;
 mod treat;
 mod unpack;

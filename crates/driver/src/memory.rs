@@ -13,9 +13,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// All memory that may be taken at a time, in bytes.
 pub const LIMIT: usize = 184 << 20;
 /// Files read but not yet written may take this much together, in bytes; one larger file may go alone.
-const ROOM: usize = 110 << 20;
+const ROOM: usize = 32 << 20;
 /// Those and the buffers that wait to be used again, in bytes.
-const KEPT: usize = 120 << 20;
+const KEPT: usize = 40 << 20;
 
 /// Address space for all of that, in bytes: with the program itself, and what the system's allocator sets aside for each
 /// thread, which it may never use.
@@ -131,6 +131,14 @@ impl Memory {
         }
         state.used += memory.len();
         Ok(Buffer { account: self, memory, size, besides: 0 })
+    }
+
+    /// Waits until all buffers were given back, or writing has failed.
+    pub fn settle(&self) {
+        let mut state = self.state();
+        while !state.stopped && state.used > 0 {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// No buffers any more: writing has failed.

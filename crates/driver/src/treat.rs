@@ -80,18 +80,12 @@ pub fn treat(
     out: &mut dyn Write,
 ) -> Result<Option<String>, Failed> {
     match treatment {
-        Treatment::Library | Treatment::Program => {
-            if !elf::is_elf(content) {
-                return Err(Failed::File(Problem::NotElf));
-            }
+        Treatment::Library => library(place, content, options, out),
+        Treatment::Program => {
             if place.path.as_str() == "bin/nvidia-vgpud" && text::redirect_config(content) == 0 {
                 return Err(Failed::File(Problem::NoConfig));
             }
-            let form = if treatment == Treatment::Library { Form::Library } else { Form::Program };
-            elf::rewrite(content, form, &elf_changes(place.output, options), out).map_err(|error| match error {
-                elf::Error::Write(source) => Failed::Write(source),
-                error => Failed::File(Problem::Elf(error)),
-            })
+            rewrite(Form::Program, place, content, options, out)
         }
         Treatment::Script => {
             if content.len() > LONGEST_SCRIPT {
@@ -106,6 +100,32 @@ pub fn treat(
             Ok(None)
         }
     }
+}
+
+/// Writes a library, changed as its place wants it. Returns its SONAME, if it has one.
+pub fn library(
+    place: &Place,
+    content: &[u8],
+    options: &Options,
+    out: &mut dyn Write,
+) -> Result<Option<String>, Failed> {
+    rewrite(Form::Library, place, content, options, out)
+}
+
+fn rewrite(
+    form: Form,
+    place: &Place,
+    content: &[u8],
+    options: &Options,
+    out: &mut dyn Write,
+) -> Result<Option<String>, Failed> {
+    if !elf::is_elf(content) {
+        return Err(Failed::File(Problem::NotElf));
+    }
+    elf::rewrite(content, form, &elf_changes(place.output, options), out).map_err(|error| match error {
+        elf::Error::Write(source) => Failed::Write(source),
+        error => Failed::File(Problem::Elf(error)),
+    })
 }
 
 fn elf_changes(output: Output, options: &Options) -> Changes {

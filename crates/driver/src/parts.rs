@@ -1,0 +1,110 @@
+//! Large files are handed to the writers in parts, as they are unpacked. What is to be done to a library is done when all
+//! its parts are written.
+
+use std::sync::Arc;
+
+use crate::archive::payload::Member;
+use crate::confined::{Executable, NewFile};
+use crate::error::Error;
+use crate::in_place;
+use crate::memory::Memory;
+use crate::target::{Installed, Target};
+use crate::words::output::{Place, Treatment};
+use crate::words::path::RelativePath;
+use crate::writer::Writers;
+
+/// Libraries, and files that nothing is done to, are handed over in parts of so many bytes. Reading and writing overlap
+/// then, and what was just unpacked is still in the processor's cache when it is written.
+pub const PART: u64 = 1 << 20;
+
+/// The writers, and what waits for them.
+pub struct Threads<'t> {
+    pub memory: &'t Memory,
+    pub writers: Writers<'t>,
+    /// Libraries of which parts may still be on their way.
+    unfinished: Vec<Unfinished<'t>>,
+}
+
+/// A library as the driver has it.
+struct Unfinished<'t> {
+    /// Each part that is not yet written holds the file as well.
+    written: Arc<NewFile<'t>>,
+    file: RelativePath,
+    place: Place,
+}
+
+impl<'t> Threads<'t> {
+    pub fn new(memory: &'t Memory, writers: Writers<'t>) -> Threads<'t> {
+        Threads { memory, writers, unfinished: vec![] }
+    }
+
+    /// Writes a large file to its only place: a library, or one that nothing is done to.
+    pub fn write_in_parts(
+        &mut self,
+        target: &'t Target<'_>,
+        place: &Place,
+        executable: Executable,
+        member: Member,
+    ) -> Result<(), Error> {
+        let directory = target.directory(place.output)?;
+        let path = Arc::new(directory.shown(&place.path));
+        let file = Arc::new(directory.file(&place.path, executable).map_err(|e| Error::write(&path, e))?);
+        let mut offset = 0;
+        while offset < member.size {
+            let size = (member.size - offset).min(PART);
+            let mut data = self.memory.buffer(size).map_err(|r| target.refused(&member.path, r))?;
+            let part = Member { path: member.path.clone(), mode: 0, size, data: &mut *member.data };
+            part.read_into(target.archive, &mut data)?;
+            let (path, file) = (path.clone(), file.clone());
+            let work = move |data: &mut [u8]| file.write_all_at(data, offset).map_err(|e| Error::write(&path, e));
+            self.writers.hand_over(data, Box::new(work));
+            offset += size;
+        }
+        if place.treatment == Treatment::Library {
+            self.unfinished.push(Unfinished { written: file, file: member.path, place: place.clone() });
+        } else {
+            target.count(member.size, Some(Installed { place: place.clone(), soname: None }));
+        }
+        self.correct_written(target)
+    }
+
+    /// Has all libraries corrected that are not yet. To be called when no more files come.
+    pub fn correct_rest(&mut self, target: &'t Target<'_>) -> Result<(), Error> {
+        self.memory.settle();
+        self.correct_written(target)
+    }
+
+    /// Has libraries corrected of which all parts are written.
+    fn correct_written(&mut self, target: &'t Target<'_>) -> Result<(), Error> {
+        for Unfinished { written, file, place } in std::mem::take(&mut self.unfinished) {
+            match Arc::try_unwrap(written) {
+                Ok(written) => self.correct(target, written, file, place)?,
+                Err(written) => self.unfinished.push(Unfinished { written, file, place }),
+            }
+        }
+        Ok(())
+    }
+
+    fn correct(
+        &self,
+        target: &'t Target<'_>,
+        written: NewFile<'t>,
+        file: RelativePath,
+        place: Place,
+    ) -> Result<(), Error> {
+        let directory = target.directory(place.output)?;
+        let needed = in_place::memory(&written, &place).map_err(|e| Error::write(&directory.shown(&place.path), e))?;
+        let refused = |r| target.refused(&file, r);
+        let mut room = self.memory.buffer(0).map_err(refused)?;
+        room.take_besides(needed).map_err(refused)?;
+        let work = move |_: &mut [u8]| {
+            let anew = || directory.file_anew(&place.path, Executable::Yes);
+            let corrected = in_place::correct(written, &place, target.options, anew);
+            let corrected = corrected.map_err(|failed| target.failed(&file, &place, failed))?;
+            target.count(corrected.length, Some(Installed { place, soname: corrected.soname }));
+            Ok(())
+        };
+        self.writers.hand_over(room, Box::new(work));
+        Ok(())
+    }
+}
