@@ -59,8 +59,8 @@ pub const CASES: &[Case] = &[
         "- proc/driver/nvidia
          proc/modules =
          - $gpu/driver
-         proc/sys/kernel/osrelease = 7.3.4+deb13-amd64",
-        "vgpu releases --kernel 7.3.4",
+         proc/sys/kernel/osrelease = 9.9.9+deb13-amd64",
+        "vgpu releases --kernel 9.9.9",
     ),
     failed("flavour", Mdev, "kernel: NVRM: installed in this system is not supported by open", "hardware.nvidia.open"),
     failed("flavour", Vfio, "kernel: NVRM: installed in this system requires use of the NVIDIA open kernel modules.", "open"),
