@@ -138,16 +138,9 @@ in
     };
 
     griddUnlock = {
-      enable = mkOption {
-        type = types.bool;
-        default = false;
-        example = true;
-        description = ''
-          Whether to make `nvidia-gridd` accept a licence server with its own certificate authority, such as
-          fastapi-dls, by running gridd-unlock-patcher on it. Drivers from 18.0 on need it; those of 16.x and 17.x
-          take any licence server.
-        '';
-      };
+      enable = lib.mkEnableOption ''
+        licence servers with their own certificate authority, such as fastapi-dls, by running gridd-unlock-patcher on
+        `nvidia-gridd`. Drivers from 18.0 on need it; those of 16.x and 17.x take any licence server'';
 
       rootCaFile = mkOption {
         type = types.nullOr types.path;

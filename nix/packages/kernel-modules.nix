@@ -118,5 +118,10 @@ stdenv.mkDerivation {
         ]
       else
         driver.meta.license;
+    # The closed ones have NVIDIA's object files in them.
+    sourceProvenance = [
+      lib.sourceTypes.fromSource
+    ]
+    ++ lib.optional (!open) lib.sourceTypes.binaryNativeCode;
   };
 }
