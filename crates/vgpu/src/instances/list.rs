@@ -74,8 +74,8 @@ pub fn list(view: &View, declaration: &Declaration) -> Vec<Listed> {
     let plan = super::plan::plan(situation);
     let mut listed = Vec::new();
     let mut named: Vec<&Vgpu> = Vec::new();
-    let ours = view.memory.instances.keys().filter(|name| situation.made(name).is_some());
-    for name in wanted.instances.keys().chain(ours).collect::<BTreeSet<_>>() {
+    let made_by_us = view.memory.instances.keys().filter(|name| situation.made(name).is_some());
+    for name in wanted.instances.keys().chain(made_by_us).collect::<BTreeSet<_>>() {
         let instance = wanted.instances.get(name);
         let vgpu = instance.map_or_else(|| situation.made(name), |instance| situation.existing(name, instance));
         let state = match (instance, vgpu, plan.instances.get(name)) {
@@ -87,23 +87,25 @@ pub fn list(view: &View, declaration: &Declaration) -> Vec<Listed> {
         };
         let declared = declaration.instances.contains_key(name);
         named.extend(vgpu);
-        listed.push(match (vgpu, instance) {
-            (Some(vgpu), _) => there(view, Some(name.clone()), declared, state, vgpu),
-            (None, Some(instance)) => missing(&view.profiles, name, instance, declared),
+        let one = match (vgpu, instance) {
+            (Some(vgpu), _) => there(view, Some(name.clone()), state, vgpu),
+            (None, Some(instance)) => missing(&view.profiles, name, instance),
             (None, None) => continue,
-        });
+        };
+        listed.push(Listed { declared, ..one });
     }
     let others = view.gpus.iter().flat_map(|gpu| &gpu.vgpus).filter(|vgpu| !named.contains(vgpu));
-    listed.extend(others.map(|vgpu| there(view, None, false, State::Foreign, vgpu)));
+    listed.extend(others.map(|vgpu| there(view, None, State::Foreign, vgpu)));
     listed
 }
 
-fn there(view: &View, name: Option<Name>, declared: bool, state: State, vgpu: &Vgpu) -> Listed {
+/// A vGPU that exists, as if nobody had declared it.
+fn there(view: &View, name: Option<Name>, state: State, vgpu: &Vgpu) -> Listed {
     let gpu = view.gpus.iter().find(|gpu| gpu.vgpus.contains(vgpu)).map(|gpu| gpu.address());
     let known = || vgpu.type_id.and_then(|id| Some(view.profiles.get(id)?.name.clone()));
     Listed {
         name,
-        declared,
+        declared: false,
         gpu,
         virtual_function: (vgpu.interface != Interface::Mdev).then_some(vgpu.function),
         uuid: vgpu.uuid,
@@ -114,12 +116,13 @@ fn there(view: &View, name: Option<Name>, declared: bool, state: State, vgpu: &V
     }
 }
 
-fn missing(profiles: &Profiles, name: &Name, instance: &Instance, declared: bool) -> Listed {
+/// A vGPU that does not exist. Without a declaration somebody wanted it by hand.
+fn missing(profiles: &Profiles, name: &Name, instance: &Instance) -> Listed {
     let id = profiles.find(&instance.profile).ok().and_then(|found| found.first().copied());
     let described = id.and_then(|id| Some(profiles.get(id)?.name.clone()));
     Listed {
         name: Some(name.clone()),
-        declared,
+        declared: false,
         gpu: instance.gpu,
         virtual_function: instance.virtual_function,
         uuid: None,

@@ -198,7 +198,7 @@ pub fn flavour(seen: &Observed) -> Finding {
 
 fn gpu_driver(seen: &Observed) -> Finding {
     // Another GPU may well be passed through as a whole.
-    let ours = seen.gpus.iter().any(|host| host.gpu.function.driver.as_deref() == Some("nvidia"));
+    let one_has_nvidia = seen.gpus.iter().any(|host| host.gpu.function.driver.as_deref() == Some("nvidia"));
     Finding::worst(seen.gpus.iter().map(|host| {
         let driver = host.gpu.function.driver.as_deref();
         let evidence = format!("{} driver: {}", host.address(), driver.unwrap_or("none"));
@@ -208,7 +208,7 @@ fn gpu_driver(seen: &Observed) -> Finding {
             Some("pci-pf-stub") => Finding::ok(evidence),
             // Without the module nobody can have it: that is the next check's matter.
             None if seen.driver.is_none() => Finding::irrelevant(),
-            _ if ours => Finding::warning(evidence),
+            _ if one_has_nvidia => Finding::warning(evidence),
             _ => Finding::failed(evidence),
         }
     }))
