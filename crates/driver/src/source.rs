@@ -30,6 +30,9 @@ pub struct Source {
     form: Form,
     /// How much there is to read, in bytes; 0 for directories.
     pub size: u64,
+    /// The length of the file, in bytes. What a driver unpacks to is bounded by it: what an archive says of a .run file in it
+    /// could be a lie.
+    packed: u64,
 }
 
 enum Form {
@@ -42,7 +45,7 @@ impl Source {
     /// Opens `path`. From a GRID archive it takes the driver for `role`.
     pub fn open(path: &Path, role: Role) -> Result<Source, Error> {
         let meta = fs::metadata(path).map_err(|e| archive::Error::io(path, "cannot be opened", e))?;
-        let source = |form, size| Ok(Source { path: path.into(), role, form, size });
+        let source = |form, size| Ok(Source { path: path.into(), role, form, size, packed: meta.len() });
         if meta.is_dir() {
             return source(Form::Directory, 0);
         }
@@ -103,7 +106,7 @@ impl Source {
     ) -> Result<(), Error> {
         stream::with_payload(name, run, Use::Unpacked, progress, |header, payload| {
             self.check_role(header)?;
-            for_each_member(name, payload, self.size, memory, visit)
+            for_each_member(name, payload, self.packed, memory, visit)
         })
     }
 

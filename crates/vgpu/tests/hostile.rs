@@ -248,6 +248,29 @@ fn bombs() {
     refused("a.zip", zip_with(&[(RUN, &vec![0; 200 << 20])]), "claims to unpack to 209715200 bytes");
 }
 
+/// What an archive's directory says of sizes is bounded by the length of the file.
+#[test]
+fn sizes_in_an_archive_that_are_lies() {
+    let mut zip = zip_with(&[(RUN, &good())]);
+    let directory = zip.windows(4).rposition(|bytes| bytes == b"PK\x01\x02").unwrap();
+    let huge = 1_845_493_759_u32.to_le_bytes();
+    zip[directory + 20..][..4].copy_from_slice(&huge);
+    zip[directory + 24..][..4].copy_from_slice(&huge);
+    refused("a.zip", zip, "claims to unpack to 1845493759 bytes");
+
+    // 24 MiB that zip packs to nothing and zstd skips: the payload may not unpack to more for them.
+    let padding = [&0x184D_2A50_u32.to_le_bytes()[..], &(24_u32 << 20).to_le_bytes()[..], &vec![0; 24 << 20]].concat();
+    let mut header = Header::new_gnu();
+    header.set_path("zeros").unwrap();
+    header.set_mode(0o644);
+    header.set_size(300 << 20);
+    header.set_cksum();
+    let frames = [zstd::encode_all(&header.as_bytes()[..], 1).unwrap(), padding, zstd::encode_all(zeros(), 1).unwrap()];
+    let payload = frames.concat();
+    let run = sample::makeself("x-grid", "550.163.01", &payload, b"");
+    refused("a.zip", zip_with(&[(RUN, &run)]), "unpacks to more than");
+}
+
 #[test]
 fn manifests_that_cannot_be_true() {
     refused("a.run", with("absent.so 0755 OPENGL_LIB NATIVE MODULE:x", None), "names absent.so, which is not there");

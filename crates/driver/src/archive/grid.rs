@@ -29,6 +29,8 @@ const MOST_SHOWN: usize = 5;
 pub struct Grid {
     path: std::path::PathBuf,
     zip: ZipArchive<Metered>,
+    /// Of the archive, in bytes. No member can have more.
+    length: u64,
 }
 
 /// A file of which only so much is read until its directory is known. This limits the memory that the directory takes.
@@ -72,11 +74,12 @@ impl Grid {
     /// Opens an archive and reads its directory.
     pub fn open(path: &Path) -> Result<Grid, Error> {
         let file = super::open(path)?;
+        let length = file.metadata().map_err(|source| Error::io(path, "cannot be read", source))?.len();
         let left = Arc::new(AtomicU64::new(LARGEST_DIRECTORY));
         let metered = Metered { file, left: left.clone() };
         let zip = ZipArchive::new(metered).map_err(|source| Error::Zip { path: path.into(), source })?;
         left.store(u64::MAX, Ordering::Relaxed);
-        Ok(Grid { path: path.into(), zip })
+        Ok(Grid { path: path.into(), zip, length })
     }
 
     /// The Linux driver for hosts or guests, if there is exactly one.
@@ -137,7 +140,9 @@ impl Grid {
         let path = self.path.clone();
         let member = self.zip.by_name(&driver.name).map_err(|source| Error::Zip { path: path.clone(), source })?;
         let size = member.size();
-        if size > UNPACKED_ANYWAY.saturating_add(member.compressed_size().saturating_mul(RATIO)) {
+        // The directory may claim any packed size.
+        let packed = member.compressed_size().min(self.length);
+        if size > UNPACKED_ANYWAY.saturating_add(packed.saturating_mul(RATIO)) {
             return Err(Error::member(&path, &driver.name, MemberError::Bomb(size)));
         }
         Ok((size, member))
