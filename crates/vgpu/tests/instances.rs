@@ -2,6 +2,8 @@
 //!
 //! What makes vGPUs is tested on a real kernel: tests/kernel.
 
+#[path = "support/host.rs"]
+mod host;
 mod machine_tree;
 #[path = "support/skip.rs"]
 mod skip;
@@ -10,53 +12,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
+use host::{CONFIG, FUNCTIONS, GPU, declare, host, parsed, remember, text, vgpu};
 use machine_tree::MachineTree;
 use serde_json::{Value, json};
-
-const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kernel/guest/vgpuConfig.xml");
-const GPU: &str = "0000:41:00.0";
-const FUNCTIONS: [&str; 3] = ["0000:41:00.4", "0000:41:00.5", "0000:41:00.6"];
-
-/// A host with an A40 whose three functions are on: a vGPU on the first, which a virtual machine has open.
-fn host() -> MachineTree {
-    let machine = MachineTree::new();
-    machine.driver("550.163.02").gpu(GPU, "2235", "145a").sriov(GPU, 32, &FUNCTIONS);
-    machine.vfio(FUNCTIONS[0], 562, &[]);
-    for function in &FUNCTIONS[1..] {
-        machine.vfio(function, 0, &[(562, "NVIDIA A40-8Q")]);
-    }
-    machine.file("etc/nvidia/vgpu/vgpuConfig.xml", &fs::read_to_string(CONFIG).unwrap());
-    machine.file("proc/sys/kernel/random/boot_id", "this-start\n");
-    machine.virtual_machine(4711, "win10", "100");
-    machine
-}
-
-/// What we remember of having made an instance on a function.
-fn remember(machine: &MachineTree, name: &str, function: &str, boot: &str) {
-    let remembered = json!({"instances": {name: {
-        "gpu": GPU, "function": function, "uuid": null, "type_id": 562, "boot": boot}}});
-    machine.file("var/lib/vgpu/instances.json", &remembered.to_string());
-}
-
-fn declare(machine: &MachineTree, declaration: Value) {
-    machine.file("etc/nvidia/vgpu/instances.json", &declaration.to_string());
-}
-
-fn vgpu(machine: &MachineTree, args: &[&str]) -> Output {
-    let root = machine.root().to_str().unwrap();
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vgpu"));
-    command.env("NO_COLOR", "1").args(args).args(["--root", root]).output().unwrap()
-}
-
-fn text(output: &[u8]) -> String {
-    String::from_utf8(output.to_vec()).unwrap()
-}
-
-fn parsed(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stderr)))
-}
 
 #[test]
 fn what_is_declared_and_what_is_there_are_listed_side_by_side() {
@@ -185,6 +145,15 @@ fn have(program: &str) -> bool {
     found
 }
 
+/// Whether libvirt's schema and what tries a file against it are there: Debian's libvirt-clients and libxml2-utils.
+fn can_validate() -> bool {
+    let schema = Path::new("/usr/share/libvirt/schemas/domain.rng");
+    if !schema.exists() {
+        skip::skip(&format!("{} is missing", schema.display()), "VGPU_REQUIRE_VM_TOOLS");
+    }
+    schema.exists() && have("virt-xml-validate") && have("xmllint")
+}
+
 #[test]
 fn libvirt_and_qemu_take_what_attach_prints() {
     let machine = host();
@@ -217,7 +186,7 @@ fn libvirt_and_qemu_take_what_attach_prints() {
       </source>
     </hostdev>
     ");
-    if have("virt-xml-validate") && have("xmllint") && Path::new("/usr/share/libvirt/schemas/domain.rng").exists() {
+    if can_validate() {
         let file = machine.path("domain.xml");
         let domain = |devices: &str| {
             let xml = format!(

@@ -18,6 +18,7 @@ use super::outcome::{Error, Event, Failure};
 use super::place::NoSuchUser;
 use super::reason::{InUse, Reason};
 use super::request::Request;
+use super::situation::Situation;
 use super::step::{Make, Plan, Step, Why};
 use super::view::View;
 use super::{functions, make, place, plan};
@@ -83,8 +84,12 @@ impl Apply<'_> {
         if let Some(Request { name, by_hand: Some(instance) }) = self.options.only {
             wanted.instances.insert(name.clone(), instance.clone());
         }
-        let mut plan = plan::plan(view.situation(&wanted));
-        if let Some(Request { name: only, .. }) = self.options.only {
+        let situation = view.situation(&wanted);
+        let mut plan = plan::plan(situation);
+        if let Some(Request { name: only, by_hand }) = self.options.only {
+            if let (Some(_), Some(step)) = (by_hand, plan.instances.get_mut(only)) {
+                refuse_of_others(situation, only, step);
+            }
             plan.removals.retain(|removal| removal.name == *only);
             plan.instances.retain(|name, _| name == only);
             plan.modes.clear();
@@ -304,6 +309,22 @@ impl Apply<'_> {
             Ok(false) => {}
             Err(source) => self.fail(name, Failure::Owner { name: name.clone(), source }),
         }
+    }
+}
+
+/// What is asked for by hand is made. A vGPU that somebody else made in its place does not do: nothing would remember
+/// that it has this name.
+fn refuse_of_others(situation: Situation, name: &Name, step: &mut Step) {
+    let there = match &*step {
+        Step::Nothing(vgpu) | Step::Parameters(vgpu, _) | Step::Keep(vgpu, _) => vgpu,
+        Step::Make(_) | Step::Cannot(_) => return,
+    };
+    if !situation.is_ours(name, there) {
+        let (function, uuid, there) = (there.function, there.uuid, situation.describe(there));
+        *step = Step::Cannot(match uuid {
+            Some(uuid) => Reason::UuidTaken { uuid, there },
+            None => Reason::FunctionTaken { function, there },
+        });
     }
 }
 

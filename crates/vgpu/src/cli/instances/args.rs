@@ -87,7 +87,7 @@ impl Machine {
 pub(super) struct List {
     #[command(flatten)]
     pub(super) machine: Machine,
-    /// Print JSON: an array
+    /// Print JSON: [{name, declared, gpu, virtual_function, uuid, profile: {id, name}, interface, state, used_by}]
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -97,7 +97,7 @@ pub(super) struct List {
 pub(super) struct PlanArgs {
     #[command(flatten)]
     pub(super) machine: Machine,
-    /// Print JSON: an array of steps
+    /// Print JSON: [{action, name, gpu, virtual_function, profile, reason}]
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -113,7 +113,7 @@ pub(super) struct Apply {
     /// Wait up to so long for nvidia-vgpud to tell the kernel the types
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub(super) wait: u64,
-    /// Print JSON: an array of what was done
+    /// Print JSON: what was done, as [{action, name, gpu, virtual_function, profile, reason}]
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -144,7 +144,7 @@ pub(super) struct Create {
     pub(super) parameters: Vec<(String, Parameter)>,
     #[command(flatten)]
     pub(super) machine: Machine,
-    /// Print JSON: an array of what was done
+    /// Print JSON: what was done, as [{action, name, gpu, virtual_function, profile, reason}]
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -165,7 +165,7 @@ pub(super) struct Remove {
     pub(super) name: Name,
     #[command(flatten)]
     pub(super) machine: Machine,
-    /// Print JSON: an array of what was done
+    /// Print JSON: what was done, as [{action, name, gpu, virtual_function, profile, reason}]
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -178,7 +178,7 @@ pub(super) struct Attach {
     /// The program that it is for
     #[arg(long, value_enum, default_value = "libvirt")]
     pub(super) format: Format,
-    /// Print JSON: {"format", "text"}
+    /// Print JSON: {format, text}
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]

@@ -23,9 +23,17 @@ fails_with "another size of vGPU is in use on the GPU" vgpu instances apply
 grep -q "NVRM 0x56" /tmp/err
 mv /tmp/vgpuConfig.xml /usr/share/nvidia/vgpu/
 
-# A full board.
+# Nor how many fit: the seventh of 8 GiB is asked for, and refused.
+declare '{"instances": {}}'
+vgpu instances apply
 declare '{"instances": {"a": {"profile": 562}, "b": {"profile": 562}, "c": {"profile": 562}, "d": {"profile": 562},
     "e": {"profile": 562}, "f": {"profile": 562}, "g": {"profile": 562}}}'
+mv /usr/share/nvidia/vgpu/vgpuConfig.xml /tmp/
+fails_with "the GPU is full (NVRM 0x1a" vgpu instances apply
+mv /tmp/vgpuConfig.xml /usr/share/nvidia/vgpu/
+is 6 "$(vgpus | wc -l)"
+
+# A full board, of which vgpuConfig.xml tells.
 fails_with "0000:41:00.0 is full: 6 of 6 vGPUs are on it" vgpu instances apply
 is 6 "$(vgpus | wc -l)"
 
@@ -37,6 +45,8 @@ declare '{"instances": {"a": {"profile": 562}}}'
 testbed refuse 38 1
 fails_with "the GPU is in MIG mode and has no GPU instance for it, or the virtual function is taken (NVRM 0x38" \
     vgpu instances apply
+testbed refuse 57 1
+fails_with "the kernel does not know this type (NVRM 0x57" vgpu instances apply
 testbed refuse 51 1
 fails_with "the driver has no memory for it (NVRM 0x51" vgpu instances apply
 is 0 "$(vgpus | wc -l)"
