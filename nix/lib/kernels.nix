@@ -74,4 +74,26 @@ in
       "the newest that was tried is ${lib.last versions}"
     else
       null;
+
+  # Why virtual machines may not start on a host with this kernel; null where there is no reason to doubt. Modules that
+  # compile say nothing about it: Linux 6.19 has a core of VFIO that asks a driver for its regions through a function
+  # of its own, get_region_info_caps in struct vfio_device_ops, and no longer through its ioctl. A driver without it still
+  # compiles. The sources of nvidia-vgpu-vfio are not public, so what its releases have was not looked at.
+  hostDoubt =
+    kernel:
+    let
+      older = lib.filter (version: lib.versionOlder version "6.19") (
+        lib.concatMap (measured: measured.compiles) data.measured
+      );
+      names = packages { compiles = older; };
+    in
+    if lib.versionOlder kernel "6.19" then
+      null
+    else
+      ''
+        since Linux 6.19 VFIO asks drivers in another way for the regions of a device (get_region_info_caps), and
+        nvidia-vgpu-vfio was not tried with it. If QEMU reports no regions, choose an older kernel${
+          lib.optionalString (names != [ ])
+            ": boot.kernelPackages = ${lib.concatMapStringsSep " or " (name: "pkgs.${name}") names};"
+        }'';
 }

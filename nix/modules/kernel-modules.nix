@@ -24,6 +24,7 @@ let
     driver = package.version;
     kernel = kernel.version;
   };
+  hostDoubt = kernels.hostDoubt kernel.version;
   patchedHost = package.vgpu.role == "host" && config.hardware.nvidia.vgpu.patcher.enable;
 in
 {
@@ -53,9 +54,14 @@ in
       }
     ];
 
-    warnings = lib.optional (doubt != null && !config.boot.isContainer) ''
-      The kernel modules of ${driver} are not known to compile with Linux ${kernel.version}: ${doubt}.
-      If they don't, ${kernels.advice package.version}
-    '';
+    warnings =
+      lib.optional (doubt != null && !config.boot.isContainer) ''
+        The kernel modules of ${driver} are not known to compile with Linux ${kernel.version}: ${doubt}.
+        If they don't, ${kernels.advice package.version}
+      ''
+      ++ lib.optional (hostDoubt != null && package.vgpu.role == "host" && !config.boot.isContainer) ''
+        Virtual machines with vGPUs of ${driver} may not start with Linux ${kernel.version}:
+        ${hostDoubt}
+      '';
   };
 }

@@ -144,4 +144,23 @@ in
       true
     ];
   };
+  "test a host is warned of kernels that ask VFIO drivers in another way, a guest is not" = {
+    expr =
+      let
+        vfio = machine: lib.filter (lib.hasInfix "get_region_info_caps") machine.warnings;
+        warnings = vfio (host (withKernel "7.2.1"));
+      in
+      [
+        (lib.length warnings)
+        (lib.all (lib.hasInfix "linuxPackages_6_12;") warnings)
+        (vfio (host (withKernel "6.18.40")))
+        (vfio (guest (withKernel "7.2.1")))
+      ];
+    expected = [
+      1
+      true
+      [ ]
+      [ ]
+    ];
+  };
 }
