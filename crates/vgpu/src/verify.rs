@@ -9,37 +9,36 @@ use crate::identity::{ArchiveKind, Identity};
 use crate::nix::sri::Sri;
 use vgpu_driver::Role;
 use vgpu_driver::archive::grid::Grid;
-use vgpu_driver::archive::kind::Kind;
 use vgpu_driver::archive::stream::{self, Use};
 use vgpu_driver::archive::{self, Error, Progress};
 
-/// Reads the driver of `role` in the archive or .run file `path` to its end, and returns the hash of the .run file if it
-/// is whole. `None` if an archive has no such driver.
-pub fn verify(path: &Path, role: Role, progress: Progress) -> Result<Option<Sri>, Error> {
-    if archive::kind_of(path)? != Kind::Zip {
-        return verify_run(path, archive::open(path)?, progress).map(Some);
-    }
-    let mut grid = Grid::open(path)?;
-    match grid.driver(role)? {
-        Some(driver) => verify_run(path, grid.open_driver(&driver)?.1, progress).map(Some),
-        None => Ok(None),
-    }
-}
-
 /// Checks every Linux driver in a file that was identified. Returns the hash of the guest's .run file, if there is one.
 pub fn verify_all(path: &Path, identity: &Identity, progress: Progress) -> Result<Option<Sri>, Error> {
-    // A .run file is one driver, whatever the role.
-    let host = verify(path, Role::Host, progress)?;
     match identity.kind {
-        ArchiveKind::GridArchive => verify(path, Role::Guest, progress),
-        ArchiveKind::Run => Ok(host.filter(|_| identity.guest.is_some())),
+        ArchiveKind::GridArchive => {
+            check_member(path, Role::Host, progress)?;
+            check_member(path, Role::Guest, progress)
+        }
+        // One driver, whatever the role, and the hash of the file is known.
+        ArchiveKind::Run => {
+            check_run(path, archive::open(path)?, progress)?;
+            Ok(identity.guest.as_ref().map(|_| identity.sha256))
+        }
     }
 }
 
-fn verify_run(path: &Path, run: impl Read + Send, progress: Progress) -> Result<Sri, Error> {
+/// Checks the driver of `role` in an archive, if there is one, and returns its hash.
+fn check_member(path: &Path, role: Role, progress: Progress) -> Result<Option<Sri>, Error> {
+    let mut grid = Grid::open(path)?;
+    let Some(driver) = grid.driver(role)? else { return Ok(None) };
+    let (_, run) = grid.open_driver(&driver)?;
     let mut hashing = Hashing { inner: run, sha256: Sha256::new() };
-    stream::with_payload(path, &mut hashing, Use::Read, progress, |_, _| Ok::<(), Error>(()))?;
-    Ok(Sri::of_digest(hashing.sha256.finalize().into()))
+    check_run(path, &mut hashing, progress)?;
+    Ok(Some(Sri::of_digest(hashing.sha256.finalize().into())))
+}
+
+fn check_run(path: &Path, mut run: impl Read + Send, progress: Progress) -> Result<(), Error> {
+    stream::with_payload(path, &mut run, Use::Read, progress, |_, _| Ok::<(), Error>(()))
 }
 
 /// Hashes what is read through it.

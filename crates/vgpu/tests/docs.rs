@@ -4,6 +4,8 @@
 //! `UPDATE_DOCS=1 cargo test --test docs` writes the generated pages anew.
 
 mod nix_store;
+#[path = "support/program.rs"]
+mod program;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -415,7 +417,9 @@ impl Machine {
              exec {} \"$@\"\n",
             assert_cmd::cargo::cargo_bin!("vgpu").display()
         );
-        let mut files = vec![("bin/vgpu".to_owned(), wrapper.into_bytes())];
+        fs::create_dir(home.path().join("bin")).unwrap();
+        program::write(&home.path().join("bin/vgpu"), wrapper);
+        let mut files = vec![];
         for name in [ARCHIVE, FOR_PATCHER] {
             let mut releases = vgpu::catalog::Catalog::builtin().releases().iter();
             let release = releases.find(|release| release.zip_name() == name).unwrap();
@@ -430,8 +434,6 @@ impl Machine {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, content).unwrap();
         }
-        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        fs::set_permissions(home.path().join("bin/vgpu"), executable).unwrap();
         Machine { store, home }
     }
 

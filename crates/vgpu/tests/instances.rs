@@ -5,6 +5,8 @@
 #[path = "support/host.rs"]
 mod host;
 mod machine_tree;
+#[path = "support/program.rs"]
+mod program;
 #[path = "support/skip.rs"]
 mod skip;
 
@@ -111,7 +113,7 @@ fn everybody_may_ask_for_the_plan() {
     fs::set_permissions(machine.path("proc/4711/fd"), fs::Permissions::from_mode(0o700)).unwrap();
     // The directory that it was built in may be root's alone.
     let program = machine.path("vgpu");
-    fs::copy(assert_cmd::cargo::cargo_bin!("vgpu"), &program).unwrap();
+    program::copy(assert_cmd::cargo::cargo_bin!("vgpu"), &program);
     let output = Command::new(program)
         .args(["instances", "plan", "--root"])
         .arg(machine.root())

@@ -1,9 +1,10 @@
 //! What is said when a command is interrupted: what was left, which is nothing.
 
+#[path = "support/program.rs"]
+mod program;
 mod support;
 
-use std::fs::{File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::File;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -73,8 +74,8 @@ fn import() {
     sandbox.write("a.zip", sample::grid_archive().unwrap().1);
     sandbox.write("old.nix", "mine");
     sandbox.write("empty.toml", "branch = []\nrelease = []\n");
-    let store = sandbox.write("bin/nix-store", SLOW_STORE);
-    std::fs::set_permissions(store, Permissions::from_mode(0o755)).unwrap();
+    std::fs::create_dir(sandbox.path("bin")).unwrap();
+    program::write(&sandbox.path("bin/nix-store"), SLOW_STORE);
     let path = format!("{}:{}", sandbox.path("bin").display(), std::env::var("PATH").unwrap());
     let before = sandbox.names();
     let at = |name: &str| sandbox.path(name).display().to_string();

@@ -3,11 +3,12 @@
 //! The journal is made by systemd-journal-remote (Debian: systemd-journal-remote); where that or journalctl is missing, it is
 //! said, unless VGPU_REQUIRE_JOURNAL is set.
 
+#[path = "support/program.rs"]
+mod program;
 #[path = "support/skip.rs"]
 mod skip;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -55,10 +56,8 @@ fn journal(directory: &Path, entries: &[Vec<u8>]) -> Option<PathBuf> {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let programs = directory.join("bin");
     fs::create_dir(&programs).unwrap();
-    let program = programs.join("journalctl");
     let script = format!("#!/bin/sh\nexec {} --file={} \"$@\"\n", journalctl.display(), journal.display());
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    program::write(&programs.join("journalctl"), script);
     Some(programs)
 }
 

@@ -2,12 +2,13 @@
 //!
 //! The journal's lines are nvidia-gridd's; the XML has the elements of nvidia-smi 550 that matter here.
 
+#[path = "support/program.rs"]
+mod program;
 #[path = "support/skip.rs"]
 mod skip;
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use assert_cmd::Command;
@@ -42,9 +43,7 @@ impl Machine {
     }
 
     fn program(&self, name: &str, script: &str) {
-        let path = self.path("bin").join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        program::write(&self.path("bin").join(name), format!("#!/bin/sh\n{script}\n"));
     }
 
     /// Lines of a service, of a process each.

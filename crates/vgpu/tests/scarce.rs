@@ -1,5 +1,7 @@
 //! Too little memory, too few open files or threads: one clear error and nothing left, or a whole driver. Never a panic.
 
+#[path = "support/program.rs"]
+mod program;
 mod support;
 
 use std::fs::{self, Permissions};
@@ -20,7 +22,7 @@ fn sandbox() -> Sandbox {
     let mut files = sample::files(Role::Guest);
     files.iter_mut().find(|file| file.name == "nvoptix.bin").unwrap().data = vec![7; 30 << 20];
     sandbox.write("a.run", run_file(Role::Guest, &files));
-    fs::copy(assert_cmd::cargo::cargo_bin!("vgpu"), sandbox.path("vgpu")).unwrap();
+    program::copy(assert_cmd::cargo::cargo_bin!("vgpu"), &sandbox.path("vgpu"));
     fs::set_permissions(sandbox.path(""), Permissions::from_mode(0o777)).unwrap();
     sandbox
 }

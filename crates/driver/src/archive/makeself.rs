@@ -106,32 +106,17 @@ impl Header {
     }
 }
 
-/// Which check sums of a .run file are computed. The CRC always is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sums {
-    /// The CRC and the MD5.
-    All,
-    /// The CRC, and the MD5 of small files. The payload has a check sum of its own content, and the program that unpacks it
-    /// compares that. The MD5 would find no damage of the content that these two miss, and takes a quarter of the time of an
-    /// installation. It never was a protection against an attacker.
-    Crc,
-}
-
-/// In files of up to so many bytes, nobody notices the time for the MD5. It also finds damage of the MD5 itself.
-const SMALL: u64 = 16 << 20;
-
 /// Computes the check sums of a .run file as its bytes come.
 pub struct CheckSums {
     crc: Crc,
     md5: Option<Md5>,
-    /// Files with more bytes than this get no MD5.
     md5_up_to: u64,
     length: u64,
 }
 
 impl CheckSums {
-    pub fn new(sums: Sums) -> CheckSums {
-        let md5_up_to = if sums == Sums::All { u64::MAX } else { SMALL };
+    /// The MD5 is computed of files of at most `md5_up_to` bytes.
+    pub fn new(md5_up_to: u64) -> CheckSums {
         CheckSums { crc: Crc::new(CrcAlgorithm::Crc32Cksum), md5: Some(Md5::new()), md5_up_to, length: 0 }
     }
 

@@ -1,4 +1,5 @@
-//! Reads a .run file once, front to back: one thread reads and computes the check sums, the caller consumes.
+//! Reads a .run file once, front to back: one thread reads and computes the check sums, another the MD5 where the whole file
+//! needs it, which takes longest; the caller consumes.
 //!
 //! What the caller makes of the bytes counts only when the check sums are right at the end.
 
@@ -7,9 +8,10 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use md5::{Digest, Md5};
 use memchr::memchr_iter;
 
-use super::makeself::{CheckSums, Header, HeaderError, LONGEST_SCRIPT, Sums, md5_text};
+use super::makeself::{CheckSums, Header, HeaderError, LONGEST_SCRIPT, md5_text};
 use super::payload::checks_content;
 use super::{Error, Progress, kind, read_up_to};
 
@@ -21,10 +23,15 @@ const WAITING: usize = 32;
 /// No script with its decompressor is longer than this, in bytes: that of the 550 driver has 2 MB.
 const LONGEST_STUB: usize = 16 << 20;
 
+/// Of files of up to so many bytes the MD5 is always compared: nobody notices the time. It also finds damage of the MD5 itself.
+const SMALL: u64 = 16 << 20;
+
 /// What happens to a payload. This decides which check sums are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
-    /// It is unpacked, by a decompressor that compares the check sums in it.
+    /// It is unpacked, by a decompressor that compares the check sums in it. If it has any, the MD5 of the file would find no
+    /// damage of the content that these and the CRC miss, and takes a quarter of the time of an installation. It never was a
+    /// protection against an attacker.
     Unpacked,
     /// It is only read.
     Read,
@@ -42,21 +49,41 @@ pub fn with_payload<T, E: From<Error>>(
     consume: impl FnOnce(&Header, Payload) -> Result<T, E>,
 ) -> Result<T, E> {
     let stub = Stub::read(path, input)?;
-    let sums = match using {
-        Use::Unpacked if checks_content(stub.payload()) => Sums::Crc,
-        _ => Sums::All,
-    };
+    let needs_md5 = using == Use::Read || !checks_content(stub.payload());
+    let no_thread = |e| Error::io(path, "cannot be read: no thread can be started for it", e);
     thread::scope(|scope| {
-        let (sender, receiver) = sync_channel(WAITING);
+        let (mut sender, receiver) = sync_channel(WAITING);
         let payload = Payload { chunks: receiver, chunk: stub.payload().to_vec(), at: 0 };
         let header = stub.header.clone();
+        let mut md5 = None;
+        if needs_md5 {
+            let (to_md5, chunks) = sync_channel(WAITING);
+            let consumer = std::mem::replace(&mut sender, to_md5);
+            let start = stub.checked().to_vec();
+            let hash = move || pass_on(Md5::new_with_prefix(start), chunks, &consumer);
+            md5 = Some(thread::Builder::new().name("md5".into()).spawn_scoped(scope, hash).map_err(no_thread)?);
+        }
+        let sums = CheckSums::new(if needs_md5 { 0 } else { SMALL });
         let check = move || check(path, input, &stub, sums, &sender, progress);
         let reader = thread::Builder::new().name("reader".into()).spawn_scoped(scope, check);
-        let reader = reader.map_err(|e| Error::io(path, "cannot be read: no thread can be started for it", e))?;
+        let reader = reader.map_err(no_thread)?;
         let consumed = consume(&header, payload);
         reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        if let Some(md5) = md5 {
+            check_md5(path, &header, md5.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))?;
+        }
         consumed
     })
+}
+
+/// The MD5 of all chunks that come, each of which goes on to the consumer as long as that wants them.
+fn pass_on(mut md5: Md5, chunks: Receiver<Vec<u8>>, consumer: &SyncSender<Vec<u8>>) -> [u8; 16] {
+    let mut wanted = true;
+    for chunk in chunks {
+        md5.update(&chunk);
+        wanted = wanted && consumer.send(chunk).is_ok();
+    }
+    md5.finalize().into()
 }
 
 /// What comes before the payload: the script and its embedded decompressor, with as much of the payload as was read along.
@@ -100,6 +127,11 @@ impl Stub {
     fn payload(&self) -> &[u8] {
         &self.bytes[self.length..]
     }
+
+    /// The part that counts for the check sums.
+    fn checked(&self) -> &[u8] {
+        self.bytes.get(self.header.checked_from..).unwrap_or_default()
+    }
 }
 
 /// Reads `input` to its end, passes it on, and compares the check sums with those in the header.
@@ -107,13 +139,12 @@ fn check(
     path: &Path,
     input: &mut (dyn Read + Send),
     stub: &Stub,
-    sums: Sums,
+    mut sums: CheckSums,
     sender: &SyncSender<Vec<u8>>,
     progress: Progress,
 ) -> Result<(), Error> {
     let header = &stub.header;
-    let mut sums = CheckSums::new(sums);
-    sums.update(stub.bytes.get(header.checked_from..).unwrap_or_default());
+    sums.update(stub.checked());
     progress(stub.bytes.len() as u64);
     let mut wanted = true;
     loop {
@@ -125,15 +156,19 @@ fn check(
         progress(chunk.len() as u64);
         wanted = wanted && sender.send(chunk).is_ok();
     }
-    let wrong = |sum, expected, found| Err(Error::CheckSum { path: path.into(), sum, expected, found });
     let (crc, md5) = sums.finish();
     if crc != header.crc {
-        return wrong("CRC", header.crc.to_string(), crc.to_string());
+        return Err(wrong(path, "CRC", header.crc.to_string(), crc.to_string()));
     }
-    if let Some(md5) = md5.filter(|md5| *md5 != header.md5) {
-        return wrong("MD5", md5_text(header.md5), md5_text(md5));
-    }
-    Ok(())
+    md5.map_or(Ok(()), |md5| check_md5(path, header, md5))
+}
+
+fn check_md5(path: &Path, header: &Header, md5: [u8; 16]) -> Result<(), Error> {
+    if md5 == header.md5 { Ok(()) } else { Err(wrong(path, "MD5", md5_text(header.md5), md5_text(md5))) }
+}
+
+fn wrong(path: &Path, sum: &'static str, expected: String, found: String) -> Error {
+    Error::CheckSum { path: path.into(), sum, expected, found }
 }
 
 /// The bytes of a .run file as they come from the reading thread.

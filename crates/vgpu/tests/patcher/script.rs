@@ -303,8 +303,7 @@ fn windows_drivers_are_signed_with_the_certificate_of_an_earlier_run() {
     let tools = scene.path("tools");
     fs::create_dir(&tools).unwrap();
     for tool in ["7z", "msexpand", "osslsigncode"] {
-        fs::write(tools.join(tool), "#!/bin/sh\n").unwrap();
-        fs::set_permissions(tools.join(tool), PermissionsExt::from_mode(0o755)).unwrap();
+        crate::program::write(&tools.join(tool), "#!/bin/sh\n");
     }
     let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
     let wsys = |options: &[&str]| {

@@ -1,0 +1,24 @@
+//! Programs that tests make and then start.
+//!
+//! Another process writes them. The kernel starts no program that anybody has open for writing ("Text file busy"), and a file
+//! that this process writes is open in each child, too, that another test starts meanwhile.
+
+#![allow(dead_code)] // Each test uses a part of it.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Makes `path` a program of this content.
+pub fn write(path: &Path, content: impl AsRef<[u8]>) {
+    let mut shell = Command::new("sh");
+    shell.args(["-euc", "cat > \"$1\"; chmod 755 \"$1\"", "sh"]).arg(path).stdin(Stdio::piped());
+    let mut shell = shell.spawn().unwrap();
+    shell.stdin.take().unwrap().write_all(content.as_ref()).unwrap();
+    assert!(shell.wait().unwrap().success(), "{}", path.display());
+}
+
+/// Copies a program.
+pub fn copy(from: &Path, to: &Path) {
+    assert!(Command::new("cp").args([from, to]).status().unwrap().success(), "{}", to.display());
+}
