@@ -6,12 +6,13 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, fchmod, mkdirat, open, openat2, symlinkat, unlinkat};
 use rustix::io::Errno;
 
@@ -161,11 +162,11 @@ impl NewFile<'_> {
     }
 
     /// Maps the file as it is now. Nothing may write to it while the mapping is in use.
-    pub fn mapped(&self) -> io::Result<Mmap> {
+    pub fn mapped(&self) -> io::Result<Mapped> {
         // SAFETY: the file is new and lies in an output that nobody else writes to; its own writers have ended.
         #[allow(unsafe_code)]
         unsafe {
-            Mmap::map(&self.file)
+            Mmap::map(&self.file).map(Mapped)
         }
     }
 
@@ -201,6 +202,29 @@ impl Write for NewFile<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
+    }
+}
+
+/// The content of a file. What was looked at counts as memory of this program until it is let go.
+#[derive(Debug)]
+pub struct Mapped(Mmap);
+
+impl Mapped {
+    /// Lets the system have the memory again. Whoever looks at the content later finds it as it was.
+    pub fn let_go(&self) -> io::Result<()> {
+        // SAFETY: it is a file that lies below, which nobody has changed through this mapping.
+        #[allow(unsafe_code)]
+        unsafe {
+            self.0.unchecked_advise(UncheckedAdvice::DontNeed)
+        }
+    }
+}
+
+impl Deref for Mapped {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
     }
 }
 
@@ -244,6 +268,50 @@ mod tests {
         assert_eq!(fs::metadata(out.join("lib/deep")).unwrap().permissions().mode() & 0o7777, 0o755);
         let twice = directory.file(&path("top"), Executable::No).unwrap_err();
         assert_eq!(twice.kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn a_file_that_is_made_anew_is_another() {
+        let place = tempfile::tempdir().unwrap();
+        let ledger = Ledger::default();
+        let out = place.path().join("out");
+        let directory = Directory::create(&out, &ledger).unwrap();
+        for name in ["top", "lib/deep/file"] {
+            let mut old = directory.file(&path(name), Executable::No).unwrap();
+            old.write_all(b"much text").unwrap();
+            let mut new = directory.file_anew(&path(name), Executable::Yes).unwrap();
+            new.write_all(b"text").unwrap();
+            old.change(b"MUCH TEXT", 0).unwrap(); // Whoever has the old one open does not see the new one.
+            assert_eq!(fs::read(out.join(name)).unwrap(), b"text");
+            assert_eq!(fs::metadata(out.join(name)).unwrap().permissions().mode() & 0o7777, 0o755);
+        }
+        let absent = directory.file_anew(&path("lib/absent"), Executable::No).unwrap_err();
+        assert_eq!(absent.kind(), io::ErrorKind::NotFound);
+        // Nothing is removed through a link.
+        fs::create_dir(place.path().join("elsewhere")).unwrap();
+        fs::write(place.path().join("elsewhere/file"), "mine").unwrap();
+        symlink("../elsewhere", out.join("link")).unwrap();
+        assert!(directory.file_anew(&path("link/file"), Executable::No).is_err());
+        assert_eq!(fs::read(place.path().join("elsewhere/file")).unwrap(), b"mine");
+    }
+
+    #[test]
+    fn only_what_comes_after_the_end_counts_as_written() {
+        let place = tempfile::tempdir().unwrap();
+        let ledger = Ledger::default();
+        let directory = Directory::create(&place.path().join("out"), &ledger).unwrap();
+        let mut file = directory.file(&path("file"), Executable::No).unwrap();
+        let most = ledger.most() as usize;
+        file.write_all(&vec![1; most - 1]).unwrap();
+        file.change(&[2; 1000], 0).unwrap();
+        file.change(&[3; 1000], most as u64 - 1000).unwrap(); // One byte more.
+        assert!(file.change(&[4; 1000], most as u64 - 999).is_err() && ledger.is_exceeded());
+        file.end_at(10).unwrap();
+        assert_eq!(fs::read(place.path().join("out/file")).unwrap(), [2; 10]);
+        // What is written again does not count; nor does the byte that failed.
+        file.forget(1001);
+        file.write_all_at(&[5; 1000], 10).unwrap();
+        assert!(file.write_all_at(b"6", 10).is_err());
     }
 
     /// Whoever put the link there: nothing is written through it.

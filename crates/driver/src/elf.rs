@@ -5,10 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use object::elf::{
     EM_386, EM_X86_64, ET_DYN, ET_EXEC, FileHeader32, FileHeader64, PN_XNUM, PT_DYNAMIC, PT_INTERP, SHT_DYNAMIC,
-    SHT_DYNSYM, SHT_GNU_VERDEF, SHT_GNU_VERNEED, SHT_NOBITS, SHT_REL, SHT_RELA, SHT_SYMTAB,
+    SHT_DYNSYM, SHT_GNU_VERDEF, SHT_GNU_VERNEED, SHT_NOBITS, SHT_NOTE, SHT_PROGBITS, SHT_REL, SHT_RELA, SHT_STRTAB,
+    SHT_SYMTAB,
 };
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
-use object::{Endianness, FileKind};
+use object::{Endianness, FileKind, ReadRef};
 use object_rewrite::{ErrorKind, Rewriter};
 
 /// No part of a library is aligned to more than this, in bytes: huge pages have 2 MiB.
@@ -21,6 +22,12 @@ const END_OF_MEMORY: u64 = 1 << 47;
 ///
 /// In the 550 guest driver libnvidia-eglcore grows most, by 78 KB. Only a hostile file grows by more than the limit.
 pub const MOST_GROWTH: usize = 256 << 10;
+
+/// How many bytes all names of a file may have together. They are sorted, and one string of megabytes can have a hundred
+/// thousand names in it that end alike: that would take hours.
+///
+/// The bound counts each as long as the longest. That makes 210 KB for libnvidia-eglcore of the 550 guest driver.
+const MOST_IN_NAMES: usize = 256 << 20;
 
 /// What to change in an ELF file.
 #[derive(Clone, Debug, Default)]
@@ -97,6 +104,9 @@ pub fn rewrite(data: &[u8], form: Form, changes: &Changes, out: &mut dyn Write) 
     if !facts.is_dynamic {
         return Err(Error::Without("dynamic section"));
     }
+    if facts.named.saturating_mul(facts.longest_name(data)) > MOST_IN_NAMES {
+        return Err(Error::Damaged("its names are absurdly long".into()));
+    }
     // The rewriter expects files that a linker made. It panics over other files.
     catch_unwind(AssertUnwindSafe(|| rewrite_whole(data, changes, out)))
         .unwrap_or_else(|_| Err(Error::Damaged("its parts contradict each other".into())))
@@ -155,6 +165,10 @@ struct Facts {
     has_interpreter: bool,
     /// How much memory the rewriter takes for the tables, in bytes.
     memory: usize,
+    /// How many things with a name there may be: symbols, libraries, versions, sections.
+    named: usize,
+    /// Where the names are: offsets and sizes, in bytes.
+    strings: Vec<(u64, u64)>,
 }
 
 impl Facts {
@@ -163,6 +177,12 @@ impl Facts {
             FileKind::Elf32 => facts(FileHeader32::<Endianness>::parse(data)?, data),
             _ => facts(FileHeader64::<Endianness>::parse(data)?, data),
         }
+    }
+
+    /// The longest name that there may be, in bytes. Reads all names.
+    fn longest_name(&self, data: &[u8]) -> usize {
+        let tables = self.strings.iter().filter_map(|&(offset, size)| data.read_bytes_at(offset, size).ok());
+        tables.flat_map(|table| table.split(|&byte| byte == 0)).map(<[u8]>::len).max().unwrap_or(0)
     }
 
     fn check(&self, form: Form, machine: Machine) -> Result<(), Error> {
@@ -206,6 +226,12 @@ where
         is_dynamic: dynamic && segments.iter().any(|segment| segment.p_type(endian) == PT_DYNAMIC),
         has_interpreter: segments.iter().any(|segment| segment.p_type(endian) == PT_INTERP),
         memory: tables::<Elf>(endian, sections, segments.len()),
+        named: named::<Elf>(endian, sections),
+        strings: sections
+            .iter()
+            .filter(|section| section.sh_type(endian) == SHT_STRTAB)
+            .map(|section| (section.sh_offset(endian).into(), section.sh_size(endian).into()))
+            .collect(),
     })
 }
 
@@ -223,11 +249,29 @@ where
             SHT_SYMTAB | SHT_DYNSYM => 20,
             SHT_REL | SHT_RELA => 10,
             SHT_DYNAMIC | SHT_GNU_VERDEF | SHT_GNU_VERNEED => 16,
-            _ => continue,
+            SHT_NOBITS | SHT_PROGBITS | SHT_NOTE => continue,
+            // It is looked at: a file that is mapped takes memory then. Names are in SHT_STRTAB.
+            _ => 1,
         };
         bytes = bytes.saturating_add(usize::try_from(size).unwrap_or(usize::MAX).saturating_mul(factor));
     }
     bytes
+}
+
+/// How many things may have names: each entry of a table one.
+fn named<Elf>(endian: Endianness, sections: &[Elf::SectionHeader]) -> usize
+where
+    Elf: FileHeader<Endian = Endianness>,
+{
+    let entries = sections.iter().map(|section| {
+        let smallest = match section.sh_type(endian) {
+            SHT_SYMTAB | SHT_DYNSYM => 16,
+            SHT_DYNAMIC | SHT_GNU_VERDEF | SHT_GNU_VERNEED => 8,
+            _ => return 0,
+        };
+        usize::try_from(section.sh_size(endian).into()).unwrap_or(usize::MAX) / smallest
+    });
+    entries.fold(sections.len(), usize::saturating_add)
 }
 
 fn parts_are_inside<Elf>(header: &Elf, data: &[u8]) -> object::read::Result<bool>

@@ -5,13 +5,16 @@
 
 use std::io::{self, Write};
 
-use crate::confined::NewFile;
+use crate::confined::{Mapped, NewFile};
 use crate::treat::{self, Failed};
 use crate::words::options::Options;
 use crate::words::output::Place;
 
 /// A library is corrected in place if so many bytes change, at most; else it is written again as a whole.
 const MOST_CHANGED: usize = 8 << 20;
+
+/// After so many bytes what was looked at is let go.
+const LOOKED_AT: usize = 4 << 20;
 
 /// Bytes are compared in blocks of so many.
 const BLOCK: usize = 4 << 10;
@@ -35,11 +38,11 @@ pub fn correct<'l>(
 ) -> Result<Corrected, Failed> {
     let mapped = file.mapped()?;
     let mut difference = Difference { old: &mapped, at: 0, changes: vec![], held: 0 };
-    let treated = treat::library(place, &mapped, options, &mut difference);
+    let treated = treat::library(place, &mapped, options, &mut LettingGo::of(&mapped, &mut difference));
     if difference.held > MOST_CHANGED {
         file.forget(mapped.len() as u64);
         let mut out = io::BufWriter::with_capacity(256 << 10, anew()?);
-        let soname = treat::library(place, &mapped, options, &mut out)?;
+        let soname = treat::library(place, &mapped, options, &mut LettingGo::of(&mapped, &mut out))?;
         out.flush()?;
         return Ok(Corrected { soname, length: out.get_ref().length()? });
     }
@@ -58,6 +61,39 @@ pub struct Corrected {
     pub soname: Option<String>,
     /// In bytes.
     pub length: u64,
+}
+
+/// Passes on what comes, and lets go what was looked at in a mapping for it: a library may be larger than all memory that
+/// may be taken.
+struct LettingGo<'a> {
+    mapped: &'a Mapped,
+    out: &'a mut dyn Write,
+    /// How much came since the last time, in bytes.
+    looked_at: usize,
+}
+
+impl<'a> LettingGo<'a> {
+    fn of(mapped: &'a Mapped, out: &'a mut dyn Write) -> LettingGo<'a> {
+        LettingGo { mapped, out, looked_at: 0 }
+    }
+}
+
+impl Write for LettingGo<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for part in bytes.chunks(LOOKED_AT) {
+            self.out.write_all(part)?;
+            self.looked_at += part.len();
+            if self.looked_at >= LOOKED_AT {
+                self.mapped.let_go()?;
+                self.looked_at = 0;
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// Takes a file as it should be, and keeps where it differs from the one there is.

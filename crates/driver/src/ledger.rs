@@ -69,4 +69,13 @@ mod tests {
         assert!(!ledger.is_exceeded());
         assert!(ledger.write(1).is_err() && ledger.is_exceeded());
     }
+    #[test]
+    fn what_is_written_again_counts_once() {
+        let ledger = Ledger::default();
+        ledger.write(ANYWAY).unwrap();
+        ledger.forget(100);
+        ledger.write(100).unwrap();
+        assert!(!ledger.is_exceeded());
+        assert!(ledger.write(1).is_err() && ledger.is_exceeded());
+    }
 }

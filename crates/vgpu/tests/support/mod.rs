@@ -62,6 +62,18 @@ pub fn packed(role: Role, tar: &[u8], compression: Compression, decompressor: &[
     sample::makeself(&sample::target(role), sample::version(role), &payload, decompressor)
 }
 
+/// Bytes that no compression makes fewer, the same in every run.
+pub fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
 /// What lies in a tree: path → mode and content, or the target of a symlink.
 pub fn tree(dir: &Path) -> BTreeMap<String, (u32, Vec<u8>)> {
     let mut found = BTreeMap::new();
