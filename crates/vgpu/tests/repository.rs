@@ -65,6 +65,18 @@ fn crates_share_what_the_workspace_says() {
     }
 }
 
+/// Who has a problem is asked for what `vgpu doctor` says, without what is private.
+#[test]
+fn issues_are_asked_for_what_doctor_says() {
+    let form = read(".github/ISSUE_TEMPLATE/problem.yml");
+    let (_, field) = form.split_once("label: vgpu doctor --json\n").expect("the form asks for vgpu doctor --json");
+    let (field, _) = field.split_once("  - type:").unwrap();
+    assert!(field.contains("required: true") && field.contains("render: json"), "{field}");
+    assert!(form.contains("run `vgpu doctor` first"));
+    assert!(read(".github/ISSUE_TEMPLATE/config.yml").contains("vgpu doctor"));
+    assert!(read("docs/troubleshooting.md").starts_with("# Troubleshooting\n\nStart with `vgpu doctor`."));
+}
+
 /// How many lines of code a file may have: without comments, blank lines, and its own unit tests.
 const MOST: usize = 400;
 

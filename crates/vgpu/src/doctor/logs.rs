@@ -1,7 +1,7 @@
 //! What logs say to a check: are they free of certain messages?
 
 use super::check::Finding;
-use super::observed::{Log, Observed};
+use super::observed::{Log, Observed, QEMU_LOGS};
 use crate::machine::journal::{Entry, Source};
 use crate::machine::services::State;
 
@@ -33,6 +33,10 @@ impl Observed {
     pub fn nothing(&self, log: Log) -> Finding {
         if let Some(why) = &self.journal.incomplete {
             return Finding::unknown(format!("the journal could not be read: {why}"));
+        }
+        let closed = matches!(log, Log::Machines).then(|| self.closed(QEMU_LOGS)).flatten();
+        if let Some(unknown) = closed {
+            return unknown;
         }
         let written = match log {
             Log::Kernel => self.journal.kernel,

@@ -8,6 +8,7 @@
 //! - [`observed`]: what is looked at, below one root directory.
 //! - [`check`]: what a check is, and what it finds.
 //! - [`logs`]: what logs say to a check.
+//! - [`closed`]: places that this user may not read.
 //! - [`library`]: what NVIDIA's library says to a check.
 //! - [`checks`]: the checks, a file a group.
 //! - [`private`]: names of hosts and servers are kept out of reports.
@@ -15,6 +16,7 @@
 
 pub mod check;
 mod checks;
+mod closed;
 mod library;
 mod logs;
 pub mod observed;
@@ -27,6 +29,7 @@ use serde::Serialize;
 use vgpu_driver::Role;
 
 use check::{Check, Finding, Group, Status};
+use closed::Closed;
 use observed::Observed;
 pub use private::Privacy;
 pub use table::table;
@@ -68,17 +71,17 @@ impl Report {
 pub fn examine(seen: &Observed, privacy: Privacy) -> Report {
     let secrets = private::secrets(seen);
     let hide = |text: String| if privacy == Privacy::All { text } else { private::hide(&text, &secrets) };
-    // Failed checks, and those that wait for them; with the first cause of each.
+    // Checks that failed or may not be made, and those that wait for them; with the first cause of each.
     let mut causes: BTreeMap<&str, &'static str> = BTreeMap::new();
     let mut outcomes = Vec::new();
     for check in checks::of(seen.role) {
         let cause = check.after.iter().find_map(|id| causes.get(id).copied());
-        let finding = match cause {
-            Some(id) => Finding::unknown(format!("follows from `{id}`: not looked at")),
-            None => (check.look)(seen),
+        let (finding, closed) = match cause {
+            Some(id) => (Finding::unknown(format!("follows from `{id}`: not looked at")), Closed::No),
+            None => seen.or_closed((check.look)(seen)),
         };
         let Some(status) = finding.status else { continue };
-        if status == Status::Failed || cause.is_some() {
+        if status == Status::Failed || cause.is_some() || closed == Closed::Yes {
             causes.insert(check.id, cause.unwrap_or(check.id));
         }
         outcomes.push(Outcome {

@@ -25,7 +25,7 @@ const SERVICES: [&str; 4] = ["nvidia-vgpud", "nvidia-vgpu-mgr", "nvidia-vgpu-ins
 const VGPU_CONFIGS: [&str; 2] = ["etc/nvidia/vgpu/vgpuConfig.xml", "usr/share/nvidia/vgpu/vgpuConfig.xml"];
 
 /// Logs of QEMU that libvirt keeps, and how much of the end of each is read.
-const QEMU_LOGS: &str = "var/log/libvirt/qemu";
+pub const QEMU_LOGS: &str = "var/log/libvirt/qemu";
 const QEMU_LOG_END: u64 = 32 << 10;
 
 /// A machine, looked at.

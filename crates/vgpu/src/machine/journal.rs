@@ -12,6 +12,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 pub use entry::{Entry, Source};
@@ -93,11 +94,13 @@ impl Journal {
         for path in files {
             let wrong = |source| JournalError { file: path.as_ref().display().to_string(), source };
             let file = File::open(path).map_err(wrong)?;
-            lines(file, |line| {
+            let end = lines(file, |line| {
                 kept.add(&line);
                 true
-            })
-            .map_err(wrong)?;
+            });
+            if end.map_err(wrong)? == End::TooMuch {
+                kept.incomplete = Some(format!("{} is longer than {} MiB", path.as_ref().display(), MOST >> 20));
+            }
         }
         Ok(kept.finish())
     }
@@ -136,20 +139,33 @@ fn spawn() -> io::Result<Child> {
 /// Reads until the end, the time limit or the size limit, and then ends the program.
 fn from_child(mut child: Child) -> Journal {
     let (send, receive) = mpsc::sync_channel(1024);
-    if let Some(output) = child.stdout.take() {
-        let reader = std::thread::Builder::new();
-        if let Err(error) = reader.spawn(move || lines(output, |line| send.send(line).is_ok())) {
+    let (Some(output), Some(complaints)) = (child.stdout.take(), child.stderr.take()) else {
+        return Journal::missing("journalctl has no output");
+    };
+    let start = || {
+        let reader = thread::Builder::new().spawn(move || lines(output, |line| send.send(line).is_ok()))?;
+        Ok((reader, first_line(complaints)?))
+    };
+    let (reader, complaint) = match start() {
+        Ok(started) => started,
+        Err(error) => {
+            let error: io::Error = error;
             let _ = child.kill();
             let _ = child.wait();
             return Journal::missing(&format!("no thread can be started to read journalctl: {error}"));
         }
-    }
+    };
     let mut kept = Kept::default();
     let end = Instant::now() + PATIENCE;
     loop {
         match receive.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok(line) => kept.add(&line),
-            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                if matches!(reader.join(), Ok(Ok(End::TooMuch))) {
+                    kept.incomplete = Some(format!("journalctl printed more than {} MiB", MOST >> 20));
+                }
+                break;
+            }
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 kept.incomplete = Some(format!("journalctl took longer than {} seconds", PATIENCE.as_secs()));
                 break;
@@ -157,17 +173,14 @@ fn from_child(mut child: Child) -> Journal {
         }
     }
     let _ = child.kill();
-    let mut complaint = String::new();
-    if let Some(stderr) = child.stderr.take() {
-        let _ = stderr.take(LONGEST_LINE).read_to_string(&mut complaint);
-    }
+    // Its children, if it has some, may hold the pipe open.
+    let complaint = complaint.recv_timeout(Duration::from_millis(100)).unwrap_or_default();
     let failed = child.wait().is_ok_and(|status| status.code().is_some_and(|code| code != 0));
     let silent = kept.read == 0;
     let mut journal = kept.finish();
-    let first = complaint.lines().next().unwrap_or_default().trim();
     // A user who may not see the system's lines gets none, and no error.
     if journal.incomplete.is_none() && (silent || failed) {
-        journal.incomplete = Some(match first {
+        journal.incomplete = Some(match complaint.trim() {
             "" if !rustix::process::geteuid().is_root() => {
                 "journald shows this user nothing: run it as root".to_owned()
             }
@@ -178,16 +191,41 @@ fn from_child(mut child: Child) -> Journal {
     journal
 }
 
+/// The first line of what a program says on standard error. The rest is read as well, so that the program need not wait.
+fn first_line(complaints: impl Read + Send + 'static) -> io::Result<mpsc::Receiver<String>> {
+    let (send, receive) = mpsc::channel();
+    thread::Builder::new().spawn(move || {
+        let mut complaints = BufReader::new(complaints);
+        let mut first = Vec::new();
+        let _ = complaints.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut first);
+        let _ = send.send(String::from_utf8_lossy(&first).into_owned());
+        let _ = io::copy(&mut complaints, &mut io::sink());
+    })?;
+    Ok(receive)
+}
+
+/// How reading lines ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// With the last line, or because nobody wants more.
+    Reached,
+    /// With more than is read.
+    TooMuch,
+}
+
 /// Gives lines to `each` until it returns false. Lines that are too long are left out.
-fn lines(input: impl Read, mut each: impl FnMut(Vec<u8>) -> bool) -> io::Result<()> {
+fn lines(input: impl Read, mut each: impl FnMut(Vec<u8>) -> bool) -> io::Result<End> {
     let mut input = BufReader::new(input.take(MOST));
     let mut inside = false;
     loop {
         let mut line = Vec::new();
         let read = input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)?;
         let whole = line.ends_with(b"\n") || (read as u64) < LONGEST_LINE;
-        if read == 0 || (whole && !inside && !each(line)) {
-            return Ok(());
+        if read == 0 {
+            return Ok(if input.get_ref().limit() == 0 { End::TooMuch } else { End::Reached });
+        }
+        if whole && !inside && !each(line) {
+            return Ok(End::Reached);
         }
         inside = !whole;
     }
@@ -258,6 +296,12 @@ mod tests {
         let text = format!("[ 1.0] NVRM: a\n[ 2.0] NVRM: {long} host kernel: NVRM: b\n[ 3.0] NVRM: c");
         let messages: Vec<String> = read(&text).entries.into_iter().map(|entry| entry.message).collect();
         assert_eq!(messages, ["NVRM: a", "NVRM: c"]);
+    }
+
+    #[test]
+    fn how_much_is_read_is_bounded_and_told() {
+        assert_eq!(lines(io::repeat(b'x'), |_| true).unwrap(), End::TooMuch);
+        assert_eq!(lines(&b"a\nb"[..], |_| true).unwrap(), End::Reached);
     }
 
     #[test]

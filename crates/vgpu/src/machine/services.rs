@@ -43,7 +43,8 @@ pub fn states(root: &Path, names: &[&str]) -> Vec<Service> {
     let asked = if root == Path::new("/") { ask_systemd(names) } else { BTreeMap::new() };
     let running = running_programs(root);
     let service = |name: &str| {
-        let unit = UNIT_DIRECTORIES.iter().find_map(|at| files::read(&root.join(at).join(format!("{name}.service"))));
+        let units = UNIT_DIRECTORIES.iter().map(|directory| root.join(directory).join(format!("{name}.service")));
+        let unit = units.into_iter().find(|path| path.symlink_metadata().is_ok());
         let by_files = || match &unit {
             // The kernel keeps 15 characters of a program's name.
             _ if running.iter().any(|program| *program == name[..name.len().min(15)]) => State::Running,
@@ -52,7 +53,7 @@ pub fn states(root: &Path, names: &[&str]) -> Vec<Service> {
         };
         Service {
             state: asked.get(name).copied().unwrap_or_else(by_files),
-            program: unit.as_deref().and_then(exec_start),
+            program: unit.and_then(|path| exec_start(&files::read(&path)?)),
             name: name.to_owned(),
         }
     };

@@ -13,7 +13,7 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use assert_cmd::Command;
@@ -180,11 +180,17 @@ impl Scene {
         if metadata.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
     }
 
-    /// The program on this machine.
-    pub fn command(&self, args: &[&str]) -> Command {
+    /// Writes the journal of this machine, as journalctl prints it, to a file.
+    pub fn write_journal(&self) -> PathBuf {
         let journal = self.machine.path("journal.json");
         let lines: Vec<String> = self.journal.borrow().iter().map(Value::to_string).collect();
         fs::write(&journal, lines.join("\n")).unwrap();
+        journal
+    }
+
+    /// The program on this machine.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let journal = self.write_journal();
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vgpu"));
         command.arg("doctor").arg("--root").arg(self.machine.root()).arg("--journal").arg(&journal).args(args);
         command

@@ -73,6 +73,7 @@ const SYMPTOMS: &[(&str, &[&str])] = &[
     ("local trusted store", &["licence-messages"]),
     ("Clock windback has been detected", &["clock"]),
     ("there is no nvidia-gridd", &["guest-package"]),
+    ("noVNC or SPICE goes black", &["first-screen"]),
 ];
 
 /// Messages that are there on sound machines as well.

@@ -101,7 +101,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "install the guest driver (-grid) whole, with its systemd unit; some distributions leave that out",
         },
         look: |seen| match seen.state("nvidia-gridd") {
-            State::Missing => Finding::failed("there is no unit nvidia-gridd"),
+            State::Missing => Finding::failed("/etc/systemd/system: no unit nvidia-gridd.service"),
             _ => Finding::ok("there is a unit nvidia-gridd"),
         },
     },

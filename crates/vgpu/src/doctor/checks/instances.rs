@@ -209,7 +209,7 @@ pub(super) fn read_declaration(seen: &Observed) -> Option<Result<Declaration, de
 
 fn declaration(seen: &Observed) -> Finding {
     let declared = match read_declaration(seen) {
-        None => return Finding::irrelevant(),
+        None => return seen.nothing_in(declaration::PATH.trim_start_matches('/')),
         Some(Err(error)) => {
             let help = error.help().map(|help| help.to_string());
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
@@ -301,7 +301,7 @@ fn definitions(seen: &Observed) -> Vec<Definition> {
 fn mdevctl_definitions(seen: &Observed) -> Finding {
     let definitions = definitions(seen);
     if definitions.is_empty() {
-        return Finding::irrelevant();
+        return seen.nothing_in(MDEVCTL);
     }
     let refused = |text: &str| text.contains("mdev") && text.contains("Invalid argument (os error 22)");
     let said = seen.free_where(Log::Machines, refused, &[]);

@@ -83,7 +83,7 @@ pub const OF_GUESTS: &[Check] = &[
             services::State::Starting => Finding::warning("nvidia-gridd.service: starting"),
             services::State::Failed => Finding::failed("nvidia-gridd.service: failed"),
             services::State::Stopped | services::State::Missing => Finding::failed("nvidia-gridd.service: not running"),
-            services::State::Unknown => Finding::failed("no process nvidia-gridd"),
+            services::State::Unknown => Finding::failed("/proc: no process nvidia-gridd"),
         },
     },
     Check {
@@ -137,7 +137,7 @@ fn clock(seen: &Observed) -> Finding {
     let keepers = ["chronyd", "ntpd", "openntpd", "ptp4l", "phc2sys"];
     match running.into_iter().find(|name| keepers.contains(&name.as_str())) {
         Some(name) => Finding::ok(format!("{name} runs")),
-        None => Finding::warning("nothing keeps it: no /run/systemd/timesync/synchronized, no chronyd, no ntpd"),
+        None => Finding::warning("/run/systemd/timesync/synchronized: missing; nothing keeps it: no chronyd, no ntpd"),
     }
 }
 

@@ -6,6 +6,7 @@ use super::super::check::{Check, Finding, Fix, Group, Status};
 use super::super::logs::quote;
 use super::super::observed::{Log, Observed};
 use crate::machine::journal::{Entry, Source};
+use crate::machine::vgpu::Vgpu;
 
 const MANAGER: Log = Log::Service("nvidia-vgpu-mgr");
 /// The manager's word for a vGPU that started.
@@ -237,6 +238,19 @@ pub const CHECKS: &[Check] = &[
         },
         look: frame_rate,
     },
+    Check {
+        id: "first-screen",
+        group: Group::VirtualMachines,
+        after: &[],
+        question: "Is the first screen of virtual machines another one than their vGPU?",
+        symptom: "noVNC or SPICE goes black when the guest's driver loads",
+        fix: Fix {
+            nixos: "",
+            elsewhere: "set up a remote desktop in the guest, or remove x-vga=on (Proxmox: Primary GPU) from the vGPU: \
+                        consoles of the host show the first screen, and a vGPU draws none for them",
+        },
+        look: first_screen,
+    },
 ];
 
 /// As a warning what would be a failure.
@@ -247,16 +261,32 @@ fn warn(finding: Finding) -> Finding {
     }
 }
 
+/// A vGPU that a virtual machine has open.
+struct Opened<'a> {
+    vgpu: &'a Vgpu,
+    /// qemu-system-x86 (process 4711)
+    who: String,
+    /// How the virtual machine was started.
+    arguments: Vec<String>,
+}
+
+fn opened(seen: &Observed) -> Vec<Opened<'_>> {
+    let vgpus = seen.gpus.iter().flat_map(|host| &host.vgpus);
+    let opened = vgpus.filter_map(|vgpu| {
+        let process = seen.users.of(vgpu.iommu_group, vgpu.vfio_device.as_deref())?;
+        let arguments = seen.read(&format!("proc/{}/cmdline", process.pid))?;
+        let arguments = arguments.split('\0').map(str::to_owned).collect();
+        Some(Opened { vgpu, who: format!("{} (process {})", process.command, process.pid), arguments })
+    });
+    opened.collect()
+}
+
 fn vm_uuid(seen: &Observed) -> Finding {
     let messages = ["Failed to get VM UUID from QEMU", "kvm_plugin_global_init failed with error 0x57"];
     let said = seen.free_of_since(MANAGER, &messages, STARTED);
-    let vgpus = seen.gpus.iter().flat_map(|host| &host.vgpus);
-    let processes = vgpus.filter_map(|vgpu| seen.users.of(vgpu.iommu_group, vgpu.vfio_device.as_deref()));
-    let running = processes.filter_map(|process| {
-        let arguments = seen.read(&format!("proc/{}/cmdline", process.pid))?;
-        let has = arguments.split('\0').any(|argument| argument == "-uuid" || argument == "--uuid");
-        let who = format!("{} (process {})", process.command, process.pid);
-        Some(if has { Finding::ok(format!("{who} has -uuid")) } else { Finding::failed(format!("{who} has no -uuid")) })
+    let running = opened(seen).into_iter().map(|Opened { who, arguments, .. }| {
+        let has = arguments.iter().any(|argument| argument == "-uuid" || argument == "--uuid");
+        if has { Finding::ok(format!("{who} has -uuid")) } else { Finding::failed(format!("{who} has no -uuid")) }
     });
     let running = Finding::worst(running);
     // What runs can be seen without a journal.
@@ -358,4 +388,24 @@ fn frame_rate(seen: &Observed) -> Finding {
         (None, true) => Finding::ok("the manager's journal: no limit below 60 frames a second"),
         (None, false) => seen.nothing(MANAGER),
     }
+}
+
+/// QEMU makes the device with `x-vga=on` the first screen. libvirt writes devices as JSON.
+fn first_screen(seen: &Observed) -> Finding {
+    let found = opened(seen).into_iter().map(|Opened { vgpu, who, arguments }| {
+        let function = vgpu.function.to_string();
+        // QEMU takes addresses without the domain as well.
+        let (_, short) = function.split_once(':').unwrap_or_default();
+        let is_vgpu = |argument: &str| match vgpu.uuid {
+            Some(uuid) => argument.contains(&uuid.to_string()),
+            None => argument.contains(short),
+        };
+        let is_first =
+            |argument: &str| ["x-vga=on", "x-vga=true", "\"x-vga\":true"].iter().any(|on| argument.contains(on));
+        match arguments.iter().any(|argument| is_vgpu(argument) && is_first(argument)) {
+            true => Finding::warning(format!("{who} has x-vga=on for the vGPU on {function}")),
+            false => Finding::ok(format!("{who} has no x-vga=on for its vGPU")),
+        }
+    });
+    Finding::worst(found)
 }

@@ -272,7 +272,8 @@ fn host_driver(seen: &Observed) -> Finding {
     }
     let state = |name| seen.state(name) == State::Missing;
     if state("nvidia-vgpud") && state("nvidia-vgpu-mgr") {
-        return Finding::failed("there are no units nvidia-vgpud and nvidia-vgpu-mgr, and no module nvidia_vgpu_vfio");
+        let units = "/etc/systemd/system: no units nvidia-vgpud and nvidia-vgpu-mgr";
+        return Finding::failed(format!("{units}; /proc/modules: no nvidia_vgpu_vfio"));
     }
     Finding::ok("there are units nvidia-vgpud and nvidia-vgpu-mgr")
 }

@@ -110,7 +110,10 @@ fn service(seen: &Observed, name: &'static str, runs: Runs) -> Finding {
     let systemd = Source::Systemd(name.to_owned());
     let last = seen.journal.of(&systemd).next_back();
     let failure = last.filter(|entry| entry.message.contains("Failed with result"));
-    let evidence = format!("{name}.service: {}", describe(state));
+    let evidence = match state {
+        State::Missing => format!("/etc/systemd/system: no {name}.service"),
+        _ => format!("{name}.service: {}", describe(state)),
+    };
     match (state, failure) {
         (State::Failed, failure) => {
             Finding::failed(failure.map_or(evidence.clone(), |entry| format!("{evidence}\n{}", quote(entry))))
@@ -120,7 +123,7 @@ fn service(seen: &Observed, name: &'static str, runs: Runs) -> Finding {
         (_, Some(failure)) => Finding::failed(quote(failure)),
         (State::Stopped, None) if runs == Runs::Always => Finding::failed(evidence),
         (State::Unknown, None) if runs == Runs::Always => {
-            Finding::failed(format!("no process {name}")).fix(format!("systemctl start {name}"))
+            Finding::failed(format!("/proc: no process {name}")).fix(format!("systemctl start {name}"))
         }
         (State::Starting, None) => Finding::warning(evidence),
         _ => Finding::ok(evidence),
@@ -129,7 +132,7 @@ fn service(seen: &Observed, name: &'static str, runs: Runs) -> Finding {
 
 fn describe(state: State) -> &'static str {
     match state {
-        State::Missing => "there is no such unit",
+        State::Missing => "not installed",
         State::Running => "running",
         State::Exited => "has done its work",
         State::Starting => "starting",

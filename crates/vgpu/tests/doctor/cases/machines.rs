@@ -67,4 +67,16 @@ pub const CASES: &[Case] = &[
     warning("xid", Vfio, "nvidia-vgpu-mgr[4800]: error: vmiop_log: (0x0): XID 43 detected on physical_chid:0x19, guest_chid:0x11", "XID 43"),
     warning("frame-rate", Mdev, "nvidia-vgpu-mgr[4801]: notice: vmiop_log: FRL Value: 45 FPS", "45 FPS"),
     warning("guest-licences", Mdev, "nvidia-vgpu-mgr[4800]: notice: vmiop_log: (0x0): vGPU license state: Unlicensed (Restricted)", "Restricted"),
+    warning(
+        "first-screen",
+        Vfio,
+        "proc/4711/cmdline = qemu-system-x86_64\\0-uuid\\0a\\0-device\\0vfio-pci,host=41:00.4,x-vga=on\\0",
+        "x-vga=on for the vGPU on 0000:41:00.4",
+    ),
+    warning(
+        "first-screen",
+        Mdev,
+        "proc/4711/cmdline = qemu-system-x86_64\\0-uuid\\0a\\0-device\\0{\"driver\":\"vfio-pci\",\"sysfsdev\":\"/sys/bus/mdev/devices/c73f1fa6-489e-4834-9476-d70dabd98c40\",\"x-vga\":true}\\0",
+        "remote desktop in the guest",
+    ),
 ];
