@@ -23,6 +23,13 @@ pub enum PatchError {
     #[diagnostic(help("give the GRID archive for Linux with KVM, or the .run file itself"))]
     Source { path: PathBuf, source: io::Error },
 
+    #[error("{} is not the file of that name that patch.sh is to have", path.display())]
+    #[diagnostic(help(
+        "give it another name, or remove it: patch.sh gets that file from --source. nvidia-vup has those that the configuration \
+         pins by their hashes"
+    ))]
+    Differs { path: PathBuf },
+
     #[error(transparent)]
     #[diagnostic(transparent)]
     Archive(#[from] archive::Error),

@@ -24,6 +24,8 @@ pub struct Job<'a> {
     pub patcher: &'a Path,
     /// GRID archives, .run files and Windows installers that the script may need.
     pub sources: &'a [PathBuf],
+    /// A directory with files that the script may have besides, if they have other names or the same content.
+    pub here: Option<&'a Path>,
     /// The script's arguments: options, then the target.
     pub args: &'a [OsString],
     /// Gets each line that the script prints, as it prints it.
@@ -51,7 +53,10 @@ impl Job<'_> {
         }
         lend::patcher(self.patcher, work)?;
         for source in self.sources {
-            lend::source(source, work, target(self.args).unwrap_or_default())?;
+            lend::source(source, work, target(self.args).unwrap_or_default(), self.here)?;
+        }
+        if let Some(here) = self.here {
+            lend::directory(here, work)?;
         }
         let Ended { status, printed } = script::run(Path::new("./patch.sh"), self.args, work, self.log)?;
         let given = || list(names(work, ".run").into_iter().chain(names(work, ".exe")));

@@ -1,21 +1,25 @@
 //! Puts the files that patch.sh needs into the directory it works in.
 //!
-//! patch.sh wants its own source there, writable, and NVIDIA's files under the names that it knows.
+//! patch.sh wants its own source there, writable, and NVIDIA's files under the names that it knows. Files that were asked for
+//! come first: nothing that lies in the current directory replaces one of them.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use vgpu_driver::Role;
 use vgpu_driver::archive;
-use vgpu_driver::archive::grid::Grid;
+use vgpu_driver::archive::grid::{Driver, Grid};
 use vgpu_driver::archive::kind::Kind;
 use vgpu_driver::archive::makeself::{Header, LONGEST_SCRIPT};
 
 use crate::error::{PatchError, io_error};
 use crate::names::{CERTIFICATE, names};
+
+/// How much of two files is compared at a time, in bytes.
+const CHUNK: usize = 1 << 20;
 
 /// Copies the patcher's source, so that its owner may write to all of it. In the Nix store nothing is writable.
 pub fn patcher(from: &Path, to: &Path) -> Result<(), PatchError> {
@@ -40,29 +44,59 @@ pub fn patcher(from: &Path, to: &Path) -> Result<(), PatchError> {
 
 /// Links the files that patch.sh would find if it ran in `here`: drivers under the names that it knows, and the
 /// certificate that Windows drivers are signed with, from an earlier run (`--create-cert`).
+///
+/// # Errors
+/// When one differs from the file that `work` has under its name.
 pub fn directory(here: &Path, work: &Path) -> Result<(), PatchError> {
     let drivers = [".run", ".exe"].iter().flat_map(|end| names(here, end));
     for name in drivers.chain([CERTIFICATE.to_owned()]).filter(|name| here.join(name).exists()) {
-        symlink(here.join(&name), work.join(&name)).map_err(io_error("create", &work.join(&name)))?;
+        offer(&here.join(&name), &work.join(&name))?;
     }
     Ok(())
 }
 
-/// Puts one of NVIDIA's files where patch.sh finds it. A driver is linked under the name that patch.sh knows; what
-/// `target` needs of an archive is unpacked.
-pub fn source(source: &Path, work: &Path, target: &OsStr) -> Result<(), PatchError> {
+/// Links `file` as `link`, where something of the same content may lie already.
+fn offer(file: &Path, link: &Path) -> Result<(), PatchError> {
+    match symlink(file, link) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match are_same(file, link)? {
+            true => Ok(()),
+            false => Err(PatchError::Differs { path: file.to_owned() }),
+        },
+        linked => linked.map_err(io_error("create", link)),
+    }
+}
+
+/// Whether two files have the same content. What is no file is never the same.
+fn are_same(one: &Path, other: &Path) -> Result<bool, PatchError> {
+    let (Ok(first), Ok(second)) = (archive::open(one), archive::open(other)) else { return Ok(false) };
+    let length = |file: &File, path| file.metadata().map(|meta| meta.len()).map_err(io_error("read", path));
+    if length(&first, one)? != length(&second, other)? {
+        return Ok(false);
+    }
+    let (mut first, mut second) = (BufReader::with_capacity(CHUNK, first), BufReader::with_capacity(CHUNK, second));
+    loop {
+        let (read, known) =
+            (first.fill_buf().map_err(io_error("read", one))?, second.fill_buf().map_err(io_error("read", other))?);
+        let length = read.len().min(known.len());
+        if read[..length] != known[..length] || length == 0 {
+            return Ok(read.is_empty() && known.is_empty());
+        }
+        first.consume(length);
+        second.consume(length);
+    }
+}
+
+/// Puts one of NVIDIA's files where patch.sh finds it. A driver is linked under the name that patch.sh knows. Of an archive
+/// is unpacked what `target` needs, and what something in `here` has the name of.
+pub fn source(source: &Path, work: &Path, target: &OsStr, here: Option<&Path>) -> Result<(), PatchError> {
     let name = match archive::kind_of(source)? {
-        Kind::Zip => return unpack(source, work, target),
+        Kind::Zip => return unpack(source, work, target, here),
         Kind::Script => run_name(source)?,
         Kind::WindowsProgram => file_name(source),
         kind => return Err(archive::Error::NotADriver { path: source.to_owned(), kind }.into()),
     };
     let source = fs::canonicalize(source).map_err(source_error(source))?;
-    let link = work.join(name);
-    match symlink(source, &link) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        linked => linked.map_err(io_error("create", &link)),
-    }
+    offer(&source, &work.join(name))
 }
 
 /// The name under which patch.sh knows a .run file: that of the directory that it unpacks to. The file itself may have
@@ -83,8 +117,8 @@ fn file_name(file: &Path) -> String {
     }
 }
 
-/// Unpacks what `target` needs of a GRID archive, which has drivers for hosts, Linux guests and Windows guests.
-fn unpack(archive: &Path, work: &Path, target: &OsStr) -> Result<(), PatchError> {
+/// Unpacks what is needed of a GRID archive, which has drivers for hosts, Linux guests and Windows guests.
+fn unpack(archive: &Path, work: &Path, target: &OsStr, here: Option<&Path>) -> Result<(), PatchError> {
     let mut grid = Grid::open(archive)?;
     let needed = match target.to_str().unwrap_or_default() {
         "wsys" => vec![grid.windows()],
@@ -98,14 +132,25 @@ fn unpack(archive: &Path, work: &Path, target: &OsStr) -> Result<(), PatchError>
             wanted: target.to_string_lossy().into_owned(),
             found: "give the GRID archive for Linux with KVM, or the .run file itself".into(),
         })?;
-        let path = work.join(driver.file());
-        if !path.exists() {
-            let (_, mut content) = grid.open_driver(&driver)?;
-            let mut file = File::create_new(&path).map_err(io_error("create", &path))?;
-            io::copy(&mut content, &mut file).map_err(io_error("unpack", &path))?;
+        unpack_driver(&mut grid, &driver, work)?;
+    }
+    let all = [grid.driver(Role::Host)?, grid.driver(Role::Guest)?, grid.windows()];
+    for driver in all.into_iter().flatten() {
+        if here.is_some_and(|here| here.join(driver.file()).symlink_metadata().is_ok()) {
+            unpack_driver(&mut grid, &driver, work)?;
         }
     }
     Ok(())
+}
+
+fn unpack_driver(grid: &mut Grid, driver: &Driver, work: &Path) -> Result<(), PatchError> {
+    let path = work.join(driver.file());
+    if path.exists() {
+        return Ok(());
+    }
+    let (_, mut content) = grid.open_driver(driver)?;
+    let mut file = File::create_new(&path).map_err(io_error("create", &path))?;
+    io::copy(&mut content, &mut file).map(drop).map_err(io_error("unpack", &path))
 }
 
 fn source_error(path: &Path) -> impl FnOnce(io::Error) -> PatchError {

@@ -30,7 +30,8 @@ Usage: vgpu-patcher --patcher DIR [--source FILE]... [--out DIR] [--expect VERSI
 
   --patcher DIR     the patcher's source, git submodule included
   --source FILE     a GRID archive, .run file or Windows installer that patch.sh may need;
-                    those in the current directory are found without
+                    those in the current directory are found without; one that
+                    differs from a FILE of its name is an error
   --out DIR         where the patched driver goes; without it, results stay in the current
                     directory under the script's names
   --expect VERSION  fail unless the patched driver is this version
@@ -92,14 +93,12 @@ fn patch(args: &Args) -> Result<()> {
     let patcher = fs::canonicalize(&args.patcher).map_err(io_error("find the patcher", &args.patcher))?;
     let here = env::current_dir().map_err(io_error("find", Path::new(".")))?;
     let mut log = |line: &str| terminal::relay(line);
-    let mut job = Job { patcher: &patcher, sources: &args.sources, args: &args.script, log: &mut log };
+    let lends = args.out.is_none().then_some(here.as_path());
+    let mut job = Job { patcher: &patcher, sources: &args.sources, here: lends, args: &args.script, log: &mut log };
     if job::needs_no_driver(&args.script) {
         return Ok(job.run_here()?);
     }
     let work = tempfile::Builder::new().prefix(".vgpu-patch-").tempdir_in(&here).map_err(io_error("work in", &here))?;
-    if args.out.is_none() {
-        lend::directory(&here, work.path())?;
-    }
     let tree = job.run(work.path())?;
     // The one result that is no unpacked Linux driver, and has no manifest.
     if !tree.to_string_lossy().contains("NVIDIA-Windows-") {

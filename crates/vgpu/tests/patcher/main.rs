@@ -4,6 +4,7 @@ mod machine;
 #[path = "../nix_store/mod.rs"]
 mod nix_store;
 mod packages;
+mod pinned;
 #[path = "../support/program.rs"]
 mod program;
 mod scene;

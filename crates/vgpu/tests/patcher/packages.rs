@@ -14,7 +14,7 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// A Nix store of its own, beside the files of a [`Scene`].
 pub struct Store {
     store: NixStore,
-    scene: Scene,
+    pub scene: Scene,
     /// Where nixpkgs' library is.
     lib: String,
 }
