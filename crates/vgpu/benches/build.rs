@@ -3,7 +3,8 @@
 //! - the floor: `tail -n +$skip FILE | zstd -d | tar x`, unpacking and nothing else;
 //! - today's pipeline: `sh FILE -x`, cp, and patchelf over every library.
 //!
-//! Give a real .run file (zstd) and a place in memory; needs zstd, tar, and patchelf for the pipeline:
+//! Give a real .run file (zstd) and a place in memory, and with --zip the archive around it, too; needs zstd, tar, and patchelf
+//! for the pipeline:
 //!
 //! ```console
 //! $ cargo bench --bench build -- NVIDIA-Linux-x86_64-550.163.01-grid.run --in /dev/shm
@@ -24,6 +25,9 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 struct Args {
     /// A guest .run file with a zstd payload
     run: Option<PathBuf>,
+    /// The GRID archive with this file in it, which is built from as well
+    #[arg(long)]
+    zip: Option<PathBuf>,
     /// Directory to work in; on tmpfs the disk doesn't count
     #[arg(long = "in", default_value = "/dev/shm")]
     place: PathBuf,
@@ -47,7 +51,8 @@ fn main() -> Result<()> {
     let work = tempfile::tempdir_in(&args.place)?;
     let skip = Header::parse(&fs::read(&run)?)?.lines + 1;
     let has_patchelf = Command::new("patchelf").arg("--version").stdout(Stdio::null()).status().is_ok();
-    let (mut floor, mut vgpu, mut today, mut memory) = (vec![], vec![], vec![], 0);
+    let zip = args.zip.map(|zip| zip.canonicalize()).transpose()?;
+    let (mut floor, mut vgpu, mut of_zip, mut today, mut memory) = (vec![], vec![], vec![], vec![], 0);
     // Interleaved, so that whatever else the machine does meets all of them.
     for _ in 0..args.rounds {
         floor.push(time(work.path(), |out| unpack(&run, skip, out))?);
@@ -55,6 +60,9 @@ fn main() -> Result<()> {
             memory = memory.max(build(&run, out)?);
             Ok(())
         })?);
+        if let Some(zip) = &zip {
+            of_zip.push(time(work.path(), |out| build(zip, out).map(drop))?);
+        }
         if has_patchelf {
             today.push(time(work.path(), |out| pipeline(&run, out))?);
         }
@@ -62,6 +70,10 @@ fn main() -> Result<()> {
     let (floor, vgpu) = (median(floor), median(vgpu));
     println!("floor     1.00   tail | zstd -d | tar x");
     println!("vgpu      {:.2}   vgpu build; peak memory {memory} MB", vgpu.as_secs_f64() / floor.as_secs_f64());
+    if zip.is_some() {
+        let of_zip = median(of_zip).as_secs_f64();
+        println!("from .zip {:.2}   {:.2} of vgpu", of_zip / floor.as_secs_f64(), of_zip / vgpu.as_secs_f64());
+    }
     if has_patchelf {
         let today = median(today);
         println!("today     {:.2}   sh -x, cp, patchelf", today.as_secs_f64() / floor.as_secs_f64());
