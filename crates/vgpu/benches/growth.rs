@@ -85,7 +85,7 @@ fn driver(number: usize) -> MachineTree {
     place
 }
 
-/// A vgpuConfig.xml with so many GPUs, 15 profiles each, and changes of each tenth profile.
+/// A vgpuConfig.xml with so many GPUs, 15 profiles each, and changes of sixty profiles.
 fn profiles(gpus: usize) -> MachineTree {
     let place = MachineTree::new();
     let mut text = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<vgpuconfig>\n  <version>1.0</version>\n".to_owned();
@@ -109,7 +109,7 @@ fn profiles(gpus: usize) -> MachineTree {
     }
     place.file("v.xml", &(text + "</vgpuconfig>\n"));
     let overrides: serde_json::Map<_, _> =
-        ids.step_by(10).map(|id| (id.to_string(), json!({"heads": 1, "vramAllocation": 2048}))).collect();
+        ids.step_by(10).take(60).map(|id| (id.to_string(), json!({"heads": 1, "vramAllocation": 2048}))).collect();
     place.file("c.json", &json!({"clones": {}, "overrides": overrides}).to_string());
     place
 }
