@@ -64,19 +64,19 @@ fuzz_target!(|data: &[u8]| {
         let Some((&choice, content)) = entry.split_first() else { continue };
         write(root, usize::from(choice) % (FILES.len() + LINKS.len()), content);
     }
-    let machine = Machine::look(root);
+    let machine = Machine::read(root);
     for role in [Role::Host, Role::Guest] {
         let flake = starter::flake(&machine, role);
         let errors = rnix::Root::parse(&flake).errors().to_vec();
         assert!(errors.is_empty(), "{errors:?} in:\n{flake}");
     }
-    for gpu in vgpus::look(root) {
+    for gpu in vgpus::host_gpus(root) {
         let _ = (gpu.address(), gpu.knows_types(), gpu.interface());
         gpu.vgpus.iter().for_each(|vgpu| drop(vgpu.placement()));
     }
     let _ = (driver::modules(root), driver::version(root), options::in_effect(root), options::set(root));
     let _ = names::of_devices(root, &[0x2235, 0x1e30]);
-    assert!(processes::VfioUsers::look(root).all().count() <= 1);
+    assert!(processes::VfioUsers::read(root).all().count() <= 1);
     assert_eq!(services::states(root, &["nvidia-gridd", "nvidia-vgpud"]).len(), 2);
 });
 

@@ -6,15 +6,15 @@ use std::path::Path;
 
 /// Why something was not read whole.
 #[derive(Debug)]
-pub enum Unread {
+pub enum ReadError {
     Io(io::Error),
     /// There are more bytes than the limit.
     TooLong,
 }
 
-impl From<io::Error> for Unread {
-    fn from(error: io::Error) -> Unread {
-        Unread::Io(error)
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> ReadError {
+        ReadError::Io(error)
     }
 }
 
@@ -22,17 +22,17 @@ impl From<io::Error> for Unread {
 ///
 /// # Errors
 /// When it cannot be read, and when it is longer.
-pub fn read(source: impl Read, most: u64) -> Result<Vec<u8>, Unread> {
+pub fn read(source: impl Read, most: u64) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::new();
     source.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most { Err(Unread::TooLong) } else { Ok(bytes) }
+    if bytes.len() as u64 > most { Err(ReadError::TooLong) } else { Ok(bytes) }
 }
 
 /// Reads all of a file, as [`read`] does.
 ///
 /// # Errors
 /// When it cannot be opened or read, and when it is longer.
-pub fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, Unread> {
+pub fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
     read(File::open(path)?, most)
 }
 
@@ -43,8 +43,8 @@ mod tests {
     #[test]
     fn what_is_longer_than_the_limit_is_refused() {
         assert_eq!(read(&b"1234"[..], 4).unwrap(), b"1234");
-        assert!(matches!(read(&b"12345"[..], 4), Err(Unread::TooLong)));
-        assert!(matches!(read(io::repeat(0), 1 << 20), Err(Unread::TooLong)));
-        assert!(matches!(read_file(Path::new("/nonexistent"), 4), Err(Unread::Io(_))));
+        assert!(matches!(read(&b"12345"[..], 4), Err(ReadError::TooLong)));
+        assert!(matches!(read(io::repeat(0), 1 << 20), Err(ReadError::TooLong)));
+        assert!(matches!(read_file(Path::new("/nonexistent"), 4), Err(ReadError::Io(_))));
     }
 }

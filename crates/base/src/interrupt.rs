@@ -58,7 +58,7 @@ pub fn also_left(what: &'static str) {
 }
 
 /// What was begun.
-pub(crate) struct Begun<T> {
+pub(crate) struct Started<T> {
     pub path: PathBuf,
     /// The name that it will have in the end.
     pub target: Option<PathBuf>,
@@ -68,10 +68,10 @@ pub(crate) struct Begun<T> {
 }
 
 /// Makes something half done that goes when the program is interrupted. An interruption waits until it is known.
-pub(crate) fn begin<T>(make: impl FnOnce() -> io::Result<Begun<T>>) -> io::Result<T> {
+pub(crate) fn begin<T>(make: impl FnOnce() -> io::Result<Started<T>>) -> io::Result<T> {
     let mut half_done = half_done();
     watch(&mut half_done)?;
-    let Begun { path, target, parents, made } = make()?;
+    let Started { path, target, parents, made } = make()?;
     half_done.items.push(Item { path, target, parents });
     Ok(made)
 }

@@ -135,7 +135,7 @@ impl Staged {
             let parents = Parents(create_parents(&directory)?);
             let scratch = Scratch::make(&directory, kind)?;
             let (path, target) = (scratch.path().to_owned(), Some(target.clone()));
-            Ok(interrupt::Begun { path, target, parents: parents.0.clone(), made: (scratch, parents) })
+            Ok(interrupt::Started { path, target, parents: parents.0.clone(), made: (scratch, parents) })
         });
         let (scratch, parents) = begun.map_err(|source| Error::write(&directory, source))?;
         Ok(Staged { target, scratch, parents })

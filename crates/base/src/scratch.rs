@@ -42,7 +42,7 @@ impl Scratch {
     pub fn directory(within: &Path) -> io::Result<Scratch> {
         interrupt::begin(|| {
             let made = Scratch::make(within, Kind::Directory)?;
-            Ok(interrupt::Begun { path: made.path.clone(), target: None, parents: Vec::new(), made })
+            Ok(interrupt::Started { path: made.path.clone(), target: None, parents: Vec::new(), made })
         })
     }
 

@@ -12,7 +12,7 @@ use std::thread;
 use crate::archive::payload::Member;
 use crate::archive::{self, MemberError, Progress};
 use crate::confined::Executable;
-use crate::early::Early;
+
 use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::links::Tree;
@@ -25,6 +25,7 @@ use crate::source::Source;
 use crate::target::{Installed, Target, Written};
 use crate::text;
 use crate::treat::{self, Problem};
+use crate::waiting::Waiting;
 pub use crate::words::file_type::EGL_PLATFORMS;
 pub use crate::words::options::Options;
 pub use crate::words::output::Outputs;
@@ -54,7 +55,7 @@ pub fn install(source: &Source, options: &Options, progress: Progress) -> Result
             Err(error) => return (Err(Error::from(started(error))), None, vec![]),
         };
         let mut reader =
-            Reader { target: &target, threads: Threads::new(&shared.memory, writers), plan: None, early: None };
+            Reader { target: &target, threads: Threads::new(&shared.memory, writers), plan: None, waiting: None };
         let read = source.for_each(&shared.memory, progress, |member| {
             ledger.read(member.size);
             reader.take(member)
@@ -88,7 +89,7 @@ struct Reader<'t, 'a> {
     /// Known once the manifest has been seen.
     plan: Option<Underway>,
     /// Members that came before the manifest.
-    early: Option<Early>,
+    waiting: Option<Waiting>,
 }
 
 /// A plan that is being carried out.
@@ -112,7 +113,7 @@ impl<'t> Reader<'t, '_> {
             return self.take_manifest(member);
         }
         let Some(underway) = &mut self.plan else {
-            return self.early.get_or_insert_default().keep(self.target.archive, member);
+            return self.waiting.get_or_insert_default().keep(self.target.archive, member);
         };
         take_file(self.target, &mut self.threads, underway, member)
     }
@@ -137,8 +138,8 @@ impl<'t> Reader<'t, '_> {
             Conflict::File(file, problem) => target.member(&file, problem),
         })?;
         let mut underway = Underway { plan, seen: HashSet::new(), deferred: vec![] };
-        if let Some(early) = self.early.take() {
-            early.replay(target.archive, |member| take_file(target, threads, &mut underway, member))?;
+        if let Some(waiting) = self.waiting.take() {
+            waiting.replay(target.archive, |member| take_file(target, threads, &mut underway, member))?;
         }
         self.plan = Some(underway);
         Ok(())

@@ -13,14 +13,13 @@
 //! - [`error`]: why a driver could not be installed.
 //! - [`source`]: opens a GRID archive, a .run file or an unpacked driver.
 //! - `target`: the outputs, and what was written into them.
-//! - `writer`, `parts`, `early`: threads that write; large files in parts; members that come before the manifest.
+//! - `writer`, `parts`, `waiting`: threads that write; large files in parts; members that come before the manifest.
 //! - [`install`]: the installer. [`unpack`]: writes a driver as it is.
 //! - [`protocol`], [`builder`]: what Nix tells a builder, and what it runs.
 
 pub mod archive;
 pub mod builder;
 mod confined;
-mod early;
 pub mod elf;
 mod error;
 mod in_place;
@@ -38,6 +37,7 @@ mod target;
 pub mod text;
 mod treat;
 mod unpack;
+mod waiting;
 pub mod words;
 mod writer;
 

@@ -102,16 +102,16 @@ impl Tree {
     }
 
     /// Follows links from a path to an installed file. The error names the path where they end instead.
-    fn follow(&self, output: Output, path: &RelativePath) -> Result<(), Lost> {
+    fn follow(&self, output: Output, path: &RelativePath) -> Result<(), DeadEnd> {
         let mut at = path.clone();
         for _ in 0..LONGEST_CHAIN {
             match self.nodes.get(&(output, at.clone())) {
-                None => return Err(Lost::At(at)),
+                None => return Err(DeadEnd::At(at)),
                 Some(None) => return Ok(()),
-                Some(Some(target)) => at = target.from(&at).ok_or_else(|| Lost::Out(target.clone()))?,
+                Some(Some(target)) => at = target.from(&at).ok_or_else(|| DeadEnd::Out(target.clone()))?,
             }
         }
-        Err(Lost::Circle)
+        Err(DeadEnd::Circle)
     }
 
     /// Whether a path leads to an installed file, through links or not.
@@ -127,10 +127,10 @@ impl Tree {
     pub fn can_make(&self, link: &Link, is_left_out: impl Fn(&str) -> bool) -> Result<bool, LinkError> {
         match self.follow(link.output, &link.path) {
             Ok(()) => Ok(true),
-            Err(Lost::At(path)) if is_left_out(path.name()) => Ok(false),
-            Err(Lost::At(path)) => Err(LinkError::Dangles(path.to_string())),
-            Err(Lost::Out(target)) => Err(LinkError::Leaves(target.to_string(), link.output.name())),
-            Err(Lost::Circle) => Err(LinkError::Circle),
+            Err(DeadEnd::At(path)) if is_left_out(path.name()) => Ok(false),
+            Err(DeadEnd::At(path)) => Err(LinkError::Dangles(path.to_string())),
+            Err(DeadEnd::Out(target)) => Err(LinkError::Leaves(target.to_string(), link.output.name())),
+            Err(DeadEnd::Circle) => Err(LinkError::Circle),
         }
     }
 
@@ -155,7 +155,7 @@ impl Tree {
 }
 
 /// Where a chain of links ends, if not at a file.
-enum Lost {
+enum DeadEnd {
     At(RelativePath),
     Out(Target),
     Circle,

@@ -28,14 +28,14 @@ const ADDRESSES: usize = 640 << 20;
     "raise the limit (ulimit -v), or end other programs. Less than 250 MB of it are used, but to find out in the middle that \
      there is none left would end the program at once"
 ))]
-pub struct Scarce;
+pub struct OutOfMemory;
 
 /// Asks the system whether a driver can be installed. Nothing is used for it.
 ///
 /// # Errors
 /// When it has too little memory.
-pub fn enough() -> Result<(), Scarce> {
-    Vec::<u8>::new().try_reserve_exact(ADDRESSES).map_err(|_| Scarce)
+pub fn enough() -> Result<(), OutOfMemory> {
+    Vec::<u8>::new().try_reserve_exact(ADDRESSES).map_err(|_| OutOfMemory)
 }
 
 /// The account.

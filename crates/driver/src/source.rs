@@ -8,13 +8,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
-use vgpu_base::bounded::{self, Unread};
+use vgpu_base::bounded::{self, ReadError};
 
 use crate::archive::grid::{Driver, Grid};
 use crate::archive::kind::Kind;
 use crate::archive::makeself::Header;
 use crate::archive::payload::{LARGEST_MEMBER, Member, for_each_member, most_unpacked};
-use crate::archive::stream::{self, Use};
+use crate::archive::stream::{self, PayloadUse};
 use crate::archive::{self, MemberError, Progress};
 use crate::confined::Tree;
 use crate::error::Error;
@@ -104,7 +104,7 @@ impl Source {
         progress: Progress,
         visit: impl FnMut(Member) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        stream::with_payload(name, run, Use::Unpacked, progress, |header, payload| {
+        stream::with_payload(name, run, PayloadUse::Unpacked, progress, |header, payload| {
             self.check_role(header)?;
             for_each_member(name, payload, self.packed, memory, visit)
         })
@@ -130,8 +130,8 @@ impl Source {
         let file = tree.file(&name).ok().filter(|file| file.metadata().is_ok_and(|metadata| metadata.is_file()));
         let file = file.ok_or_else(|| Error::NoManifest { path: self.path.clone() })?;
         let list = bounded::read(file, manifest::LARGEST).map_err(|error| match error {
-            Unread::TooLong => unusable(ManifestError::TooLarge(manifest::LARGEST + 1)),
-            Unread::Io(_) => Error::NoManifest { path: self.path.clone() },
+            ReadError::TooLong => unusable(ManifestError::TooLarge(manifest::LARGEST + 1)),
+            ReadError::Io(_) => Error::NoManifest { path: self.path.clone() },
         })?;
         let size = list.len() as u64;
         let manifest = Manifest::parse(&list).map_err(unusable)?;

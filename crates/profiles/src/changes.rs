@@ -121,36 +121,36 @@ struct Raw {
 #[derive(Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct RawOverride {
-    vram_allocation: Option<Whole>,
-    max_instances: Option<Whole>,
-    heads: Option<Whole>,
+    vram_allocation: Option<WholeNumber>,
+    max_instances: Option<WholeNumber>,
+    heads: Option<WholeNumber>,
     enable_cuda: Option<bool>,
     display: Option<Object<RawDisplay>>,
-    framerate_limit: Option<Whole>,
+    framerate_limit: Option<WholeNumber>,
     xml_config: Option<Map<Option<RawXml>>>,
 }
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawDisplay {
-    width: Option<Whole>,
-    height: Option<Whole>,
+    width: Option<WholeNumber>,
+    height: Option<WholeNumber>,
 }
 
 impl RawOverride {
     fn check(self, profile: u32) -> Result<Override, Error> {
         let place = |option: &str| format!("overrides.{profile}.{option}");
-        let vram_mib = self.vram_allocation.map(|Whole(mib)| mib);
+        let vram_mib = self.vram_allocation.map(|WholeNumber(mib)| mib);
         if let Some(mib) = vram_mib.filter(|&mib| mib < MIN_VRAM_MIB) {
             return Err(Error::TooSmall { profile, mib });
         }
-        if let Some(Whole(0)) = self.max_instances {
+        if let Some(WholeNumber(0)) = self.max_instances {
             return Err(mistake(
                 &place("maxInstances"),
                 "a board that offers a profile has room for one at least, not 0",
             ));
         }
-        if let Some(Whole(0)) = self.heads {
+        if let Some(WholeNumber(0)) = self.heads {
             return Err(mistake(&place("heads"), "a vGPU has one virtual monitor at least, not 0"));
         }
         let mut xml = BTreeMap::new();
@@ -165,11 +165,11 @@ impl RawOverride {
         }
         Ok(Override {
             vram_mib,
-            max_instances: self.max_instances.map(|Whole(count)| count),
-            heads: self.heads.map(|Whole(heads)| heads),
+            max_instances: self.max_instances.map(|WholeNumber(count)| count),
+            heads: self.heads.map(|WholeNumber(heads)| heads),
             cuda: self.enable_cuda,
             display: self.display.map_or(Ok(None), |Object(display)| display.check(&place("display")))?,
-            frame_rate_limit: self.framerate_limit.map(|Whole(limit)| limit),
+            frame_rate_limit: self.framerate_limit.map(|WholeNumber(limit)| limit),
             xml,
         })
     }
@@ -179,10 +179,10 @@ impl RawDisplay {
     fn check(self, place: &str) -> Result<Option<Display>, Error> {
         match (self.width, self.height) {
             (None, None) => Ok(None),
-            (Some(Whole(width)), Some(Whole(height))) if width > 0 && height > 0 => {
+            (Some(WholeNumber(width)), Some(WholeNumber(height))) if width > 0 && height > 0 => {
                 Ok(Some(Display { width: width.into(), height: height.into() }))
             }
-            (Some(Whole(width)), Some(Whole(height))) => {
+            (Some(WholeNumber(width)), Some(WholeNumber(height))) => {
                 Err(mistake(place, format!("width is {width} and height is {height}; both must be above 0")))
             }
             (Some(_), None) => Err(mistake(place, "width is set, but not height; set both or none")),
@@ -234,23 +234,23 @@ fn mistake(place: &str, problem: impl fmt::Display) -> Error {
 }
 
 /// A whole number from 0 on.
-struct Whole(u32);
+struct WholeNumber(u32);
 
-impl<'de> Deserialize<'de> for Whole {
+impl<'de> Deserialize<'de> for WholeNumber {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Number;
         impl Visitor<'_> for Number {
-            type Value = Whole;
+            type Value = WholeNumber;
 
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 f.write_str("a whole number")
             }
 
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Whole, E> {
-                number.try_into().map(Whole).map_err(|_| E::custom(format_args!("{number} is too large")))
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<WholeNumber, E> {
+                number.try_into().map(WholeNumber).map_err(|_| E::custom(format_args!("{number} is too large")))
             }
 
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Whole, E> {
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<WholeNumber, E> {
                 Err(E::custom(format_args!("{number} is negative")))
             }
         }

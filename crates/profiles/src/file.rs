@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use vgpu_base::bounded::{self, Unread};
+use vgpu_base::bounded::{self, ReadError};
 use vgpu_base::publish::{self, Staged};
 
 use crate::Error;
@@ -17,10 +17,10 @@ pub fn read(path: &Path) -> Result<String, Error> {
 }
 
 /// Makes text of what [`bounded::read`] gave. `path` names it in errors.
-pub fn text(path: &Path, read: Result<Vec<u8>, Unread>) -> Result<String, Error> {
+pub fn text(path: &Path, read: Result<Vec<u8>, ReadError>) -> Result<String, Error> {
     let bytes = read.map_err(|error| match error {
-        Unread::Io(source) => Error::Read { path: path.to_owned(), source },
-        Unread::TooLong => Error::TooLong { path: path.to_owned() },
+        ReadError::Io(source) => Error::Read { path: path.to_owned(), source },
+        ReadError::TooLong => Error::TooLong { path: path.to_owned() },
     })?;
     String::from_utf8(bytes).map_err(|_| Error::NotText { path: path.to_owned() })
 }
@@ -43,8 +43,8 @@ pub fn write(path: &Path, text: &str) -> Result<(), Error> {
     new.content().write_all(text.as_bytes()).map_err(failed)?;
     let permissions = match &old {
         Some(old) => {
-            let ours = new.content().metadata().map_err(failed)?;
-            if (ours.uid(), ours.gid()) != (old.uid(), old.gid()) {
+            let created = new.content().metadata().map_err(failed)?;
+            if (created.uid(), created.gid()) != (old.uid(), old.gid()) {
                 fchown(new.content(), Some(old.uid()), Some(old.gid())).map_err(failed)?;
             }
             old.permissions()

@@ -109,7 +109,7 @@ pub enum FileHash {
 /// Where the catalog has a hash from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Voucher {
+pub enum HashSource {
     /// From somebody who got the file from NVIDIA, or from several records that agree.
     Confirmed,
     /// From one public record. Nobody has compared it with a file from NVIDIA yet.
@@ -191,12 +191,12 @@ impl Release {
     }
 
     /// The catalog's hash of a file, and where it is from.
-    pub fn hash(&self, hash: FileHash) -> Option<(Sri, Voucher)> {
+    pub fn hash(&self, hash: FileHash) -> Option<(Sri, HashSource)> {
         let sri = match hash {
             FileHash::ZipSha256 => self.zip_sha256,
             FileHash::GuestSha256 => self.guest_sha256,
         };
-        let voucher = if self.unconfirmed.contains(&hash) { Voucher::OneRecord } else { Voucher::Confirmed };
+        let voucher = if self.unconfirmed.contains(&hash) { HashSource::OneRecord } else { HashSource::Confirmed };
         sri.map(|sri| (sri, voucher))
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::catalog::{Catalog, DriverVersion, FileHash, Release, ReleaseNumber, Voucher};
+use crate::catalog::{Catalog, DriverVersion, FileHash, HashSource, Release, ReleaseNumber};
 use crate::nix::sri::Sri;
 use vgpu_driver::archive::grid::{self, Grid};
 use vgpu_driver::archive::kind::Kind;
@@ -95,7 +95,7 @@ pub struct Identity {
     pub release: Option<ReleaseNumber>,
     pub catalog: CatalogState,
     /// Who vouches for the catalog's hash, if it has one.
-    pub voucher: Option<Voucher>,
+    pub voucher: Option<HashSource>,
     pub host: Option<Driver>,
     pub guest: Option<Driver>,
     /// Version of the Windows guest driver.

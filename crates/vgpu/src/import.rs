@@ -5,7 +5,7 @@ use std::path::Path;
 
 use miette::Diagnostic;
 
-use crate::catalog::{self, Catalog, DriverVersion, Release, ReleaseNumber, Voucher};
+use crate::catalog::{self, Catalog, DriverVersion, HashSource, Release, ReleaseNumber};
 use crate::identity::{ArchiveKind, CatalogState, Cloud, Identity, hash_of, identify};
 use crate::nix::configuration::{InCatalog, Source};
 use crate::nix::sri::Sri;
@@ -88,7 +88,7 @@ pub enum Doubt {
 
 /// Identifies a file. If it can't be read, its name is compared with the catalog: so a broken download of a release gets
 /// another error than a file that never was one.
-pub fn look(file: &Path, catalog: &Catalog, progress: Progress) -> Result<Identity, Error> {
+pub fn identity_of(file: &Path, catalog: &Catalog, progress: Progress) -> Result<Identity, Error> {
     identify(file, catalog, progress).map_err(|problem| {
         let expected = expected_by_name(file, catalog);
         match expected.and_then(|expected| Some((expected, hash_of(file).ok()?))) {
@@ -125,9 +125,9 @@ pub fn accept<'c>(
         None => InCatalog::Unknown(number),
     };
     let doubt = match (release.map(|release| release.release), expected) {
-        (Some(_), Some((_, Voucher::Confirmed))) => None,
-        (Some(number), Some((_, Voucher::OneRecord))) if same => Some(Doubt::OneRecord(number)),
-        (Some(number), Some((_, Voucher::OneRecord))) => Some(Doubt::OtherThanRecord(number)),
+        (Some(_), Some((_, HashSource::Confirmed))) => None,
+        (Some(number), Some((_, HashSource::OneRecord))) if same => Some(Doubt::OneRecord(number)),
+        (Some(number), Some((_, HashSource::OneRecord))) => Some(Doubt::OtherThanRecord(number)),
         (_, None) if identity.cloud.is_some() => identity.cloud.map(Doubt::Cloud),
         (Some(number), None) => Some(Doubt::NoHash(number)),
         (None, _) => Some(Doubt::UnknownDrivers),
@@ -147,7 +147,7 @@ pub fn accept<'c>(
 pub fn advice_on_mismatch(identity: &Identity, release: Option<&Release>) -> String {
     let whole = "the file is whole, so the download was not cut short";
     match (identity.voucher, identity.kind) {
-        (Some(Voucher::OneRecord), _) => format!(
+        (Some(HashSource::OneRecord), _) => format!(
             "{whole}. The catalog's hash comes from one public record alone, and may be wrong itself: if NVIDIA gave you \
              this file, use it; `vgpu import` prints the configuration. Then please tell the maintainers both hashes"
         ),
@@ -215,12 +215,12 @@ fn release<'c>(
 fn check(
     file: &Path,
     identity: &Identity,
-    expected: Option<(&Release, (Sri, Voucher))>,
+    expected: Option<(&Release, (Sri, HashSource))>,
     progress: Progress,
 ) -> Result<Option<Sri>, Error> {
     let found = identity.sha256;
     match (verify_all(file, identity, progress), expected) {
-        (Ok(_), Some((release, (expected, Voucher::Confirmed)))) => {
+        (Ok(_), Some((release, (expected, HashSource::Confirmed)))) => {
             let advice = advice_on_mismatch(identity, Some(release));
             Err(Error::Mismatch { release: release.release, expected, found, advice })
         }

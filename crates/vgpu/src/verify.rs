@@ -9,7 +9,7 @@ use crate::identity::{ArchiveKind, Identity};
 use crate::nix::sri::Sri;
 use vgpu_driver::Role;
 use vgpu_driver::archive::grid::Grid;
-use vgpu_driver::archive::stream::{self, Use};
+use vgpu_driver::archive::stream::{self, PayloadUse};
 use vgpu_driver::archive::{self, Error, Progress};
 
 /// Checks every Linux driver in a file that was identified. Returns the hash of the guest's .run file, if there is one.
@@ -38,7 +38,7 @@ fn check_member(path: &Path, role: Role, progress: Progress) -> Result<Option<Sr
 }
 
 fn check_run(path: &Path, mut run: impl Read + Send, progress: Progress) -> Result<(), Error> {
-    stream::with_payload(path, &mut run, Use::Read, progress, |_, _| Ok::<(), Error>(()))
+    stream::with_payload(path, &mut run, PayloadUse::Read, progress, |_, _| Ok::<(), Error>(()))
 }
 
 /// Hashes what is read through it.

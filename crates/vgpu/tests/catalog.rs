@@ -7,7 +7,7 @@ use std::{fs, iter};
 
 use vgpu::catalog::gpus::{self, Gpus};
 use vgpu::catalog::kernels::{self, Kernels};
-use vgpu::catalog::{self, Catalog, FileHash, Release, Voucher};
+use vgpu::catalog::{self, Catalog, FileHash, HashSource, Release};
 
 /// Everything that is wrong with a catalog, a line each.
 fn problems(text: &str) -> Vec<String> {
@@ -73,7 +73,7 @@ fn problems_of(catalog: &Catalog, release: &Release) -> Vec<String> {
     }
     expect(!release.is_pinned() || release.zip.is_some(), "pinned without the archive's name");
     // The guest driver is public: whoever has the archive has it. Records of others may know the archive alone.
-    let confirmed = matches!(release.hash(FileHash::ZipSha256), Some((_, Voucher::Confirmed)));
+    let confirmed = matches!(release.hash(FileHash::ZipSha256), Some((_, HashSource::Confirmed)));
     expect(!confirmed || release.guest_sha256.is_some(), "confirmed without the guest driver's hash");
     expect(
         release.unconfirmed.iter().all(|hash| release.hash(*hash).is_some()),

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use support::noise;
 use vgpu_driver::archive::payload::for_each_member;
-use vgpu_driver::archive::stream::{Use, with_payload};
+use vgpu_driver::archive::stream::{PayloadUse, with_payload};
 use vgpu_driver::memory::Memory;
 use vgpu_driver::{Error, Role};
 use vgpu_sample::{Compression, File, compress, makeself, tar, target, version};
@@ -19,7 +19,7 @@ use vgpu_sample::{Compression, File, compress, makeself, tar, target, version};
 /// Reads a driver to its end, as the installer does.
 fn read(file: &[u8]) -> Result<(), Error> {
     let path = Path::new("damaged.run");
-    with_payload(path, &mut &*file, Use::Unpacked, &|_| {}, |_, payload| {
+    with_payload(path, &mut &*file, PayloadUse::Unpacked, &|_| {}, |_, payload| {
         for_each_member(path, payload, file.len() as u64, &Memory::default(), |member| {
             io::copy(member.data, &mut io::sink())
                 .map(drop)

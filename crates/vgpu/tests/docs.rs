@@ -16,7 +16,7 @@ use std::process::Command;
 use nix_store::{NixStore, nixpkgs_lib};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use vgpu::catalog::{FileHash, Release, Voucher};
+use vgpu::catalog::{FileHash, HashSource, Release};
 use vgpu::nix::sri::Sri;
 use vgpu_driver::Role;
 
@@ -345,7 +345,7 @@ fn the_readme_lists_the_confirmed_releases() {
         .flat_map(|(_, releases)| releases.split(", ").map(str::to_owned))
         .collect();
     let catalog = vgpu::catalog::Catalog::builtin();
-    let confirmed = |release: &&Release| matches!(release.hash(FileHash::ZipSha256), Some((_, Voucher::Confirmed)));
+    let confirmed = |release: &&Release| matches!(release.hash(FileHash::ZipSha256), Some((_, HashSource::Confirmed)));
     let confirmed = catalog.releases().iter().filter(confirmed);
     assert_eq!(listed, confirmed.map(|release| release.release.to_string()).collect());
     let branches: Vec<u16> =

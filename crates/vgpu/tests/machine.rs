@@ -17,7 +17,7 @@ fn a_gpu_without_sriov_has_mediated_devices_of_its_own() {
         .gpu("0000:41:00.0", "1b38", "11d9")
         .mdev_parent("0000:41:00.0", &[(50, "GRID P40-8Q", 2), (46, "GRID P40-1Q", 0)]);
     machine.mdev("0000:41:00.0", UUID, 50, 12);
-    let gpus = vgpus::look(machine.root());
+    let gpus = vgpus::host_gpus(machine.root());
     let [gpu] = &gpus[..] else { panic!("{gpus:?}") };
     assert_eq!(gpu.interface(), Some(Interface::Mdev));
     let [function] = &gpu.functions[..] else { panic!("{gpu:?}") };
@@ -36,7 +36,7 @@ fn mediated_devices_on_virtual_functions_are_told_from_those_on_gpus() {
     machine.gpu("0000:41:00.0", "2235", "145a").sriov("0000:41:00.0", 32, &["0000:41:00.4", "0000:41:00.5"]);
     machine.mdev_parent("0000:41:00.4", &[(558, "NVIDIA A40-8Q", 0)]).mdev("0000:41:00.4", UUID, 558, 106);
     machine.mdev_parent("0000:41:00.5", &[(558, "NVIDIA A40-8Q", 1)]);
-    let gpus = vgpus::look(machine.root());
+    let gpus = vgpus::host_gpus(machine.root());
     assert_eq!(gpus[0].interface(), Some(Interface::SriovMdev));
     assert_eq!(gpus[0].gpu.function.sriov, Some(Sriov { total: 32, enabled: 2 }));
     assert_eq!(gpus[0].functions.len(), 2);
@@ -50,13 +50,13 @@ fn nvidias_own_files_are_read() {
     machine.gpu("0000:41:00.0", "2235", "145a").sriov("0000:41:00.0", 32, &["0000:41:00.4", "0000:41:00.5"]);
     machine.vfio("0000:41:00.4", 558, &[]).vfio("0000:41:00.5", 0, &[(558, "NVIDIA A40-8Q"), (557, "NVIDIA A40-1Q")]);
     machine.virtual_machine(4711, "win10", "100");
-    let gpus = vgpus::look(machine.root());
+    let gpus = vgpus::host_gpus(machine.root());
     assert_eq!(gpus[0].interface(), Some(Interface::Vfio));
     let [vgpu] = &gpus[0].vgpus[..] else { panic!("{gpus:?}") };
     assert_eq!((vgpu.type_id, vgpu.uuid, vgpu.iommu_group), (Some(558), None, Some(100)));
     assert_eq!(gpus[0].functions[1].types.iter().map(|t| t.id).collect::<Vec<_>>(), [557, 558]);
 
-    let users = VfioUsers::look(machine.root());
+    let users = VfioUsers::read(machine.root());
     let user = users.of(vgpu.iommu_group, None).unwrap();
     assert_eq!((user.pid, user.vm.as_deref(), user.command.as_str()), (4711, Some("win10"), "qemu-system-x86"));
     assert_eq!(users.of(Some(101), None), None);
@@ -69,7 +69,7 @@ fn nvidias_own_files_are_read() {
 fn devices_of_iommufd_count_as_open_too() {
     let machine = MachineTree::new();
     machine.virtual_machine(4711, "win10", "devices/vfio3");
-    assert_eq!(VfioUsers::look(machine.root()).of(None, Some("vfio3")).unwrap().vm.as_deref(), Some("win10"));
+    assert_eq!(VfioUsers::read(machine.root()).of(None, Some("vfio3")).unwrap().vm.as_deref(), Some("win10"));
 }
 
 /// Before virtual functions are switched on, nothing tells which interface they will have.
@@ -77,7 +77,7 @@ fn devices_of_iommufd_count_as_open_too() {
 fn without_virtual_functions_there_is_no_interface() {
     let machine = MachineTree::new();
     machine.gpu("0000:41:00.0", "2235", "145a").sriov("0000:41:00.0", 32, &[]);
-    let gpus = vgpus::look(machine.root());
+    let gpus = vgpus::host_gpus(machine.root());
     assert_eq!((gpus[0].interface(), gpus[0].functions.len()), (None, 0));
     assert_eq!(pci::devices(machine.root())[0].driver.as_deref(), Some("nvidia"));
 }

@@ -28,7 +28,7 @@ const SMALL: u64 = 16 << 20;
 
 /// What happens to a payload. This decides which check sums are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Use {
+pub enum PayloadUse {
     /// It is unpacked, by a decompressor that compares the check sums in it. If it has any, the MD5 of the file would find no
     /// damage of the content that these and the CRC miss, and takes a quarter of the time of an installation. It never was a
     /// protection against an attacker.
@@ -44,12 +44,12 @@ pub enum Use {
 pub fn with_payload<T, E: From<Error>>(
     path: &Path,
     input: &mut (dyn Read + Send),
-    using: Use,
+    using: PayloadUse,
     progress: Progress,
     consume: impl FnOnce(&Header, Payload) -> Result<T, E>,
 ) -> Result<T, E> {
     let stub = Stub::read(path, input)?;
-    let needs_md5 = using == Use::Read || !checks_content(stub.payload());
+    let needs_md5 = using == PayloadUse::Read || !checks_content(stub.payload());
     let no_thread = |e| Error::io(path, "cannot be read: no thread can be started for it", e);
     thread::scope(|scope| {
         let (mut sender, receiver) = sync_channel(WAITING);

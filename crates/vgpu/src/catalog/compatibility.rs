@@ -132,14 +132,14 @@ mod tests {
             let releases: Vec<String> = target.releases.iter().map(ToString::to_string).collect();
             Some((target.branch.to_string(), releases.join(" ")))
         };
-        let some = |branch: &str, releases: &str| Some((branch.to_owned(), releases.to_owned()));
-        assert_eq!(target("17.6", Role::Host), some("17", "17.6"));
-        assert_eq!(target("550.90.07", Role::Guest), some("17", "17.3 17.2"));
-        assert_eq!(target("550.90.07", Role::Host), some("17", "")); // no host has it
-        assert_eq!(target("553.74", Role::Guest), some("17", "17.6")); // Windows
+        let matching = |branch: &str, releases: &str| Some((branch.to_owned(), releases.to_owned()));
+        assert_eq!(target("17.6", Role::Host), matching("17", "17.6"));
+        assert_eq!(target("550.90.07", Role::Guest), matching("17", "17.3 17.2"));
+        assert_eq!(target("550.90.07", Role::Host), matching("17", "")); // no host has it
+        assert_eq!(target("553.74", Role::Guest), matching("17", "17.6")); // Windows
         assert_eq!(target("553.74", Role::Host), None);
-        assert_eq!(target("17.99", Role::Host), some("17", ""));
-        assert_eq!(target("580.999.01", Role::Host), some("19", ""));
+        assert_eq!(target("17.99", Role::Host), matching("17", ""));
+        assert_eq!(target("580.999.01", Role::Host), matching("19", ""));
         assert_eq!(target("21.0", Role::Host), None);
         assert_eq!(target("nonsense", Role::Host), None);
     }

@@ -61,7 +61,7 @@ pub fn run(args: Args) -> Result<()> {
         [] => Journal::missing("it is another machine's: give its journal with --journal FILE"),
         files => Journal::of_files(files)?,
     };
-    let seen = Observed::look(&args.root, journal, args.role);
+    let seen = Observed::of_machine(&args.root, journal, args.role);
     let privacy = if args.all { Privacy::All } else { Privacy::Hidden };
     let report = doctor::examine(&seen, privacy);
     if args.json {

@@ -7,7 +7,7 @@ use miette::{Diagnostic, Result, WrapErr};
 use serde::Serialize;
 
 use super::output;
-use crate::catalog::{ReleaseNumber, Voucher};
+use crate::catalog::{HashSource, ReleaseNumber};
 use crate::identity::{ArchiveKind, CatalogState, Driver, Identity, identify};
 use crate::import::{advice_on_mismatch, catalog_entry};
 use crate::nix::sri::Sri;
@@ -166,7 +166,7 @@ pub fn describe(identity: &Identity, sums: Sums) -> String {
         Sums::NotNeeded => line("whole", "yes, by its hash".to_owned()),
         Sums::Unchecked => line("whole", "not checked".to_owned()),
     }
-    let record = identity.voucher == Some(Voucher::OneRecord);
+    let record = identity.voucher == Some(HashSource::OneRecord);
     line(
         "catalog",
         match identity.catalog {

@@ -79,7 +79,8 @@ fn import(args: &Args) -> Result<()> {
     // Writing is tried first, before all that takes time.
     let out = args.out.as_deref().map(|out| Ok::<_, Failure>((out, Staged::file(out)?))).transpose()?;
     let size = args.file.metadata().map_or(0, |meta| meta.len());
-    let mut identity = output::with_progress("hashing", size, |progress| import::look(&args.file, catalog, progress))?;
+    let mut identity =
+        output::with_progress("hashing", size, |progress| import::identity_of(&args.file, catalog, progress))?;
     let wanted = Wanted { role: args.role, release: args.release };
     let accepted = output::with_progress("checking", size, |progress| {
         import::accept(&args.file, &mut identity, wanted, catalog, progress)
@@ -142,7 +143,7 @@ fn explain(accepted: &Accepted) {
         )),
         Some(Doubt::NoHash(release)) => output::note(format!(
             "the catalog has vGPU {release}, but no hash to compare this file with: it is whole, but is it NVIDIA's? \
-             Use it only if you got it from NVIDIA"
+             PayloadUse it only if you got it from NVIDIA"
         )),
         Some(Doubt::Cloud(cloud)) => output::note(format!(
             "this is the build that {0} makes for its own virtual machines, where the licence comes from {0} too. The catalog \
@@ -151,7 +152,7 @@ fn explain(accepted: &Accepted) {
         )),
         Some(Doubt::UnknownDrivers) => {
             output::note(
-                "the catalog has no such drivers: the file is whole, but is it NVIDIA's? Use it only if you got it from NVIDIA",
+                "the catalog has no such drivers: the file is whole, but is it NVIDIA's? PayloadUse it only if you got it from NVIDIA",
             );
             if accepted.known.number().is_none() {
                 output::note("put the release in place of gridVersion, or give it with --release");

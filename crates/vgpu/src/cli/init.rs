@@ -46,7 +46,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let machine = Machine::look(&args.root);
+    let machine = Machine::read(&args.root);
     let role = args.role.unwrap_or(if machine.virtual_machine { Role::Guest } else { Role::Host });
     let start = start::decide(&machine, role, args.today.unwrap_or_else(Month::now));
     let modules = if args.flake { Modules::FromFlake } else { Modules::Imported };

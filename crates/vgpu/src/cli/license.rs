@@ -79,7 +79,7 @@ fn status(args: StatusArgs) -> Result<()> {
         output::note(format!("the journal is incomplete: {why}"));
     }
     let network = if args.connect { Network::Ask } else { Network::Leave };
-    let status = status::look(&args.root, &journal, network);
+    let status = status::read(&args.root, &journal, network);
     if args.json {
         return output::json(&status);
     }

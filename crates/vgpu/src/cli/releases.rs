@@ -8,7 +8,7 @@ use crate::catalog::gpus::Gpus;
 use crate::catalog::kernels::{KernelVersion, Kernels};
 use crate::catalog::question::{self, Answer, ask};
 use crate::catalog::summary::{Fitting, Summary};
-use crate::catalog::{Branch, Catalog, DriverVersion, FileHash, Fit, Month, Release, ReleaseNumber, Voucher};
+use crate::catalog::{Branch, Catalog, DriverVersion, FileHash, Fit, HashSource, Month, Release, ReleaseNumber};
 
 /// List the releases of vGPU software: drivers, hashes, patchers, and which fit together.
 ///
@@ -296,17 +296,17 @@ impl View {
 /// Whether the archive's hash is known, and from whom.
 fn pinned(release: &Release) -> &'static str {
     match release.hash(FileHash::ZipSha256) {
-        Some((_, Voucher::Confirmed)) => "yes",
-        Some((_, Voucher::OneRecord)) => "record",
+        Some((_, HashSource::Confirmed)) => "yes",
+        Some((_, HashSource::OneRecord)) => "record",
         None => "no",
     }
 }
 
 /// The remark after a hash.
-fn remark(voucher: Voucher) -> &'static str {
+fn remark(voucher: HashSource) -> &'static str {
     match voucher {
-        Voucher::Confirmed => "",
-        Voucher::OneRecord => " (one public record)",
+        HashSource::Confirmed => "",
+        HashSource::OneRecord => " (one public record)",
     }
 }
 

@@ -19,7 +19,8 @@ pub struct Check {
     pub symptom: &'static str,
     /// The way out; a finding may have a better one.
     pub fix: Fix,
-    pub look: fn(&Observed) -> Finding,
+    /// Answers the question from what was observed.
+    pub answer: fn(&Observed) -> Finding,
 }
 
 /// What to do.

@@ -78,7 +78,7 @@ pub fn examine(seen: &Observed, privacy: Privacy) -> Report {
         let cause = check.after.iter().find_map(|id| causes.get(id).copied());
         let (finding, closed) = match cause {
             Some(id) => (Finding::unknown(format!("follows from `{id}`: not looked at")), Closed::No),
-            None => seen.or_closed((check.look)(seen)),
+            None => seen.or_closed((check.answer)(seen)),
         };
         let Some(status) = finding.status else { continue };
         if status == Status::Failed || cause.is_some() || closed == Closed::Yes {

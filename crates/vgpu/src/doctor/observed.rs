@@ -101,8 +101,8 @@ impl fmt::Display for Log {
 
 impl Observed {
     /// Looks at the machine whose root directory is `root`. `role`: what it is taken for, instead of a guess.
-    pub fn look(root: &Path, mut journal: Journal, role: Option<Role>) -> Observed {
-        let machine = Machine::look(root);
+    pub fn of_machine(root: &Path, mut journal: Journal, role: Option<Role>) -> Observed {
+        let machine = Machine::read(root);
         let modules = driver::modules(root);
         let services = services::states(root, &SERVICES);
         journal.add(qemu_logs(root));
@@ -112,7 +112,7 @@ impl Observed {
             || there("nvidia-vgpu-mgr")
             || modules.iter().any(|module| module == "nvidia_vgpu_vfio");
         let role = role.unwrap_or(if host { Role::Host } else { Role::Guest });
-        let (gpus, driver) = (vgpu::look(root), driver::version(root));
+        let (gpus, driver) = (vgpu::host_gpus(root), driver::version(root));
         let asked = driver.is_some() && role == Role::Host && !gpus.is_empty();
         let nvml = if asked { ask_library(root, &gpus) } else { Nvml::NotAsked };
         Observed {
@@ -121,7 +121,7 @@ impl Observed {
             gpus,
             driver,
             nvml,
-            users: VfioUsers::look(root),
+            users: VfioUsers::read(root),
             profiles: profiles(root),
             options: ModuleOptions { in_effect: options::in_effect(root), set: options::set(root) },
             machine,

@@ -75,7 +75,7 @@ struct Apply<'a> {
 
 impl Apply<'_> {
     /// Reads the state, and plans again.
-    fn look(&self) -> Result<(View, Declaration, Plan), Error> {
+    fn read_and_plan(&self) -> Result<(View, Declaration, Plan), Error> {
         let view = View::read(self.options.root)?;
         if !view.users.complete {
             return Err(Error::Users);
@@ -105,7 +105,7 @@ impl Apply<'_> {
     }
 
     fn functions(&mut self) -> Result<(), Error> {
-        let (_, _, plan) = self.look()?;
+        let (_, _, plan) = self.read_and_plan()?;
         for gpu in plan.functions {
             match functions::enable(self.options.root, gpu, self.lock.as_fd()) {
                 Ok(()) => (self.tell)(Event::Functions(gpu)),
@@ -118,7 +118,7 @@ impl Apply<'_> {
     /// Waits until the kernel knows types on all GPUs that will get a vGPU.
     fn wait_for_types(&self) -> Result<(), Error> {
         loop {
-            let (view, _, plan) = self.look()?;
+            let (view, _, plan) = self.read_and_plan()?;
             let unknown = |step: &Step| match step {
                 Step::Make(make) => view.gpus.iter().any(|gpu| gpu.address() == make.gpu && !gpu.knows_types()),
                 Step::Cannot(Reason::UnknownProfile { .. }) => view.gpus.iter().any(|gpu| !gpu.knows_types()),
@@ -133,7 +133,7 @@ impl Apply<'_> {
 
     /// Sets modes that are not as declared. NVML is closed again before anything else happens.
     fn modes(&mut self) -> Result<(), Error> {
-        let (_, _, plan) = self.look()?;
+        let (_, _, plan) = self.read_and_plan()?;
         if plan.modes.is_empty() {
             return Ok(());
         }
@@ -157,7 +157,7 @@ impl Apply<'_> {
 
     /// Removes, makes and sets parameters.
     fn vgpus(&mut self) -> Result<(), Error> {
-        let (view, wanted, plan) = self.look()?;
+        let (view, wanted, plan) = self.read_and_plan()?;
         let mut memory = view.memory.clone();
         for name in &plan.forgotten {
             memory.instances.remove(name);

@@ -153,7 +153,7 @@ fn nobody_elses(root: &Path, gpu: Address) -> Result<(), Error> {
 fn put_back(root: &Path, gpu: Address) -> Result<(), Error> {
     let directory = vgpu::directory(root, gpu);
     let Some(device) = pci::device(&directory) else { return Ok(()) };
-    if !vgpu::look(root).iter().any(|other| other.address() == gpu && other.vgpus.is_empty()) {
+    if !vgpu::host_gpus(root).iter().any(|other| other.address() == gpu && other.vgpus.is_empty()) {
         return Err(Error::HasVgpus { gpu });
     }
     let write =

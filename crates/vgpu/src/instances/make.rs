@@ -64,7 +64,7 @@ fn function(gpus: &[HostGpu], address: Address) -> Option<&Function> {
 /// # Errors
 /// When the kernel refuses. Then nothing was made, unless the error is about parameters.
 pub fn make(root: &Path, make: &Make, until: Instant) -> Result<Vgpu, Error> {
-    let gpus = vgpu::look(root);
+    let gpus = vgpu::host_gpus(root);
     let address = make.function.unwrap_or(make.gpu);
     let gpu = gpus.iter().find(|gpu| gpu.address() == make.gpu);
     if make.function.is_none() && gpu.is_some_and(|gpu| gpu.gpu.function.sriov.is_some() && gpu.functions.is_empty()) {
@@ -93,7 +93,7 @@ pub fn make(root: &Path, make: &Make, until: Instant) -> Result<Vgpu, Error> {
 
 /// The vGPU that `make` describes, if it exists.
 fn find(root: &Path, function: Address, make: &Make) -> Option<Vgpu> {
-    let there = vgpu::look(root).into_iter().flat_map(|gpu| gpu.vgpus);
+    let there = vgpu::host_gpus(root).into_iter().flat_map(|gpu| gpu.vgpus);
     there.into_iter().find(|vgpu| {
         vgpu.function == function
             && vgpu.type_id == Some(make.type_id)
@@ -107,7 +107,7 @@ fn find(root: &Path, function: Address, make: &Make) -> Option<Vgpu> {
 /// When somebody has it open, or the kernel refuses.
 pub fn remove(root: &Path, vgpu: &Vgpu) -> Result<(), Error> {
     // The kernel waits until a mediated device is closed, and this process could not be killed meanwhile.
-    if let Some(user) = situation::user(&VfioUsers::look(root), vgpu) {
+    if let Some(user) = situation::user(&VfioUsers::read(root), vgpu) {
         return Err(Error::InUse(user));
     }
     let (file, value) = match vgpu.interface {

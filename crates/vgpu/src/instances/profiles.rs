@@ -64,7 +64,7 @@ impl Profiles {
     }
 
     /// What the machine's driver says. Without the file, only what the kernel offers.
-    pub fn look(root: &Path, gpus: &[HostGpu]) -> Profiles {
+    pub fn read(root: &Path, gpus: &[HostGpu]) -> Profiles {
         let text = CONFIGS.iter().find_map(|path| file::read(&root.join(path)).ok());
         let config = text.as_deref().and_then(|text| Config::parse(text).ok());
         let mut profiles = config.as_ref().map(Profiles::of_config).unwrap_or_default();

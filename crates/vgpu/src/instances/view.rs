@@ -24,10 +24,10 @@ impl View {
     /// # Errors
     /// When /var/lib/vgpu/instances.json cannot be read.
     pub fn read(root: &Path) -> Result<View, memory::Error> {
-        let gpus = vgpu::look(root);
+        let gpus = vgpu::host_gpus(root);
         Ok(View {
-            profiles: Profiles::look(root, &gpus),
-            users: VfioUsers::look(root),
+            profiles: Profiles::read(root, &gpus),
+            users: VfioUsers::read(root),
             memory: Memory::read(root)?,
             boot: memory::boot(root),
             gpus,

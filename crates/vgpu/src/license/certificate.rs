@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use vgpu_base::bounded::{self, Unread};
+use vgpu_base::bounded::{self, ReadError};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
@@ -76,7 +76,7 @@ pub enum CertificateError {
 
 /// A valid certificate. Its dates may be wrong.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Checked {
+pub struct CheckedCertificate {
     /// The subject's name, as RFC 4514 writes it.
     pub subject: String,
     /// Set when this machine's clock is outside the certificate's dates. That is no error: the clock of a build may be wrong.
@@ -84,7 +84,7 @@ pub struct Checked {
 }
 
 /// Reads `path` and tells whether it is exactly one PEM certificate. `now` is compared with its dates.
-pub fn check(path: &Path, now: SystemTime) -> Result<Checked, CertificateError> {
+pub fn check(path: &Path, now: SystemTime) -> Result<CheckedCertificate, CertificateError> {
     let text = read(path)?;
     let path = || path.to_owned();
     let labels = labels(&text);
@@ -107,7 +107,10 @@ pub fn check(path: &Path, now: SystemTime) -> Result<Checked, CertificateError> 
     if let Some(line) = foreign_line(&text) {
         return Err(CertificateError::Foreign { path: path(), line });
     }
-    Ok(Checked { subject: certificate.tbs_certificate().subject().to_string(), warning: outside(&certificate, now) })
+    Ok(CheckedCertificate {
+        subject: certificate.tbs_certificate().subject().to_string(),
+        warning: outside(&certificate, now),
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
@@ -115,8 +118,8 @@ fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
     match bounded::read_file(&path, MAX_BYTES) {
         Ok(text) if text.is_empty() => Err(CertificateError::Empty { path }),
         Ok(text) => Ok(text),
-        Err(Unread::TooLong) => Err(CertificateError::TooLarge { path }),
-        Err(Unread::Io(source)) => Err(CertificateError::Read { path, source }),
+        Err(ReadError::TooLong) => Err(CertificateError::TooLarge { path }),
+        Err(ReadError::Io(source)) => Err(CertificateError::Read { path, source }),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! - [`token`]: what a client configuration token says, and what is wrong with it.
 //! - [`failures`]: lines in the journal of nvidia-gridd: what they mean, and what to do.
-//! - [`story`]: a summary of that journal.
+//! - [`journal_summary`]: a summary of that journal.
 //! - [`state`]: the words of NVIDIA's programs for the state of a licence.
 //! - [`gridd_conf`]: settings of the licence client.
 //! - [`reach`]: whether the ports of licence servers answer.
@@ -12,9 +12,9 @@
 pub mod certificate;
 pub mod failures;
 pub mod gridd_conf;
+pub mod journal_summary;
 pub mod reach;
 pub mod state;
 pub mod status;
-pub mod story;
 pub mod token;
 mod wrong_file;

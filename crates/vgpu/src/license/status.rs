@@ -15,9 +15,9 @@ use roxmltree::{Document, ParsingOptions};
 use serde::Serialize;
 
 use super::gridd_conf;
+use super::journal_summary::{JournalSummary, ReportedFailure};
 use super::reach::{self, Answer};
 use super::state::{self, State};
-use super::story::{Story, Told};
 use super::token::{self, Token};
 use crate::machine::journal::{Journal, Source};
 use crate::machine::nvml::{self, Library};
@@ -40,7 +40,7 @@ pub struct Guest {
     /// One for each GPU of the virtual machine.
     pub licences: Vec<Licence>,
     /// Where this is from. `None` if nothing is known.
-    pub told_by: Option<ToldBy>,
+    pub told_by: Option<StatusSource>,
     /// The licence server, from the journal, or else from the token.
     pub server: Option<String>,
     /// Whether the clock is synchronised. `null` if that is not known.
@@ -49,7 +49,7 @@ pub struct Guest {
     /// Only if the user asked to connect.
     pub ports: Option<Vec<Answer>>,
     /// What went wrong since the last licence, and what to do.
-    pub failures: Vec<Told>,
+    pub failures: Vec<ReportedFailure>,
     /// What is wrong with the configuration, each in a sentence.
     pub problems: Vec<String>,
 }
@@ -57,7 +57,7 @@ pub struct Guest {
 /// Where a licence's state is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ToldBy {
+pub enum StatusSource {
     Nvml,
     NvidiaSmi,
     Journal,
@@ -87,7 +87,7 @@ pub struct FoundToken {
 #[derive(Debug, Serialize)]
 pub struct Host {
     pub vgpus: Vec<VgpuLicence>,
-    pub told_by: ToldBy,
+    pub told_by: StatusSource,
 }
 
 /// The licence of a vGPU, as the host sees it.
@@ -114,7 +114,7 @@ pub enum Network {
 }
 
 /// Reads the state of the machine with the root directory `root` and this journal.
-pub fn look(root: &Path, journal: &Journal, network: Network) -> Status {
+pub fn read(root: &Path, journal: &Journal, network: Network) -> Status {
     if driver::modules(root).iter().any(|module| module == "nvidia_vgpu_vfio") {
         return Status::Host(host(root, journal));
     }
@@ -123,8 +123,8 @@ pub fn look(root: &Path, journal: &Journal, network: Network) -> Status {
 
 fn host(root: &Path, journal: &Journal) -> Host {
     match Library::open(root).and_then(|library| library.vgpu_licences()) {
-        Ok(told) => Host { vgpus: told.into_iter().map(of_nvml).collect(), told_by: ToldBy::Nvml },
-        Err(_) => Host { vgpus: of_manager(root, journal), told_by: ToldBy::Journal },
+        Ok(told) => Host { vgpus: told.into_iter().map(of_nvml).collect(), told_by: StatusSource::Nvml },
+        Err(_) => Host { vgpus: of_manager(root, journal), told_by: StatusSource::Journal },
     }
 }
 
@@ -145,7 +145,7 @@ fn of_nvml(told: nvml::VgpuLicence) -> VgpuLicence {
 
 fn guest(root: &Path, journal: &Journal, network: Network) -> Guest {
     let unit = Source::Unit("nvidia-gridd".to_owned());
-    let story = Story::read(journal.of(&unit).map(|entry| (entry.time.as_str(), entry.message.as_str())));
+    let summary = JournalSummary::read(journal.of(&unit).map(|entry| (entry.time.as_str(), entry.message.as_str())));
     let mut problems = Vec::new();
     let conf = files::read(&root.join("etc/nvidia/gridd.conf")).unwrap_or_default();
     let template = files::read(&root.join("etc/nvidia/gridd.conf.template"));
@@ -154,29 +154,30 @@ fn guest(root: &Path, journal: &Journal, network: Network) -> Guest {
     }
     let directory = gridd_conf::settings(&conf).get("ClientConfigTokenPath").copied().unwrap_or(TOKENS).to_owned();
     let token = find_token(root, &directory, &mut problems);
-    let (licences, told_by) = licences(&story);
+    let (licences, told_by) = licences(&summary);
     let servers = token.as_ref().map_or(&[][..], |found| &found.token.servers);
     Guest {
         licences,
         told_by,
-        server: story.server.or_else(|| Some(servers.first()?.visible())),
+        server: summary.server.or_else(|| Some(servers.first()?.visible())),
         clock_synchronized: clock(root),
         ports: (network == Network::Ask).then(|| reach::ask(servers)),
         token,
-        failures: story.failures,
+        failures: summary.failures,
         problems,
     }
 }
 
 /// What the driver says, or else what the journal says.
-fn licences(story: &Story) -> (Vec<Licence>, Option<ToldBy>) {
+fn licences(summary: &JournalSummary) -> (Vec<Licence>, Option<StatusSource>) {
     let told = program::output("nvidia-smi", &["-q", "-x"]).map(|xml| of_nvidia_smi(&xml)).unwrap_or_default();
     if !told.is_empty() {
-        return (told, Some(ToldBy::NvidiaSmi));
+        return (told, Some(StatusSource::NvidiaSmi));
     }
-    let licence = |state| Licence { gpu: None, product: story.product.clone(), state, expiry: story.expiry.clone() };
-    let told: Vec<Licence> = story.state.map(licence).into_iter().collect();
-    let told_by = (!told.is_empty()).then_some(ToldBy::Journal);
+    let licence =
+        |state| Licence { gpu: None, product: summary.product.clone(), state, expiry: summary.expiry.clone() };
+    let told: Vec<Licence> = summary.state.map(licence).into_iter().collect();
+    let told_by = (!told.is_empty()).then_some(StatusSource::Journal);
     (told, told_by)
 }
 

@@ -12,7 +12,7 @@ use base64::{DecodeError, Engine};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use vgpu_base::bounded::{self, Unread};
+use vgpu_base::bounded::{self, ReadError};
 use x509_cert::der::DateTime;
 
 use super::wrong_file::what_it_is;
@@ -96,8 +96,8 @@ pub struct Token {
 pub fn read(source: impl Read, now: SystemTime) -> Result<Token, TokenError> {
     match bounded::read(source, MAX_BYTES) {
         Ok(bytes) => parse(&bytes, now),
-        Err(Unread::TooLong) => Err(TokenError::TooLarge),
-        Err(Unread::Io(error)) => Err(TokenError::Read(error)),
+        Err(ReadError::TooLong) => Err(TokenError::TooLarge),
+        Err(ReadError::Io(error)) => Err(TokenError::Read(error)),
     }
 }
 

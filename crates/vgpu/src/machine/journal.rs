@@ -90,7 +90,7 @@ impl Journal {
 
     /// Reads files, one after the other.
     pub fn of_files<P: AsRef<Path>>(files: &[P]) -> Result<Journal, JournalError> {
-        let mut kept = Kept::default();
+        let mut kept = KeptLines::default();
         for path in files {
             let wrong = |source| JournalError { file: path.as_ref().display().to_string(), source };
             let file = File::open(path).map_err(wrong)?;
@@ -155,7 +155,7 @@ fn from_child(mut child: Child) -> Journal {
             return Journal::missing(&format!("no thread can be started to read journalctl: {error}"));
         }
     };
-    let mut kept = Kept::default();
+    let mut kept = KeptLines::default();
     let end = Instant::now() + PATIENCE;
     loop {
         match receive.recv_timeout(end.saturating_duration_since(Instant::now())) {
@@ -233,7 +233,7 @@ fn lines(input: impl Read, mut each: impl FnMut(Vec<u8>) -> bool) -> io::Result<
 
 /// Relevant lines: the first and the last ones.
 #[derive(Default)]
-struct Kept {
+struct KeptLines {
     /// How many lines were read, kept or not.
     read: usize,
     kernel: bool,
@@ -242,7 +242,7 @@ struct Kept {
     incomplete: Option<String>,
 }
 
-impl Kept {
+impl KeptLines {
     fn add(&mut self, line: &[u8]) {
         self.read += 1;
         let line = String::from_utf8_lossy(line);
@@ -274,7 +274,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Journal {
-        let mut kept = Kept::default();
+        let mut kept = KeptLines::default();
         lines(text.as_bytes(), |line| {
             kept.add(&line);
             true

@@ -43,7 +43,7 @@ pub struct Gpu {
 
 impl Machine {
     /// Reads the machine with the root directory `root`: `/` for this one.
-    pub fn look(root: &Path) -> Machine {
+    pub fn read(root: &Path) -> Machine {
         let cpuinfo = read(&root.join("proc/cpuinfo")).unwrap_or_default();
         let field = |name: &str| cpuinfo.lines().find(|line| line.starts_with(name)).unwrap_or_default();
         Machine {

@@ -29,7 +29,7 @@ pub struct VfioUsers {
 
 impl VfioUsers {
     /// Reads the open files of all processes.
-    pub fn look(root: &Path) -> VfioUsers {
+    pub fn read(root: &Path) -> VfioUsers {
         let mut found = VfioUsers { users: BTreeMap::new(), complete: true };
         for process in files::entries(&root.join("proc")) {
             let Some(pid) = files::name(&process).and_then(|name| name.parse().ok()) else { continue };

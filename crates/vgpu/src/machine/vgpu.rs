@@ -127,9 +127,9 @@ impl HostGpu {
 }
 
 /// All NVIDIA GPUs of a machine, by address, with their functions and vGPUs.
-pub fn look(root: &Path) -> Vec<HostGpu> {
+pub fn host_gpus(root: &Path) -> Vec<HostGpu> {
     let mdevs = mdevs(root);
-    let look = |gpu: Gpu| {
+    let host_gpu = |gpu: Gpu| {
         let addresses = gpu.function.virtual_functions.iter();
         let virtual_functions: Vec<Device> =
             addresses.filter_map(|address| pci::device(&directory(root, *address))).collect();
@@ -139,7 +139,7 @@ pub fn look(root: &Path) -> Vec<HostGpu> {
         let vgpus = functions.iter().flat_map(|function| vgpus(function, &mdevs)).collect();
         HostGpu { gpu, virtual_functions, functions, vgpus }
     };
-    overview::gpus(root).into_iter().map(look).collect()
+    overview::gpus(root).into_iter().map(host_gpu).collect()
 }
 
 /// The directory of a function in sysfs.

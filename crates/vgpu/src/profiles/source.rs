@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use miette::Diagnostic;
-use vgpu_base::bounded::{self, Unread};
+use vgpu_base::bounded::{self, ReadError};
 use vgpu_driver::Role;
 use vgpu_driver::archive::kind::Kind;
 use vgpu_driver::archive::{self, Progress};
@@ -42,7 +42,7 @@ fn unpack(path: &Path, progress: Progress) -> Result<String, Error> {
     Source::open(path, Role::Host)?.for_each(&Memory::default(), progress, |member| {
         if member.path.as_str() == NAME {
             found = Some(match bounded::read(member.data, MAX_BYTES) {
-                Err(Unread::Io(error)) => return Err(archive::Error::io(path, "cannot be read", error).into()),
+                Err(ReadError::Io(error)) => return Err(archive::Error::io(path, "cannot be read", error).into()),
                 read => read,
             });
         }

@@ -116,7 +116,7 @@ fn apply(args: &Apply) -> Result<()> {
 
 fn apply_with(options: &Options, declaration: &Declaration, form: Form) -> Result<()> {
     let lock = lock::take(options.root, waiting)?;
-    let profiles = Profiles::look(options.root, &[]);
+    let profiles = Profiles::read(options.root, &[]);
     let mut rows = Vec::new();
     let mut printed = Ok(());
     let failures = apply::apply(options, &lock, declaration, &mut |event| {

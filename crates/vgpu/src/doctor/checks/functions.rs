@@ -22,7 +22,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "switch on SR-IOV and ARI in the firmware's setup; boards with screens (RTX A5000, A6000, RTX 6000 \
                         Ada and others) have to be switched to compute mode with NVIDIA's displaymodeselector",
         },
-        look: sriov,
+        answer: sriov,
     },
     Check {
         id: "sriov-tools",
@@ -35,7 +35,7 @@ pub const CHECKS: &[Check] = &[
                     path = [ pkgs.pciutils pkgs.gawk pkgs.kmod ];",
             elsewhere: "install pciutils (lspci, setpci), gawk and kmod, and have them on the PATH of whatever runs it",
         },
-        look: |seen| {
+        answer: |seen| {
             let missing = [
                 "lspci: command not found",
                 "setpci: command not found",
@@ -56,7 +56,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "stop who talks to the driver (nvidia-smi, nvidia-persistenced, dcgm, exporters, virtual machines), \
                         then: sriov-manage -e ADDRESS",
         },
-        look: unbind_lock,
+        answer: unbind_lock,
     },
     Check {
         id: "pf-stub",
@@ -69,7 +69,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "echo ADDRESS > /sys/bus/pci/drivers/pci-pf-stub/unbind; echo ADDRESS > \
                         /sys/bus/pci/drivers/nvidia/bind; then: sriov-manage -e ADDRESS",
         },
-        look: pf_stub,
+        answer: pf_stub,
     },
     Check {
         id: "functions-on",
@@ -81,7 +81,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "declare hardware.nvidia.vgpu.instances, which switches them on where needed; by hand: sriov-manage -e ADDRESS",
             elsewhere: "sriov-manage -e ADDRESS, in a service that runs at every start, or: vgpu instances apply",
         },
-        look: functions_on,
+        answer: functions_on,
     },
     Check {
         id: "functions-driver",
@@ -94,7 +94,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "in libvirt set managed='no' on the <hostdev>; with no virtual machine on the GPU make the functions \
                         anew: sriov-manage -d ADDRESS; sriov-manage -e ADDRESS",
         },
-        look: functions_driver,
+        answer: functions_driver,
     },
     Check {
         id: "functions-sound",
@@ -107,7 +107,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "with no virtual machine on the GPU: sriov-manage -d ADDRESS; sriov-manage -e ADDRESS. Functions \
                         break when they are bound by hand, or QEMU is killed with SIGKILL while it starts",
         },
-        look: |seen| seen.free_of(Log::Kernel, &["vfio_pci_core_device not found"]),
+        answer: |seen| seen.free_of(Log::Kernel, &["vfio_pci_core_device not found"]),
     },
 ];
 

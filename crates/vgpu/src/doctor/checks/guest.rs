@@ -14,7 +14,7 @@ pub const CHECKS: &[Check] = &[
         question: "Can the whole virtual machine be seen?",
         symptom: "vgpu doctor finds less than there is",
         fix: Fix { nixos: "", elsewhere: "run vgpu doctor in the virtual machine itself, as root" },
-        look: platform::container,
+        answer: platform::container,
     },
     Check {
         id: "guest-gpu",
@@ -27,7 +27,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "attach one on the host (`vgpu instances attach NAME`) and start the virtual machine again; on the \
                         host `vgpu doctor` tells why it can't be made",
         },
-        look: platform::gpu,
+        answer: platform::gpu,
     },
     Check {
         id: "guest-signature",
@@ -40,7 +40,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "switch off Secure Boot in the virtual machine's firmware, or sign the modules with a key that is \
                         enrolled",
         },
-        look: modules::signature,
+        answer: modules::signature,
     },
     Check {
         id: "guest-bound",
@@ -53,7 +53,7 @@ pub const CHECKS: &[Check] = &[
                     hardware.nvidia.vgpu.release; then restart",
             elsewhere: "install the guest driver (-grid), blacklist nouveau, and restart",
         },
-        look: bound,
+        answer: bound,
     },
     Check {
         id: "guest-flavour",
@@ -65,7 +65,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "hardware.nvidia.open = false; for vGPUs of GPUs before Blackwell, true for later ones; then restart",
             elsewhere: "install the closed kernel modules for vGPUs of GPUs before Blackwell, the open ones for later ones",
         },
-        look: modules::flavour,
+        answer: modules::flavour,
     },
     Check {
         id: "guest-versions",
@@ -74,7 +74,7 @@ pub const CHECKS: &[Check] = &[
         question: "Are programs and loaded modules of one version?",
         symptom: "Failed to initialize NVML: Driver/library version mismatch",
         fix: Fix { nixos: "", elsewhere: "restart: loaded modules stay until then" },
-        look: modules::versions,
+        answer: modules::versions,
     },
     Check {
         id: "guest-support",
@@ -87,7 +87,7 @@ pub const CHECKS: &[Check] = &[
                     hardware.nvidia.vgpu.release",
             elsewhere: "choose a newer branch that fits the host: vgpu releases --for-host VERSION",
         },
-        look: modules::support,
+        answer: modules::support,
     },
     Check {
         id: "guest-package",
@@ -100,7 +100,7 @@ pub const CHECKS: &[Check] = &[
                     consumers or for hosts",
             elsewhere: "install the guest driver (-grid) whole, with its systemd unit; some distributions leave that out",
         },
-        look: |seen| match seen.state("nvidia-gridd") {
+        answer: |seen| match seen.state("nvidia-gridd") {
             State::Missing => Finding::failed("/etc/systemd/system: no unit nvidia-gridd.service"),
             _ => Finding::ok("there is a unit nvidia-gridd"),
         },
@@ -117,7 +117,7 @@ pub const CHECKS: &[Check] = &[
                         -fw_cfg name=opt/ovmf/X-PciMmio64Mb,string=262144; without OVMF: -global \
                         q35-pcihost.pci-hole64-size=256G",
         },
-        look: |seen| {
+        answer: |seen| {
             let small = ["BAR1 is 0M", "This PCI I/O region assigned to your NVIDIA device is invalid"];
             seen.free_of(Log::Kernel, &small)
         },
@@ -133,7 +133,7 @@ pub const CHECKS: &[Check] = &[
                     and B series): another profile, or enableCuda in the host's profileOverrides",
             elsewhere: "modprobe nvidia_uvm; if CUDA is still missing, the profile has none (the smallest and B series)",
         },
-        look: |seen| match seen.has_module("nvidia_uvm") {
+        answer: |seen| match seen.has_module("nvidia_uvm") {
             true => Finding::ok("/proc/modules: nvidia_uvm"),
             false => Finding::warning("/proc/modules: no nvidia_uvm"),
         },
@@ -151,7 +151,7 @@ pub const MATCH: &[Check] = &[
             nixos: "hardware.nvidia.vgpu.release = one that fits the host's driver: `vgpu releases --for-host VERSION`",
             elsewhere: "install a driver that fits the host's: vgpu releases --for-host VERSION",
         },
-        look: |seen| {
+        answer: |seen| {
             let refused = |text: &str| text.to_lowercase().contains("guest driver is incompatible with host driver");
             seen.free_where(Log::Kernel, refused, &[])
         },
@@ -168,7 +168,7 @@ pub const MATCH: &[Check] = &[
             elsewhere: "on the host `vgpu doctor` and the journal of nvidia-vgpu-mgr have the reason; (0x22:0x65:884) is a \
                         virtual function that has to be made anew there",
         },
-        look: starts,
+        answer: starts,
     },
 ];
 

@@ -29,7 +29,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "take a type that the GPU offers now: `vgpu status`; none at all: systemctl restart nvidia-vgpud, \
                         with no virtual machine running",
         },
-        look: |seen| refused(seen, &["0x57"]),
+        answer: |seen| refused(seen, &["0x57"]),
     },
     Check {
         id: "refused-early",
@@ -41,7 +41,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "declare it under hardware.nvidia.vgpu.instances: our service waits for the GPU and tries again",
             elsewhere: "make it again: the GPU was still starting. Order your service after nvidia-vgpud",
         },
-        look: |seen| refused(seen, &["0x66"]),
+        answer: |seen| refused(seen, &["0x66"]),
     },
     Check {
         id: "refused-mig",
@@ -54,7 +54,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "MIG types (A100-1-5C) need MIG mode and free GPU instances, made after sriov-manage -e: \
                         nvidia-smi mig -lgi, nvidia-smi mig -cgi …; all others need MIG off. Or the function has a vGPU",
         },
-        look: |seen| refused(seen, &["0x38"]),
+        answer: |seen| refused(seen, &["0x38"]),
     },
     Check {
         id: "refused-size",
@@ -68,7 +68,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "make only vGPUs of the size in use, or remove all and switch the GPU to mixed sizes (Ada and \
                         later): nvidia-smi vgpu -shm 1",
         },
-        look: |seen| refused(seen, &["0x56"]),
+        answer: |seen| refused(seen, &["0x56"]),
     },
     Check {
         id: "refused-full",
@@ -80,7 +80,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "",
             elsewhere: "take fewer or smaller profiles: `vgpu status` shows what the board is cut into",
         },
-        look: |seen| refused(seen, &["0x1a", "0x1A", "0x51"]),
+        answer: |seen| refused(seen, &["0x1a", "0x1A", "0x51"]),
     },
     Check {
         id: "function-taken",
@@ -93,7 +93,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "take another function, or, with no virtual machine on it, free it first: echo 0 > \
                         /sys/bus/pci/devices/FUNCTION/nvidia/current_vgpu_type",
         },
-        look: |seen| history(seen.free_of(Log::Kernel, &["vGPU device already created with type ID"])),
+        answer: |seen| history(seen.free_of(Log::Kernel, &["vGPU device already created with type ID"])),
     },
     Check {
         id: "declaration",
@@ -105,7 +105,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "correct hardware.nvidia.vgpu.instances; `vgpu profiles list` shows what each board offers",
             elsewhere: "correct /etc/nvidia/vgpu/instances.json; `vgpu profiles list` shows what each board offers",
         },
-        look: declaration,
+        answer: declaration,
     },
     Check {
         id: "declared",
@@ -117,7 +117,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "",
             elsewhere: "vgpu instances plan says what stands in the way; then: vgpu instances apply",
         },
-        look: declared,
+        answer: declared,
     },
     Check {
         id: "instances-service",
@@ -137,7 +137,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "",
             elsewhere: "vgpu instances plan says what stands in the way; then: vgpu instances apply",
         },
-        look: |seen| match seen.state("nvidia-vgpu-instances") {
+        answer: |seen| match seen.state("nvidia-vgpu-instances") {
             State::Missing => Finding::irrelevant(),
             State::Failed => Finding::failed("nvidia-vgpu-instances.service: failed"),
             _ => {
@@ -156,7 +156,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "declare hardware.nvidia.vgpu.instances in place of mdevctl's definitions",
             elsewhere: "mdevctl undefine it, and define it anew with a UUID of uuidgen and a type of mdevctl types",
         },
-        look: mdevctl_definitions,
+        answer: mdevctl_definitions,
     },
     Check {
         id: "mdevctl-elsewhere",
@@ -165,7 +165,7 @@ pub const CHECKS: &[Check] = &[
         question: "Is every mediated device where it is defined?",
         symptom: "mdevctl start: Device exists under different parent; already exists",
         fix: Fix { nixos: "", elsewhere: "give one of them another UUID (uuidgen): mdevctl undefine, mdevctl define" },
-        look: mdevctl_elsewhere,
+        answer: mdevctl_elsewhere,
     },
     Check {
         id: "mdevctl-started",
@@ -179,7 +179,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "vgpu instances apply in a service after nvidia-vgpud, or mdevctl start -u UUID in one: mdevctl's \
                         udev rule runs before the GPU has types",
         },
-        look: mdevctl_started,
+        answer: mdevctl_started,
     },
 ];
 
@@ -218,7 +218,7 @@ fn declaration(seen: &Observed) -> Finding {
         }
         Some(Ok(declared)) => declared,
     };
-    let mistakes = check::check(&declared, &Profiles::look(&seen.root, &seen.gpus));
+    let mistakes = check::check(&declared, &Profiles::read(&seen.root, &seen.gpus));
     if mistakes.is_empty() {
         return Finding::ok(format!("{}: {} declared", declaration::PATH, declared.instances.len()));
     }

@@ -6,8 +6,8 @@ use super::super::check::{Check, Finding, Fix, Group, Status};
 use super::super::logs::quote;
 use super::super::observed::{Log, Observed};
 use crate::license::failures::FAILURES;
+use crate::license::journal_summary::{JournalSummary, ReportedFailure};
 use crate::license::state::State;
-use crate::license::story::{Story, Told};
 use crate::license::{gridd_conf, token};
 use crate::machine::files;
 use crate::machine::journal::Entry;
@@ -26,7 +26,7 @@ pub const OF_HOSTS: &[Check] = &[Check {
     question: "Have the guests licences?",
     symptom: "a guest slows down to 15 and then 3 frames a second; CUDA stops",
     fix: Fix { nixos: "", elsewhere: "in the guest: vgpu doctor, or vgpu license status" },
-    look: guest_licences,
+    answer: guest_licences,
 }];
 
 pub const OF_GUESTS: &[Check] = &[
@@ -41,7 +41,7 @@ pub const OF_GUESTS: &[Check] = &[
                     <clock offset='utc'>)",
             elsewhere: "timedatectl set-ntp true; timedatectl set-local-rtc 0",
         },
-        look: clock,
+        answer: clock,
     },
     Check {
         id: "token",
@@ -54,7 +54,7 @@ pub const OF_GUESTS: &[Check] = &[
             elsewhere: "get a token from the licence server, put it into /etc/nvidia/ClientConfigToken, and restart \
                         nvidia-gridd",
         },
-        look: token,
+        answer: token,
     },
     Check {
         id: "gridd-conf",
@@ -66,7 +66,7 @@ pub const OF_GUESTS: &[Check] = &[
             nixos: "take ServerAddress and ServerPort out of hardware.nvidia.vgpu.licensing.settings: the token has them",
             elsewhere: "take ServerAddress and ServerPort out of /etc/nvidia/gridd.conf: the token has them",
         },
-        look: settings,
+        answer: settings,
     },
     Check {
         id: "gridd",
@@ -78,7 +78,7 @@ pub const OF_GUESTS: &[Check] = &[
             nixos: "",
             elsewhere: "systemctl restart nvidia-gridd; journalctl -u nvidia-gridd tells why it ended",
         },
-        look: |seen| match seen.state("nvidia-gridd") {
+        answer: |seen| match seen.state("nvidia-gridd") {
             services::State::Running | services::State::Exited => Finding::ok("nvidia-gridd.service: running"),
             services::State::Starting => Finding::warning("nvidia-gridd.service: starting"),
             services::State::Failed => Finding::failed("nvidia-gridd.service: failed"),
@@ -96,7 +96,7 @@ pub const OF_GUESTS: &[Check] = &[
             nixos: "see the table of what nvidia-gridd says",
             elsewhere: "see the table of what nvidia-gridd says",
         },
-        look: messages,
+        answer: messages,
     },
     Check {
         id: "licensed",
@@ -105,7 +105,7 @@ pub const OF_GUESTS: &[Check] = &[
         question: "Has this guest a licence?",
         symptom: "nvidia-smi -q: License Status: Unlicensed (Restricted); 15 and then 3 frames a second; CUDA stops",
         fix: Fix { nixos: "", elsewhere: "vgpu license status --connect shows whether the server answers" },
-        look: licensed,
+        answer: licensed,
     },
 ];
 
@@ -216,14 +216,15 @@ fn settings(seen: &Observed) -> Finding {
 }
 
 /// What nvidia-gridd wrote since it was started.
-fn story(seen: &Observed) -> Story {
-    Story::read(seen.entries(CLIENT).into_iter().map(|entry| (entry.time.as_str(), entry.message.as_str())))
+fn summary(seen: &Observed) -> JournalSummary {
+    JournalSummary::read(seen.entries(CLIENT).into_iter().map(|entry| (entry.time.as_str(), entry.message.as_str())))
 }
 
 fn messages(seen: &Observed) -> Finding {
-    let failures = story(seen).failures;
+    let failures = summary(seen).failures;
     // The table of failures has the most telling first.
-    let rank = |told: &&Told| FAILURES.iter().position(|failure| failure.id == told.id).unwrap_or(FAILURES.len());
+    let rank =
+        |told: &&ReportedFailure| FAILURES.iter().position(|failure| failure.id == told.id).unwrap_or(FAILURES.len());
     let Some(told) = failures.iter().min_by_key(rank) else { return seen.nothing(CLIENT) };
     let cause = told.cause.map(|cause| format!("\n{cause}")).unwrap_or_default();
     let finding = Finding::failed(format!("{} nvidia-gridd: {}{cause}", told.time, told.line));
@@ -234,7 +235,7 @@ fn messages(seen: &Observed) -> Finding {
 }
 
 fn licensed(seen: &Observed) -> Finding {
-    let told = story(seen);
+    let told = summary(seen);
     let product = told.product.unwrap_or_default();
     let until = told.expiry.map(|expiry| format!(" until {expiry}")).unwrap_or_default();
     match told.state {

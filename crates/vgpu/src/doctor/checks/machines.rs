@@ -24,7 +24,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "start QEMU with -uuid UUID; libvirt does by itself. `vgpu instances attach NAME --format qemu` \
                         prints all the arguments",
         },
-        look: vm_uuid,
+        answer: vm_uuid,
     },
     Check {
         id: "no-type",
@@ -37,7 +37,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "vgpu instances apply, or write the type's number to the function's nvidia/current_vgpu_type, \
                         before the virtual machine starts (and after every start of the host)",
         },
-        look: |seen| seen.free_of(Log::Kernel, &["current_vgpu_type of VF not configured"]),
+        answer: |seen| seen.free_of(Log::Kernel, &["current_vgpu_type of VF not configured"]),
     },
     Check {
         id: "board-supported",
@@ -50,7 +50,7 @@ pub const CHECKS: &[Check] = &[
                     does not serve this board",
             elsewhere: "patch the driver: NVIDIA's own manager does not serve this board",
         },
-        look: |seen| {
+        answer: |seen| {
             let refused = ["supported only on VGX capable boards", "vGPU validation of the GPU failed"];
             seen.free_of_since(MANAGER, &refused, STARTED)
         },
@@ -66,7 +66,7 @@ pub const CHECKS: &[Check] = &[
                     ID` prints what is in effect",
             elsewhere: "take back the changes of the profile, one by one (switches are 0 or 1)",
         },
-        look: |seen| seen.free_of_since(MANAGER, &["error setting vGPU configuration information from RM"], STARTED),
+        answer: |seen| seen.free_of_since(MANAGER, &["error setting vGPU configuration information from RM"], STARTED),
     },
     Check {
         id: "gpu-information",
@@ -78,7 +78,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "take a release with a newer patcher; on a GPU that NVIDIA supports: restart the machine",
             elsewhere: "take a newer patcher or unlock; on a GPU that NVIDIA supports: restart the machine",
         },
-        look: |seen| {
+        answer: |seen| {
             seen.free_of_since(MANAGER, &["unable to setup host connection state", "Failed to get C2C info"], STARTED)
         },
     },
@@ -92,7 +92,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "take a release that knows this kernel, or an older kernel (boot.kernelPackages); then restart",
             elsewhere: "take a release that knows this kernel, or an older kernel; then restart",
         },
-        look: mgr_crash,
+        answer: mgr_crash,
     },
     Check {
         id: "mgr-answer",
@@ -104,7 +104,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "",
             elsewhere: "with no virtual machine running: systemctl restart nvidia-vgpu-mgr; its journal tells why it hung",
         },
-        look: |seen| {
+        answer: |seen| {
             let kernel = seen.free_of_since(Log::Kernel, &["status: 0x0 Timeout Occured"], STARTED);
             let timeout = |text: &str| text.contains("error getting device from group") && text.contains("timed out");
             Finding::worst([kernel, seen.free_where(Log::Machines, timeout, STARTED)])
@@ -129,7 +129,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "",
             elsewhere: "journalctl -u nvidia-vgpu-mgr has the reason, in its last lines with error:",
         },
-        look: mgr_refusal,
+        answer: mgr_refusal,
     },
     Check {
         id: "slow-release",
@@ -143,7 +143,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "wait some seconds before the virtual machine is started again; if it stays so, restart the host. \
                         Later releases of 16 are quicker",
         },
-        look: |seen| {
+        answer: |seen| {
             let slow = ["Existing vgpu process not cleaned up yet", "for mediated device driver finishing clean up"];
             Finding::worst([Log::Kernel, Log::Machines].map(|log| seen.free_of_since(log, &slow, STARTED)))
         },
@@ -159,7 +159,7 @@ pub const CHECKS: &[Check] = &[
                     services.udev.extraRules = ''SUBSYSTEM==\"vfio\", GROUP=\"kvm\"'';",
             elsewhere: "a udev rule: SUBSYSTEM==\"vfio\", GROUP=\"kvm\"; and the user in that group",
         },
-        look: |seen| {
+        answer: |seen| {
             let denied = |text: &str| text.contains("/dev/vfio/") && text.contains("Permission denied");
             seen.free_where(Log::Machines, denied, STARTED)
         },
@@ -174,7 +174,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "systemd.services.<name>.serviceConfig.LimitMEMLOCK = \"infinity\"; for what starts QEMU",
             elsewhere: "LimitMEMLOCK=infinity in the service that starts QEMU; ulimit -l unlimited in a shell",
         },
-        look: |seen| {
+        answer: |seen| {
             let refused = |text: &str| text.contains("vfio") && text.to_lowercase().contains("cannot allocate memory");
             let kernel = seen.free_of_since(Log::Kernel, &["RLIMIT_MEMLOCK"], STARTED);
             Finding::worst([kernel, seen.free_where(Log::Machines, refused, STARTED)])
@@ -192,7 +192,7 @@ pub const CHECKS: &[Check] = &[
                         function outlived a QEMU that was killed: with no virtual machine on the GPU, sriov-manage -d \
                         ADDRESS; sriov-manage -e ADDRESS. End QEMU with SIGTERM",
         },
-        look: guest_driver,
+        answer: guest_driver,
     },
     Check {
         id: "guest-match",
@@ -204,7 +204,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "install a driver in the guest that fits: `vgpu releases --for-host VERSION` lists them",
             elsewhere: "install a driver in the guest that fits: vgpu releases --for-host VERSION lists them",
         },
-        look: guest_match,
+        answer: guest_match,
     },
     Check {
         id: "xid",
@@ -217,7 +217,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "Xid 31 and 43: drivers of host and guest that don't fit, or a patched scheduler: vgpu releases \
                         --for-host VERSION. 48, 63, 64, 79, 94 and 95: the board's memory, power or slot",
         },
-        look: |seen| {
+        answer: |seen| {
             warn(Finding::worst([
                 seen.free_of(Log::Kernel, &["NVRM: Xid"]),
                 seen.free_of(MANAGER, &["XID 31 detected", "XID 43 detected", "XID 31 ", "XID 43 "]),
@@ -236,7 +236,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "frame_rate_limiter=0 in the vGPU's nvidia/vgpu_params before the virtual machine starts, or a \
                         profile of another series: those of B are limited to 45",
         },
-        look: frame_rate,
+        answer: frame_rate,
     },
     Check {
         id: "first-screen",
@@ -249,7 +249,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "set up a remote desktop in the guest, or remove x-vga=on (Proxmox: Primary GPU) from the vGPU: \
                         consoles of the host show the first screen, and a vGPU draws none for them",
         },
-        look: first_screen,
+        answer: first_screen,
     },
 ];
 

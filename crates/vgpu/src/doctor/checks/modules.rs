@@ -23,7 +23,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "switch off Secure Boot in the firmware's setup: the modules are built on this machine and not signed",
             elsewhere: "switch off Secure Boot in the firmware's setup, or sign the modules with a key that is enrolled",
         },
-        look: signature,
+        answer: signature,
     },
     Check {
         id: "gpu-driver",
@@ -36,7 +36,7 @@ pub const CHECKS: &[Check] = &[
                     it to a virtual machine as a whole; our module blacklists nouveau; then restart",
             elsewhere: "remove vfio-pci's ids= and driver_override, blacklist nouveau and nova_core, then restart",
         },
-        look: gpu_driver,
+        answer: gpu_driver,
     },
     Check {
         id: "kernel-fit",
@@ -49,7 +49,7 @@ pub const CHECKS: &[Check] = &[
                     which are",
             elsewhere: "start an older kernel, or install a release for this one: `vgpu releases` shows which are",
         },
-        look: kernel_fit,
+        answer: kernel_fit,
     },
     Check {
         id: "nvidia-module",
@@ -61,7 +61,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "restart the machine; if it stays so, `journalctl -k` tells why the module was refused",
             elsewhere: "modprobe nvidia; dkms status tells whether it was built for the running kernel",
         },
-        look: nvidia_module,
+        answer: nvidia_module,
     },
     Check {
         id: "flavour",
@@ -73,7 +73,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "hardware.nvidia.open = true; for Blackwell and later, false for GPUs before Turing; then restart",
             elsewhere: "install the open kernel modules for Blackwell and later, the closed ones for GPUs before Turing",
         },
-        look: flavour,
+        answer: flavour,
     },
     Check {
         id: "host-driver",
@@ -85,7 +85,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "import our host module and set hardware.nvidia.vgpu.release: the driver here has no vGPU manager",
             elsewhere: "install the driver whose name ends in -vgpu-kvm",
         },
-        look: host_driver,
+        answer: host_driver,
     },
     Check {
         id: "versions",
@@ -94,7 +94,7 @@ pub const CHECKS: &[Check] = &[
         question: "Are programs and loaded modules of one version?",
         symptom: "Failed to initialize NVML: Driver/library version mismatch",
         fix: Fix { nixos: "", elsewhere: "restart the machine: loaded modules stay until then" },
-        look: versions,
+        answer: versions,
     },
     Check {
         id: "vfio-version",
@@ -103,7 +103,7 @@ pub const CHECKS: &[Check] = &[
         question: "Are nvidia and nvidia-vgpu-vfio of one version?",
         symptom: "[nvidia-vgpu-vfio] Version mismatch: nvidia.ko(…) nvidia-vgpu-vfio.ko(…)",
         fix: Fix { nixos: "", elsewhere: "restart the machine: one of them is left from before an update" },
-        look: |seen| seen.free_of(Log::Kernel, &["Version mismatch: nvidia.ko"]),
+        answer: |seen| seen.free_of(Log::Kernel, &["Version mismatch: nvidia.ko"]),
     },
     Check {
         id: "vfio-symbols",
@@ -117,7 +117,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "install a newer release, or an older kernel: this source of the driver is older than the kernel's \
                         rule for symbol_get",
         },
-        look: |seen| {
+        answer: |seen| {
             let refused =
                 ["symbol_get of non-GPLONLY symbol nvidia_vgpu", "Unable to get symbol for nvidia_vgpu_vfio_get_ops"];
             seen.free_of(Log::Kernel, &refused)
@@ -134,7 +134,7 @@ pub const CHECKS: &[Check] = &[
                     exported enable_apicv since 6.8",
             elsewhere: "use a kernel before 6.8, or a patcher that does not need it",
         },
-        look: |seen| seen.free_of(Log::Kernel, &["Unknown symbol enable_apicv"]),
+        answer: |seen| seen.free_of(Log::Kernel, &["Unknown symbol enable_apicv"]),
     },
     Check {
         id: "vfio-module",
@@ -146,7 +146,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "restart the machine; our host module sets boot.kernelModules = [ \"nvidia-vgpu-vfio\" ];",
             elsewhere: "modprobe nvidia-vgpu-vfio, and put it into /etc/modules-load.d",
         },
-        look: |seen| match seen.has_module("nvidia_vgpu_vfio") {
+        answer: |seen| match seen.has_module("nvidia_vgpu_vfio") {
             true => Finding::ok("/proc/modules: nvidia_vgpu_vfio"),
             false => Finding::failed("/proc/modules: no nvidia_vgpu_vfio"),
         },
@@ -162,7 +162,7 @@ pub const CHECKS: &[Check] = &[
                     boot.kernelPatches = [ { name = \"vfio\"; patch = null; structuredExtraConfig.VFIO_PCI_CORE = lib.kernel.module; } ];",
             elsewhere: "use a kernel with CONFIG_VFIO_PCI_CORE, and build NVIDIA's modules against it again",
         },
-        look: |seen| seen.free_of(Log::Kernel, &["Kernel doesn't support SRIOV based vGPU"]),
+        answer: |seen| seen.free_of(Log::Kernel, &["Kernel doesn't support SRIOV based vGPU"]),
     },
     Check {
         id: "support",
@@ -174,7 +174,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "choose a newer branch that has your GPU: `vgpu releases`, then hardware.nvidia.vgpu.release",
             elsewhere: "choose a newer branch that has your GPU: vgpu releases",
         },
-        look: support,
+        answer: support,
     },
 ];
 

@@ -16,7 +16,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "restart the machine (where an initramfs loads the module, make that anew first): options are read \
                         when the module is loaded",
         },
-        look: in_effect,
+        answer: in_effect,
     },
     Check {
         id: "scheduler",
@@ -31,7 +31,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "correct RmPVMRL in /etc/modprobe.d: 0x00 best effort, 0x01 equal share, 0x11 fixed share; \
                         0x00TT0001 and 0x00TT0011 with a time slice of TT (01 to 1E) milliseconds",
         },
-        look: scheduler,
+        answer: scheduler,
     },
 ];
 

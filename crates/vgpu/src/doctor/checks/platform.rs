@@ -13,7 +13,7 @@ pub const CHECKS: &[Check] = &[
         question: "Can the whole machine be seen?",
         symptom: "vgpu doctor finds less than there is",
         fix: Fix { nixos: "", elsewhere: "run vgpu doctor on the machine itself, as root" },
-        look: container,
+        answer: container,
     },
     Check {
         id: "iommu",
@@ -27,7 +27,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "switch on VT-d or AMD-Vi in the firmware's setup, and start the kernel with intel_iommu=on \
                         iommu=pt (AMD: only iommu=pt)",
         },
-        look: iommu,
+        answer: iommu,
     },
     Check {
         id: "gpu",
@@ -39,7 +39,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "",
             elsewhere: "look at power, slot and the firmware's PCI settings; in a virtual machine, pass the GPU through",
         },
-        look: gpu,
+        answer: gpu,
     },
     Check {
         id: "gpu-alive",
@@ -52,7 +52,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "switch the machine off and on again (a restart is not enough); switch on Above 4G Decoding in \
                         the firmware's setup; reseat the board and look at its power",
         },
-        look: |seen| {
+        answer: |seen| {
             let kernel = ["RmInitAdapter failed", "has fallen off the bus", "rm_init_adapter failed"];
             let daemon = ["failed to attach device", "failed to read pGPU information"];
             Finding::worst([seen.free_of(Log::Kernel, &kernel), seen.free_of(Log::Service("nvidia-vgpud"), &daemon)])

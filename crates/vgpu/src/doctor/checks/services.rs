@@ -19,7 +19,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "the services ran without the module or its device files: restart the machine, or, with no \
                         virtual machine running: systemctl restart nvidia-vgpud nvidia-vgpu-mgr",
         },
-        look: |seen| {
+        answer: |seen| {
             let services = ["nvidia-vgpud", "nvidia-vgpu-mgr"].map(Log::Service);
             Finding::worst(services.map(|log| seen.free_of(log, &["Failed to initialize RM client"])))
         },
@@ -35,7 +35,7 @@ pub const CHECKS: &[Check] = &[
                     environment.etc does not set another",
             elsewhere: "copy vgpuConfig.xml of the driver package to /usr/share/nvidia/vgpu/",
         },
-        look: |seen| match &seen.profiles {
+        answer: |seen| match &seen.profiles {
             Profiles::Missing => Finding::failed("/etc/nvidia/vgpu/vgpuConfig.xml: missing"),
             Profiles::Damaged(why) => Finding::failed(why.clone()),
             Profiles::Read { path, profiles, gpus } => {
@@ -51,7 +51,7 @@ pub const CHECKS: &[Check] = &[
         symptom: "no type is offered; systemctl status nvidia-vgpud: failed",
         fix: Fix { nixos: "", elsewhere: "journalctl -u nvidia-vgpud tells why; then: systemctl restart nvidia-vgpud" },
         // It ends when the kernel knows the types: that it does not run says nothing.
-        look: |seen| service(seen, "nvidia-vgpud", Runs::Once),
+        answer: |seen| service(seen, "nvidia-vgpud", Runs::Once),
     },
     Check {
         id: "vgpud-unlock",
@@ -64,7 +64,7 @@ pub const CHECKS: &[Check] = &[
                     driver's newer calls",
             elsewhere: "use a newer patcher or unlock: this one does not know the driver's newer calls",
         },
-        look: |seen| {
+        answer: |seen| {
             let refused = ["failed to set pGPU fractional multivgpu", "failed to send vGPU configuration info to RM"];
             seen.free_of(Log::Service("nvidia-vgpud"), &refused)
         },
@@ -79,7 +79,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "",
             elsewhere: "systemctl start nvidia-vgpu-mgr; journalctl -u nvidia-vgpu-mgr tells why it ended",
         },
-        look: |seen| service(seen, "nvidia-vgpu-mgr", Runs::Always),
+        answer: |seen| service(seen, "nvidia-vgpu-mgr", Runs::Always),
     },
     Check {
         id: "mgr-restarted",
@@ -92,7 +92,7 @@ pub const CHECKS: &[Check] = &[
                     (restartIfChanged = false)",
             elsewhere: "shut these virtual machines down and start them again; never restart nvidia-vgpu-mgr under them",
         },
-        look: mgr_restarted,
+        answer: mgr_restarted,
     },
 ];
 

@@ -33,7 +33,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "correct it in /etc/nvidia/vgpu/instances.json or nvidia/vgpu_params: frame_rate_limiter, \
                         disable_vnc, enable_uvm, enable_debugging and enable_profiling are switches, 0 or 1",
         },
-        look: parameters,
+        answer: parameters,
     },
     Check {
         id: "ecc",
@@ -46,7 +46,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "nvidia-smi -i ADDRESS -e 0, then restart the machine: vGPUs of Maxwell boards don't start with ECC, \
                         and the A and B series do not use it and pay for it with memory. Or take a Q or C profile",
         },
-        look: ecc,
+        answer: ecc,
     },
     Check {
         id: "placement",
@@ -59,7 +59,7 @@ pub const CHECKS: &[Check] = &[
                     lists those that are free",
             elsewhere: "take another vgpu-placement-id, or leave it out; nvidia-smi vgpu -c -v lists those that are free",
         },
-        look: placement,
+        answer: placement,
     },
 ];
 

@@ -25,7 +25,7 @@ pub const CHECKS: &[Check] = &[
             nixos: "hardware.nvidia.vgpu.patcher.enable = true; and copyVGPUProfiles with a listed board of the same chip",
             elsewhere: "patch the driver, and copy the profiles of a listed board of the same chip: vgpu profiles apply",
         },
-        look: gpu_listed,
+        answer: gpu_listed,
     },
     Check {
         id: "mig-instances",
@@ -38,7 +38,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "nvidia-smi mig -i ADDRESS -cgi PROFILES -C, after sriov-manage -e, which removes them, and at every \
                         start; nvidia-smi mig -lgip lists profiles. Or leave MIG mode: nvidia-smi -i ADDRESS -mig 0",
         },
-        look: mig_instances,
+        answer: mig_instances,
     },
     Check {
         id: "vgpu-mode",
@@ -51,7 +51,7 @@ pub const CHECKS: &[Check] = &[
                     hardware.nvidia.vgpu.patcher.enable",
             elsewhere: "install the driver whose name ends in -vgpu-kvm; on a board that NVIDIA does not list, patched",
         },
-        look: vgpu_mode,
+        answer: vgpu_mode,
     },
     Check {
         id: "types-offered",
@@ -78,7 +78,7 @@ pub const CHECKS: &[Check] = &[
                         vgpuConfig.xml is accepted by a patched driver alone; a GPU in MIG mode needs instances \
                         (nvidia-smi mig -cgi …), made after sriov-manage -e",
         },
-        look: types_offered,
+        answer: types_offered,
     },
     Check {
         id: "right-tool",
@@ -92,7 +92,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "vgpu instances create, in place of mdevctl: on this kernel a vGPU is made by writing the \
                         function's nvidia/current_vgpu_type",
         },
-        look: right_tool,
+        answer: right_tool,
     },
     Check {
         id: "room",
@@ -106,7 +106,7 @@ pub const CHECKS: &[Check] = &[
             elsewhere: "the boards are full: take smaller profiles, or remove a vGPU. Where one size is in use, only that \
                         size can be added, unless the GPU is switched to mixed sizes (Ada and later): nvidia-smi vgpu -shm 1",
         },
-        look: room,
+        answer: room,
     },
 ];
 

@@ -13,12 +13,12 @@ use crate::words::path::RelativePath;
 
 /// Members that came before the manifest wait in an unnamed temporary file.
 #[derive(Default)]
-pub struct Early {
+pub struct Waiting {
     file: Option<File>,
     members: Vec<(RelativePath, u32, u64)>,
 }
 
-impl Early {
+impl Waiting {
     /// Keeps a member for later.
     pub fn keep(&mut self, path: &Path, member: Member) -> Result<(), Error> {
         let unwritable = |e| Error::write(&std::env::temp_dir(), e);

@@ -7,7 +7,7 @@ use super::state::{self, State};
 
 /// The summary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Story {
+pub struct JournalSummary {
     pub state: Option<State>,
     /// NVIDIA RTX Virtual Workstation
     pub product: Option<String>,
@@ -16,12 +16,12 @@ pub struct Story {
     /// When the licence ends: RFC 3339 in UTC.
     pub expiry: Option<String>,
     /// What went wrong since the last licence. Each kind of failure appears once, with its last line.
-    pub failures: Vec<Told>,
+    pub failures: Vec<ReportedFailure>,
 }
 
 /// A failure in the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Told {
+pub struct ReportedFailure {
     /// The name of a [`failures::Failure`], or `unknown`.
     pub id: &'static str,
     /// The time, as in the journal.
@@ -32,14 +32,14 @@ pub struct Told {
     pub help: Option<&'static str>,
 }
 
-impl Story {
+impl JournalSummary {
     /// Reads lines from the oldest to the newest, each with its time.
-    pub fn read<'a>(lines: impl IntoIterator<Item = (&'a str, &'a str)>) -> Story {
-        let mut story = Story::default();
+    pub fn read<'a>(lines: impl IntoIterator<Item = (&'a str, &'a str)>) -> JournalSummary {
+        let mut summary = JournalSummary::default();
         for (time, line) in lines {
-            story.add(time, line);
+            summary.add(time, line);
         }
-        story
+        summary
     }
 
     fn add(&mut self, time: &str, line: &str) {
@@ -73,7 +73,7 @@ impl Story {
 
     fn fail(&mut self, time: &str, line: &str) {
         let failure = failures::explain(line);
-        let told = Told {
+        let told = ReportedFailure {
             id: failure.map_or("unknown", |failure| failure.id),
             time: time.to_owned(),
             line: line.to_owned(),
@@ -98,12 +98,12 @@ impl Story {
 mod tests {
     use super::*;
 
-    fn read(lines: &[&str]) -> Story {
-        Story::read(lines.iter().map(|line| ("then", *line)))
+    fn read(lines: &[&str]) -> JournalSummary {
+        JournalSummary::read(lines.iter().map(|line| ("then", *line)))
     }
 
-    fn ids(story: &Story) -> Vec<&str> {
-        story.failures.iter().map(|told| told.id).collect()
+    fn ids(summary: &JournalSummary) -> Vec<&str> {
+        summary.failures.iter().map(|told| told.id).collect()
     }
 
     const SUCCESS: &str =
@@ -114,12 +114,12 @@ mod tests {
 
     #[test]
     fn a_licence_is_told_with_its_end() {
-        let story = read(&["Started (7)", "vGPU Software package (0)", "NLS initialized", ASKING, SUCCESS]);
-        assert_eq!(story.state, Some(State::Licensed));
-        assert_eq!(story.product.as_deref(), Some("NVIDIA Virtual PC"));
-        assert_eq!(story.server.as_deref(), Some("licences.example.org"));
-        assert_eq!(story.expiry.as_deref(), Some("2027-01-04T08:01:09Z"));
-        assert_eq!(ids(&story), [""; 0]);
+        let summary = read(&["Started (7)", "vGPU Software package (0)", "NLS initialized", ASKING, SUCCESS]);
+        assert_eq!(summary.state, Some(State::Licensed));
+        assert_eq!(summary.product.as_deref(), Some("NVIDIA Virtual PC"));
+        assert_eq!(summary.server.as_deref(), Some("licences.example.org"));
+        assert_eq!(summary.expiry.as_deref(), Some("2027-01-04T08:01:09Z"));
+        assert_eq!(ids(&summary), [""; 0]);
     }
 
     #[test]
@@ -134,17 +134,17 @@ mod tests {
 
     #[test]
     fn a_failure_is_told_once_and_only_consequences_are_left_out() {
-        let story = read(&[ASKING, NETWORK, NONE, NETWORK, "Failed to be understood", "Failed to be understood"]);
-        assert_eq!(ids(&story), ["network", "unknown"]);
-        assert_eq!(story.state, Some(State::Unlicensed));
+        let summary = read(&[ASKING, NETWORK, NONE, NETWORK, "Failed to be understood", "Failed to be understood"]);
+        assert_eq!(ids(&summary), ["network", "unknown"]);
+        assert_eq!(summary.state, Some(State::Unlicensed));
         assert_eq!(ids(&read(&[NONE])), ["unlicensed"]);
         assert_eq!(ids(&read(&[NONE, NETWORK])), ["network"]);
     }
 
     #[test]
     fn a_licence_that_cannot_be_renewed_stays_one_until_it_ends() {
-        let story = read(&[SUCCESS, NETWORK]);
-        assert_eq!(story.state, Some(State::Licensed));
-        assert_eq!(ids(&story), ["network"]);
+        let summary = read(&[SUCCESS, NETWORK]);
+        assert_eq!(summary.state, Some(State::Licensed));
+        assert_eq!(ids(&summary), ["network"]);
     }
 }
