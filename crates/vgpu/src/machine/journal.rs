@@ -174,7 +174,7 @@ fn from_child(mut child: Child) -> Journal {
     }
     let _ = child.kill();
     // Its children, if it has some, may hold the pipe open.
-    let complaint = complaint.recv_timeout(Duration::from_millis(100)).unwrap_or_default();
+    let complaint = complaint.recv_timeout(Duration::from_millis(500)).unwrap_or_default();
     let failed = child.wait().is_ok_and(|status| status.code().is_some_and(|code| code != 0));
     let silent = kept.read == 0;
     let mut journal = kept.finish();
