@@ -1,5 +1,6 @@
 //! The repository as a whole: what one file says of others is true.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -77,6 +78,51 @@ fn issues_are_asked_for_what_doctor_says() {
     assert!(read("docs/troubleshooting.md").starts_with("# Troubleshooting\n\nStart with `vgpu doctor`."));
 }
 
+/// Folders and files that CONTRIBUTING.md's map names.
+fn map() -> Vec<PathBuf> {
+    let page = read("CONTRIBUTING.md");
+    let (_, map) = page.split_once("## Where things are\n\n").unwrap();
+    let (map, _) = map.split_once("\n## ").unwrap();
+    let mut above: Vec<(usize, PathBuf)> = Vec::new();
+    let mut named = Vec::new();
+    for line in map.lines().filter(|line| !line.trim().is_empty()) {
+        let indent = line.len() - line.trim_start().len();
+        above.retain(|(at, _)| *at < indent);
+        let folder = above.last().map_or(PathBuf::new(), |(_, path)| path.clone());
+        // Names stand before what is said of them; several are two spaces apart.
+        let names = line.trim().split("  ").map(str::trim).filter(|part| !part.is_empty());
+        let names: Vec<&str> = names.take_while(|name| !name.contains(' ') && name.contains(['/', '.'])).collect();
+        assert!(!names.is_empty(), "a line of the map names nothing: {line}");
+        assert!(!line.trim().ends_with(names[names.len() - 1]), "a line of the map says nothing: {line}");
+        let paths: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
+        above.push((indent, paths[0].clone()));
+        named.extend(paths);
+    }
+    named
+}
+
+/// A newcomer finds every folder on the map: it is named there, or lies in one that is named and of whose parts none is.
+#[test]
+fn the_map_has_every_folder() {
+    let named = map();
+    for path in &named {
+        assert!(Path::new(ROOT).join(path).exists(), "the map names {}, which is not there", path.display());
+    }
+    let output = Command::new("git").args(["ls-files", "-z"]).current_dir(ROOT).output();
+    let Some(output) = output.ok().filter(|output| output.status.success()) else {
+        return skip::skip("this is no clone of the repository", "VGPU_REQUIRE_GIT");
+    };
+    let files = String::from_utf8(output.stdout).unwrap();
+    let folders: BTreeSet<&Path> = files.split('\0').filter_map(|file| Path::new(file).parent()).collect();
+    assert!(folders.len() > 50, "{folders:?}");
+    let has_parts = |folder: &Path| named.iter().any(|path| path != folder && path.starts_with(folder));
+    let whole = |folder: &Path| named.iter().any(|path| path == folder) && !has_parts(folder);
+    for folder in folders {
+        let found = has_parts(folder) || folder.ancestors().any(whole);
+        assert!(found, "CONTRIBUTING.md's map does not have {}", folder.display());
+    }
+}
+
 /// How many lines of code a file may have: without comments, blank lines, and its own unit tests.
 const MOST: usize = 400;
 
@@ -84,8 +130,8 @@ const MOST: usize = 400;
 #[test]
 fn long_files_say_why() {
     let mut looked_at = 0;
-    for directory in ["crates", "fuzz/fuzz_targets"] {
-        for path in files(&Path::new(ROOT).join(directory), &["rs"]) {
+    for directory in ["crates", "fuzz/fuzz_targets", "nix"] {
+        for path in files(&Path::new(ROOT).join(directory), &["rs", "nix", "c", "sh"]) {
             looked_at += 1;
             let text = fs::read_to_string(&path).unwrap();
             let code = lines_of_code(&text);
@@ -102,11 +148,12 @@ fn long_files_say_why() {
 fn lines_of_code(text: &str) -> usize {
     let text = text.split("#[cfg(test)]\nmod").next().unwrap();
     let lines = text.lines().map(str::trim);
-    lines.filter(|line| !line.is_empty() && !line.starts_with("//")).count()
+    lines.filter(|line| !line.is_empty() && !line.starts_with("//") && !line.starts_with("# ")).count()
 }
 
 fn gives_a_reason(text: &str) -> bool {
-    text.lines().take_while(|line| line.starts_with("//!")).any(|line| line.contains("One file, because"))
+    let head = text.lines().take_while(|line| line.starts_with("//!") || line.starts_with("# "));
+    head.into_iter().any(|line| line.contains("One file, because"))
 }
 
 #[test]

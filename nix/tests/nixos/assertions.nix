@@ -1,5 +1,6 @@
 # Every wrong combination of options, in whole systems: exactly one message comes, in place of the system, and it names
 # the option, the reason and the way out. No assertion is without a case.
+# One file, because the last test compares its cases with all assertions that there are.
 {
   lib,
   machine,

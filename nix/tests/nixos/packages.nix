@@ -1,4 +1,5 @@
 # Drivers as packages: mkVgpuDriver, mkVgpuPatcher, and what nixpkgs takes from a driver.
+# One file, because each file is an evaluation of NixOS of its own, which takes long.
 {
   lib,
   host,

@@ -62,7 +62,9 @@ fn what_was_read_of_it_still_counts() {
 
 #[test]
 fn a_journalctl_that_complains_is_quoted() {
-    for script in ["echo 'Failed to open: x' >&2; echo more >&2; exit 1", "echo 'Failed to open: x' >&2; exec yes more >&2"] {
+    for script in
+        ["echo 'Failed to open: x' >&2; echo more >&2; exit 1", "echo 'Failed to open: x' >&2; exec yes more >&2"]
+    {
         let (status, evidence) = with_journalctl(script);
         assert_eq!(status, "unknown", "{script}");
         assert!(evidence.ends_with("Failed to open: x"), "{script}: {evidence}");
