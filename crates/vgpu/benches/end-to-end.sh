@@ -28,7 +28,7 @@ trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 build() {
     export NIX_STORE_DIR=$work/$1/store NIX_STATE_DIR=$work/$1/state NIX_LOG_DIR=$work/$1/log
     local start=$EPOCHREALTIME
-    nix-build "$source/crates/vgpu/benches/end-to-end.nix" --no-out-link -A "$1.$2" --cores 0 \
+    nix-build "$source/crates/vgpu/benches/end-to-end.nix" --no-out-link -A "$1.$2" --cores "$(nproc)" \
         --option sandbox false --option substitute false --option build-users-group "" --arg lib "import $lib" \
         --argstr vgpu "$(realpath "$vgpu")" --argstr archive "$run" --argstr original "$original" --argstr profiles "$profiles" \
         --argstr kernelRelease "$3" >"$work/$1.log" 2>&1 || { tail -n 30 "$work/$1.log" >&2; exit 1; }
