@@ -1,10 +1,10 @@
-//! Files and streams from outside are read whole only up to a limit. A wrong file may have any size.
+//! Reads files and streams from outside completely, but only up to a limit. A wrong file may have any size.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Why something was not read whole.
+/// Why something was not read completely.
 #[derive(Debug)]
 pub enum ReadError {
     Io(io::Error),
@@ -18,7 +18,7 @@ impl From<io::Error> for ReadError {
     }
 }
 
-/// Reads all of `source`, which may have `most` bytes. Of a longer one, one byte more than that is read.
+/// Reads all of `source`, which may have at most `most` bytes. If it is longer, one byte more is read to find that out.
 ///
 /// # Errors
 /// When it cannot be read, and when it is longer.

@@ -1,5 +1,5 @@
-//! What is half done goes when the program is interrupted (Ctrl-C), terminated, or loses its terminal; and what was left
-//! is said.
+//! When the program is interrupted (Ctrl-C), is terminated, or loses its terminal, unfinished files are removed. A message
+//! says what is left.
 //!
 //! A signal that was ignored when the program started stays ignored: that is how nohup works.
 
@@ -16,12 +16,12 @@ use signal_hook::iterator::Signals;
 
 use crate::shown;
 
-/// What is half done. Locked for good when the program is interrupted: whoever ends it must hold the lock.
+/// What is unfinished. An interruption locks it for ever: only the holder of the lock may end the program.
 static HALF_DONE: Mutex<HalfDone> = Mutex::new(HalfDone { items: Vec::new(), also: None, watched: false });
 
 struct HalfDone {
     items: Vec<Item>,
-    /// What else is said to be left.
+    /// What else the message says is left.
     also: Option<&'static str>,
     /// Whether a thread waits for signals.
     watched: bool,
@@ -29,13 +29,13 @@ struct HalfDone {
 
 struct Item {
     path: PathBuf,
-    /// The name that it would have had in the end.
+    /// The name that it would have got.
     target: Option<PathBuf>,
-    /// Directories that were made for it, outermost first. They go, too, if nothing else is in them.
+    /// Directories that were made for it, outermost first. They are removed, too, if they are empty.
     parents: Vec<PathBuf>,
 }
 
-/// Holds up the removal of what is half done: nobody reads two endings of one program.
+/// Delays an interruption while the program ends by itself, so that it does not report two endings.
 pub fn hold() -> impl Drop {
     half_done()
 }
@@ -44,7 +44,7 @@ fn half_done() -> MutexGuard<'static, HalfDone> {
     HALF_DONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From now on an interruption is answered with what was left, though nothing is half done yet.
+/// From now on, an interruption is answered with a message of what is left, even if nothing is unfinished yet.
 ///
 /// # Errors
 /// When there is no thread to wait for signals.
@@ -52,22 +52,22 @@ pub fn answer() -> io::Result<()> {
     watch(&mut half_done())
 }
 
-/// Something that this program cannot remove, as an interruption is to say it: `the Nix store may have it`.
+/// Names something that this program cannot remove, for the message of an interruption: `the Nix store may have it`.
 pub fn also_left(what: &'static str) {
     half_done().also = Some(what);
 }
 
-/// What was begun.
+/// Something unfinished that was made.
 pub(crate) struct Started<T> {
     pub path: PathBuf,
-    /// The name that it will have in the end.
+    /// The name that it will get when it is finished.
     pub target: Option<PathBuf>,
     /// Directories that were made for it, outermost first.
     pub parents: Vec<PathBuf>,
     pub made: T,
 }
 
-/// Makes something half done that goes when the program is interrupted. An interruption waits until it is known.
+/// Makes something unfinished, which an interruption removes. An interruption meanwhile waits until it is noted.
 pub(crate) fn begin<T>(make: impl FnOnce() -> io::Result<Started<T>>) -> io::Result<T> {
     let mut half_done = half_done();
     watch(&mut half_done)?;
@@ -76,7 +76,7 @@ pub(crate) fn begin<T>(make: impl FnOnce() -> io::Result<Started<T>>) -> io::Res
     Ok(made)
 }
 
-/// Has a thread wait for signals, once.
+/// Starts the thread that waits for signals, if there is none yet.
 fn watch(half_done: &mut HalfDone) -> io::Result<()> {
     if half_done.watched {
         return Ok(());
@@ -97,11 +97,11 @@ fn watch(half_done: &mut HalfDone) -> io::Result<()> {
     Ok(())
 }
 
-/// The signal that is to end a program which goes on until one comes, and which then ends by itself.
+/// The signal that ends a program like `--watch`. It runs until a signal comes, and then ends by itself.
 pub struct Ending(Receiver<i32>);
 
 impl Ending {
-    /// From now on signals wait for [`Ending::within`], and end nothing.
+    /// From now on, signals wait for [`Ending::within`]. They do not end the program.
     ///
     /// # Errors
     /// When there is no thread to wait for signals.
@@ -118,13 +118,13 @@ impl Ending {
         Ok(Ending(receiver))
     }
 
-    /// Waits for so long, or until a signal came. Its number, as in `128 + signal`, the exit code that belongs to it.
+    /// Waits until a signal comes, but at most for `time`. Returns the number of the signal; the exit code is `128 + signal`.
     pub fn within(&self, time: Duration) -> Option<i32> {
         self.0.recv_timeout(time).ok()
     }
 }
 
-/// What an interruption has left, when all that was half done is gone.
+/// Says what is left after an interruption, when all that was unfinished is removed.
 fn left(half_done: &HalfDone) -> String {
     let targets = half_done.items.iter().filter_map(|item| item.target.as_deref());
     let mut left: Vec<String> = targets
@@ -140,8 +140,8 @@ fn left(half_done: &HalfDone) -> String {
     format!("interrupted: {}", left.join("; "))
 }
 
-/// Writes a line to standard error, in place of a progress bar. Past the lock of [`std::io::Stderr`]: who has it may wait
-/// for a terminal that is gone.
+/// Writes a line to standard error, in place of a progress bar. It does not use the lock of [`std::io::Stderr`]: another
+/// thread may hold it and wait for a terminal that is gone.
 fn say(line: &str) {
     let stderr = io::stderr();
     let start = if stderr.is_terminal() { "\r\x1b[K" } else { "" };
@@ -156,8 +156,8 @@ pub(crate) fn remove_empty(parents: &[PathBuf]) {
     }
 }
 
-/// Does what makes a half-done file or directory a finished one. An interruption comes before or after this, never
-/// in its middle.
+/// Does the step that finishes a file or directory. An interruption comes before or after this step, never in the middle
+/// of it.
 pub fn finish<T>(path: &Path, step: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let mut half_done = half_done();
     let done = step()?;
@@ -165,7 +165,7 @@ pub fn finish<T>(path: &Path, step: impl FnOnce() -> io::Result<T>) -> io::Resul
     Ok(done)
 }
 
-/// Those signals that are not ignored. The kernel tells in a mask of 64 bits, lowest first.
+/// The signals that are not ignored. The kernel shows this in a mask of 64 bits, the lowest first.
 fn not_ignored(signals: [i32; 3]) -> Vec<i32> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -173,22 +173,22 @@ fn not_ignored(signals: [i32; 3]) -> Vec<i32> {
     signals.into_iter().filter(|signal| mask >> (signal - 1) & 1 == 0).collect()
 }
 
-/// Removes what other threads are writing into. They would create it again, so a link to itself takes its name:
-/// nothing can be written through that.
+/// Removes something that other threads are writing into. They would create it again. So a link to itself takes its name,
+/// through which nothing can be written.
 fn remove_under_way(path: &Path) {
     let mut moved = Vec::new();
     for attempt in 0..100 {
         let doomed = path.with_extension(format!("interrupted-{attempt}"));
         if std::fs::rename(path, &doomed).is_err() {
-            break; // It has another name, or is gone: done.
+            break; // It has another name or is gone. There is nothing more to do.
         }
         moved.push(doomed);
         if symlink(path, path).is_ok() {
-            break; // Else somebody was faster, and created it again.
+            break; // If this fails, another thread was faster and has created it again.
         }
     }
     for doomed in &moved {
-        // Through handles they go on writing until the folder they write into is gone.
+        // Threads with an open handle go on writing until the folder that they write into is gone.
         for _ in 0..1000 {
             let _ = std::fs::remove_file(doomed).or_else(|_| std::fs::remove_dir_all(doomed));
             if doomed.symlink_metadata().is_err() {
@@ -207,7 +207,7 @@ mod tests {
 
     use super::*;
 
-    /// Writers go on while the directory is removed, and must not bring it back.
+    /// Writers continue while the directory is removed. They must not create it again.
     #[test]
     fn a_directory_that_is_written_into_is_removed() {
         let parent = tempfile::tempdir().unwrap();

@@ -2,10 +2,10 @@
 //!
 //! - [`terminal`]: results, notes and errors.
 //! - [`shown`]: text from outside on its way to a terminal or log.
-//! - [`bounded`]: files from outside, read whole up to a limit.
-//! - [`publish`]: files and directories that are there whole or not at all.
-//! - [`scratch`]: what is needed for a while, and is gone afterwards.
-//! - [`interrupt`]: what is half done goes when the program is interrupted.
+//! - [`bounded`]: files from outside, read completely up to a limit.
+//! - [`publish`]: files and directories that are complete, or not there at all.
+//! - [`scratch`]: temporary files and directories, which are removed afterwards.
+//! - [`interrupt`]: removes what is unfinished when the program is interrupted.
 
 pub mod bounded;
 pub mod interrupt;

@@ -1,4 +1,5 @@
-//! Old or new, always: a file or directory is made beside its target and takes its name in one step.
+//! Replaces a file or directory in one step: the new one is made beside its target, and then takes its name. At any time
+//! there is the old one or the new one.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), vgpu_base::publish::Error> {
@@ -14,9 +15,9 @@
 //! # }
 //! ```
 //!
-//! Whatever happens before `publish`, the target stays as it was: an error drops [`Staged`], which removes what it
-//! made, and so does an interruption ([`crate::interrupt`]), which says so. What SIGKILL and a power cut leave beside the
-//! target is removed by the next run there: see [`crate::scratch`].
+//! Until `publish`, the target stays as it was. An error drops [`Staged`], which removes what it made. An interruption
+//! ([`crate::interrupt`]) removes it, too, and says so. SIGKILL and a power cut leave it beside the target. The next run
+//! there removes it: see [`crate::scratch`].
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -89,16 +90,16 @@ pub fn scarce(error: &io::Error) -> Option<&'static str> {
     }
 }
 
-/// A file or directory that is being made beside its target. Dropped before it is published, it is removed.
+/// A file or directory that is being made beside its target. If it is dropped before it is published, it is removed.
 #[derive(Debug)]
 pub struct Staged {
     target: PathBuf,
     scratch: Scratch,
-    /// Directories above the target that were made for it, outermost first. Dropped after what is in them.
+    /// Directories above the target that were made for it, outermost first. They are dropped after what is in them.
     parents: Parents,
 }
 
-/// Directories that go when this is dropped, if they are empty.
+/// Directories that are removed when this is dropped, if they are empty.
 #[derive(Debug)]
 struct Parents(Vec<PathBuf>);
 
@@ -109,7 +110,7 @@ impl Drop for Parents {
 }
 
 impl Staged {
-    /// Begins a directory. Its parents are created where they are missing; it has the mode 0755 in the end.
+    /// Begins a directory. Missing parents are created. When it is published, it has the mode 0755.
     ///
     /// # Errors
     /// When the target is there already, or cannot be made.
@@ -121,7 +122,7 @@ impl Staged {
         Staged::begin(target, Kind::Directory)
     }
 
-    /// Begins a file, readable by all as far as the umask allows.
+    /// Begins a file. Everybody may read it, as far as the umask allows.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -151,23 +152,23 @@ impl Staged {
         &mut self.scratch.file
     }
 
-    /// Gives it its name, which nothing may have yet.
+    /// Gives it its name. Nothing may have that name yet.
     ///
     /// # Errors
-    /// When something has the name by now, or it cannot be given.
+    /// When something has the name meanwhile, or when it cannot be given.
     pub fn publish(self) -> Result<(), Error> {
         self.rename(|from, to| match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            // A file system without this. The moment between the look and the step cannot be closed there.
+            // This file system cannot refuse to replace. So somebody may take the name between the check and the step.
             Err(Errno::INVAL) if to.symlink_metadata().is_err() => fs::rename(from, to),
             Err(Errno::INVAL) => Err(io::ErrorKind::AlreadyExists.into()),
             renamed => Ok(renamed?),
         })
     }
 
-    /// Gives a file its name, in place of the file that has it. The content reaches the disk first.
+    /// Gives a file its name, and replaces the file that has it. Before that, the content is written to the disk.
     ///
     /// # Errors
-    /// When that is not possible: the old file is still there then.
+    /// When that is not possible. The old file is still there then.
     pub fn replace(self) -> Result<(), Error> {
         self.scratch.file.sync_all().map_err(|source| Error::write(&self.target, source))?;
         self.rename(|from, to| fs::rename(from, to))
@@ -208,7 +209,7 @@ fn absolute(target: &Path) -> Result<PathBuf, Error> {
     }
 }
 
-/// Creates what is missing of a directory and those above it; tells which were, outermost first.
+/// Creates a directory and those above it, where they are missing. Returns the new ones, outermost first.
 fn create_parents(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let above = directory.ancestors().find_map(|above| above.metadata().ok());
     if above.is_some_and(|above| !above.is_dir()) {

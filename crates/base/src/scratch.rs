@@ -1,8 +1,8 @@
-//! What a run needs for a while in a directory of the user: it goes with the run, or with the next one.
+//! Temporary files and directories in a directory of the user. They are removed at the end of the run, or by the next run.
 //!
-//! A [`Scratch`] is dropped and removed, or an interruption removes it ([`crate::interrupt`]). SIGKILL and a power cut leave it,
-//! under a name that begins with `.vgpu-new-`. The next run that needs something in that directory removes it: whoever is
-//! still at work holds a lock on what it has made, and the kernel drops the locks of whoever was killed.
+//! A [`Scratch`] is removed when it is dropped, or by an interruption ([`crate::interrupt`]). SIGKILL and a power cut leave
+//! it, under a name that begins with `.vgpu-new-`. The next run that makes something in that directory removes it. A run
+//! that is still at work holds a lock on what it has made. When a run is killed, the kernel drops its locks.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -25,7 +25,7 @@ pub(crate) enum Kind {
     Directory,
 }
 
-/// A file or directory under a name of its own. Dropped, it is removed.
+/// A file or directory with a unique name. It is removed when it is dropped.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
@@ -35,7 +35,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes a directory, for this user alone. What killed runs have left beside it goes.
+    /// Makes a directory for this user alone. First it removes what killed runs have left beside it.
     ///
     /// # Errors
     /// When it cannot be made or locked, or there is no thread to wait for signals.
@@ -46,7 +46,7 @@ impl Scratch {
         })
     }
 
-    /// Makes it. The caller tells [`interrupt`] of it.
+    /// Makes it. The caller tells [`interrupt`] about it.
     pub(crate) fn make(within: &Path, kind: Kind) -> io::Result<Scratch> {
         remove_leftovers(within);
         let (path, file) = locked(within, kind)?;
@@ -58,7 +58,7 @@ impl Scratch {
         &self.path
     }
 
-    /// It has another name now, and stays.
+    /// Keeps it: it has another name now.
     pub(crate) fn keep(&mut self) {
         self.kept = true;
     }
@@ -76,12 +76,12 @@ fn remove(path: &Path) -> io::Result<()> {
     if !path.symlink_metadata()?.is_dir() {
         return fs::remove_file(path);
     }
-    // An empty one goes without a descriptor.
+    // Removing an empty directory needs no descriptor.
     fs::remove_dir(path).or_else(|_| fs::remove_dir_all(path)).or_else(|_| remove_frugally(path))
 }
 
-/// Removes a directory with one descriptor at a time: the lack of them may be why there is something to remove. An entry
-/// holds that of its directory, so entries don't stay.
+/// Removes a directory with one open descriptor at a time: the lack of descriptors may be the reason for the removal. An
+/// entry holds the descriptor of its directory, so no entries are kept.
 fn remove_frugally(directory: &Path) -> io::Result<()> {
     let entries = fs::read_dir(directory)?.map(|entry| {
         let entry = entry?;
@@ -93,7 +93,7 @@ fn remove_frugally(directory: &Path) -> io::Result<()> {
     fs::remove_dir(directory)
 }
 
-/// Makes a file or directory under a name of its own, and locks it.
+/// Makes a file or directory with a unique name, and locks it.
 fn locked(directory: &Path, kind: Kind) -> io::Result<(PathBuf, File)> {
     loop {
         let builder = &mut tempfile::Builder::new();
@@ -115,14 +115,14 @@ fn locked(directory: &Path, kind: Kind) -> io::Result<(PathBuf, File)> {
             Ok(file)
         });
         let file = locked.inspect_err(|_| drop(remove(&path)))?;
-        // Another run may have taken it for a leftover in the moment before it was locked.
+        // Before it was locked, another run may have removed it as a leftover.
         if path.symlink_metadata().is_ok_and(|found| file.metadata().is_ok_and(|own| own.ino() == found.ino())) {
             return Ok((path, file));
         }
     }
 }
 
-/// Removes what runs left in a directory that were killed. A run that goes on holds its lock.
+/// Removes what killed runs have left in a directory. A run that is still at work holds its lock.
 pub fn remove_leftovers(directory: &Path) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -132,7 +132,7 @@ pub fn remove_leftovers(directory: &Path) {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match open(&path, flags, Mode::empty()) {
             Ok(file) if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() => drop(remove(&path)),
-            // What an interruption that was killed itself leaves: see interrupt.rs.
+            // This is left if an interruption was itself killed: see interrupt.rs.
             Err(Errno::LOOP) if fs::read_link(&path).is_ok_and(|link| link == path) => drop(fs::remove_file(&path)),
             _ => {}
         }

@@ -1,12 +1,12 @@
-//! Text from outside on its way to a terminal or log: names in archives, words of a manifest, messages of other programs.
+//! Shows text from outside on a terminal or in a log: names in archives, words of a manifest, messages of other programs.
 //!
 //! Such a text must not move the cursor, print a line of its own, or turn the order of letters around
 //! (Unicode TR 36, "Bidirectional Text Spoofing"), and it must not fill the screen.
 
-/// The longest name that is shown whole, in characters.
+/// The longest name that is not cut, in characters.
 const LONGEST_NAME: usize = 200;
 
-/// The longest message that is shown whole, in characters.
+/// The longest message that is not cut, in characters.
 const LONGEST_MESSAGE: usize = 16_384;
 
 /// Whether a character is shown as its number.
@@ -22,7 +22,7 @@ pub fn name(text: &str) -> String {
     escape(text, LONGEST_NAME, |_, c| is_unsafe(c))
 }
 
-/// A whole message. Its own lines stay: those that go on with two spaces. Any other line end came from outside.
+/// A whole message. Line ends with two spaces after them are its own, and stay. All other line ends came from outside.
 pub(crate) fn message(text: &str) -> String {
     escape(text, LONGEST_MESSAGE, |rest, c| match c {
         '\n' => !rest.starts_with("\n  "),
@@ -31,7 +31,7 @@ pub(crate) fn message(text: &str) -> String {
     })
 }
 
-/// Writes those characters as `\u{1b}` that `is_escaped` says, and cuts a text that is too long.
+/// Writes the characters that `is_escaped` picks as `\u{1b}`, and cuts a text that is too long.
 fn escape(text: &str, longest: usize, is_escaped: impl Fn(&str, char) -> bool) -> String {
     let mut shown = String::with_capacity(text.len().min(longest));
     for (number, (at, c)) in text.char_indices().enumerate() {

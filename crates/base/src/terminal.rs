@@ -17,7 +17,7 @@ const CYAN: Style = AnsiColor::Cyan.on_default().bold();
 /// Why a result could not be printed.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum PrintError {
-    /// As in `vgpu releases | head -1`: no failure, see [`exit_code`].
+    /// As in `vgpu releases | head -1`. This is no failure: see [`exit_code`].
     #[error("nobody reads standard output any more")]
     ReaderGone,
     #[error("cannot write to standard output")]
@@ -35,7 +35,7 @@ pub fn print(text: impl Display) -> Result<()> {
     })?)
 }
 
-/// Writes a line to standard error. Where that is not possible there is nobody to tell.
+/// Writes a line to standard error. If that is not possible, there is nobody to tell.
 fn say(line: impl Display) {
     let _ = writeln!(anstream::stderr().lock(), "{line}");
 }
@@ -45,7 +45,7 @@ pub fn note(text: impl Display) {
     say(format_args!("{CYAN}note{CYAN:#}: {}", safe(text)));
 }
 
-/// Passes on, to standard error, a line that a program we run has printed.
+/// Prints a line of a program that we run to standard error.
 pub fn relay(line: &str) {
     say(line);
 }
@@ -63,7 +63,7 @@ pub fn report(report: &Report) {
     }
 }
 
-/// What an error says, as a terminal may have it: names from outside are in it.
+/// The text of an error, made safe for a terminal: it may contain names from outside.
 fn safe(text: impl Display) -> String {
     shown::message(&text.to_string())
 }

@@ -15,7 +15,7 @@ use crate::unpack::unpack;
 use crate::words::options::Options;
 use crate::words::report::Report as Installed;
 
-/// What to do with the driver that the derivation's `src` is.
+/// What to do with the derivation's `src`, which is a driver.
 #[derive(Clone, Debug)]
 pub enum Work {
     /// Install it.
@@ -56,13 +56,13 @@ pub fn run(work: Work) -> Result<()> {
     Ok(())
 }
 
-/// Straight to the outputs: Nix drops them when this fails.
+/// Writes straight to the outputs. Nix drops them if this fails.
 fn build(path: &Path, options: &Options) -> Result<Installed, Error> {
     let source = Source::open(path, options.role)?;
     install::install(&source, options, &|_| {})
 }
 
-/// Where Nix put the attributes. Versions before 2.5 told it by the place alone.
+/// Where Nix put the attributes. Nix before 2.5 sets no variable: the file is in a fixed place.
 fn attributes_file() -> Result<PathBuf> {
     let named = env::var_os("NIX_ATTRS_JSON_FILE").map(PathBuf::from);
     let placed = || env::var_os("NIX_BUILD_TOP").map(|top| Path::new(&top).join(".attrs.json"));

@@ -1,7 +1,7 @@
-//! Files below one directory, and nowhere else. The kernel sees to it: every path is looked up from the directory's
-//! handle with openat2(2), which follows no link and leaves the directory by no `..`.
+//! Files below one directory, and nowhere else. The kernel guarantees this: every path is looked up from the directory's
+//! handle with openat2(2). It follows no link, and no `..` leads out of the directory.
 //!
-//! openat2 is there since Linux 5.6. Older kernels cannot confine a lookup, so that nothing is written there: an error.
+//! Linux has openat2 since 5.6. Older kernels cannot confine a lookup, so writing is an error there.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -44,12 +44,12 @@ pub enum Executable {
 }
 
 impl Executable {
-    /// By permission bits.
+    /// Reads it from permission bits.
     pub fn of(mode: u32) -> Executable {
         if mode & 0o111 == 0 { Executable::No } else { Executable::Yes }
     }
 
-    /// The mode that NixOS' store knows for such files.
+    /// The mode that such files have in the Nix store.
     fn mode(self) -> Mode {
         Mode::from_raw_mode(if self == Executable::Yes { 0o755 } else { 0o644 })
     }
@@ -61,12 +61,12 @@ pub struct Directory<'l> {
     handle: OwnedFd,
     path: PathBuf,
     ledger: &'l Ledger,
-    /// Folders that are there.
+    /// Folders that exist already.
     made: Mutex<HashSet<String>>,
 }
 
 impl<'l> Directory<'l> {
-    /// Opens a directory, and creates it where it is missing. All bytes written into it go through `ledger`.
+    /// Opens a directory. If it is missing, it is created. `ledger` counts all bytes that are written into it.
     pub fn create(path: &Path, ledger: &'l Ledger) -> io::Result<Directory<'l>> {
         fs::create_dir_all(path)?;
         let handle = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
@@ -74,7 +74,7 @@ impl<'l> Directory<'l> {
         Ok(Directory { handle, path: path.to_owned(), ledger, made: Mutex::default() })
     }
 
-    /// What errors call a path in it.
+    /// How errors name a path in it.
     pub fn shown(&self, path: &RelativePath) -> PathBuf {
         self.path.join(path.as_str())
     }
@@ -114,7 +114,7 @@ impl<'l> Directory<'l> {
         Ok(())
     }
 
-    /// Makes the folders that a path lies in, with the mode that NixOS' store knows.
+    /// Makes the folders that a path lies in, with the mode that folders have in the Nix store.
     fn make_folders(&self, path: &RelativePath) -> io::Result<()> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if path.folder().is_none_or(|folder| made.contains(folder.as_str())) {
@@ -155,7 +155,7 @@ pub struct NewFile<'l> {
 }
 
 impl NewFile<'_> {
-    /// Writes at an offset, in bytes, while others write elsewhere.
+    /// Writes at an offset, in bytes. Others may write to other places at the same time.
     pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.ledger.write(bytes.len() as u64)?;
         self.file.write_all_at(bytes, offset)
@@ -170,19 +170,19 @@ impl NewFile<'_> {
         }
     }
 
-    /// Writes over what was written already. Only what comes after its end counts as written.
+    /// Replaces bytes that were written already. Only bytes after the end of the file count as written.
     pub fn change(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let end = offset.saturating_add(bytes.len() as u64);
         self.ledger.write(end.saturating_sub(self.length()?.max(offset)))?;
         self.file.write_all_at(bytes, offset)
     }
 
-    /// Ends the file after so many bytes.
+    /// Cuts the file off at this length, in bytes.
     pub fn end_at(&mut self, length: u64) -> io::Result<()> {
         if length < self.length()? { self.file.set_len(length) } else { Ok(()) }
     }
 
-    /// So many bytes of it don't count as written: it is written again.
+    /// Takes this number of bytes out of the count, because they are written again.
     pub fn forget(&self, bytes: u64) {
         self.ledger.forget(bytes);
     }
@@ -205,14 +205,14 @@ impl Write for NewFile<'_> {
     }
 }
 
-/// The content of a file. What was looked at counts as memory of this program until it is let go.
+/// The content of a file. The parts that were read count as memory of this program until [`Mapped::let_go`].
 #[derive(Debug)]
 pub struct Mapped(Mmap);
 
 impl Mapped {
-    /// Lets the system have the memory again. Whoever looks at the content later finds it as it was.
+    /// Gives the memory back to the system. The content can still be read, and is the same.
     pub fn let_go(&self) -> io::Result<()> {
-        // SAFETY: it is a file that lies below, which nobody has changed through this mapping.
+        // SAFETY: the content is in the file. Nobody has changed it through this mapping.
         #[allow(unsafe_code)]
         unsafe {
             self.0.unchecked_advise(UncheckedAdvice::DontNeed)
@@ -238,7 +238,7 @@ impl Tree {
         Ok(Tree(rustix::fs::openat(CWD, path, LOOKUP, Mode::empty())?))
     }
 
-    /// Opens a file in it for reading. No link is followed, and nothing is waited for: opening a pipe returns at once.
+    /// Opens a file in it for reading. It follows no link and never waits: opening a pipe returns at once.
     pub fn file(&self, path: &RelativePath) -> io::Result<File> {
         Ok(lookup(&self.0, path.as_str(), OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, Mode::empty())?.into())
     }
@@ -308,13 +308,13 @@ mod tests {
         assert!(file.change(&[4; 1000], most as u64 - 999).is_err() && ledger.is_exceeded());
         file.end_at(10).unwrap();
         assert_eq!(fs::read(place.path().join("out/file")).unwrap(), [2; 10]);
-        // What is written again does not count; nor does the byte that failed.
+        // Bytes that are written again do not count. Neither does the byte that failed.
         file.forget(1001);
         file.write_all_at(&[5; 1000], 10).unwrap();
         assert!(file.write_all_at(b"6", 10).is_err());
     }
 
-    /// Whoever put the link there: nothing is written through it.
+    /// It does not matter who put the link there: nothing is written through it.
     #[test]
     fn no_link_is_followed() {
         let place = tempfile::tempdir().unwrap();

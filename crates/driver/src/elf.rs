@@ -1,4 +1,4 @@
-//! ELF files: run path, interpreter and SONAME, in process, by the crate object-rewrite.
+//! Changes run path and interpreter of ELF files and reads their SONAME, with the crate object-rewrite.
 
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,18 +15,18 @@ use object_rewrite::{ErrorKind, Rewriter};
 /// No part of a library is aligned to more than this, in bytes: huge pages have 2 MiB.
 const LARGEST_ALIGNMENT: u64 = 2 << 20;
 
-/// Where the memory of a process ends on x86-64; no part lies beyond.
+/// Where the memory of a process ends on x86-64. No part of a file can be placed beyond it.
 const END_OF_MEMORY: u64 = 1 << 47;
 
-/// How much a file may grow, in bytes, besides a sixteenth of its size. It grows by its run path and padding.
+/// A file may grow by this many bytes and a sixteenth of its size. The run path and padding make it grow.
 ///
 /// In the 550 guest driver libnvidia-eglcore grows most, by 78 KB. Only a hostile file grows by more than the limit.
 pub const MOST_GROWTH: usize = 256 << 10;
 
-/// How many bytes all names of a file may have together. They are sorted, and one string of megabytes can have a hundred
-/// thousand names in it that end alike: that would take hours.
+/// The limit for all names of a file together, in bytes. Names are sorted. A string of some megabytes can hold a hundred
+/// thousand names with the same end, and sorting these would take hours.
 ///
-/// The bound counts each as long as the longest. That makes 210 KB for libnvidia-eglcore of the 550 guest driver.
+/// Each name is counted as if it were as long as the longest. For libnvidia-eglcore of the 550 guest driver this makes 210 KB.
 const MOST_IN_NAMES: usize = 256 << 20;
 
 /// What to change in an ELF file.
@@ -107,7 +107,7 @@ pub fn rewrite(data: &[u8], form: Form, changes: &Changes, out: &mut dyn Write) 
     if facts.named.saturating_mul(facts.longest_name(data)) > MOST_IN_NAMES {
         return Err(Error::Damaged("its names are absurdly long".into()));
     }
-    // The rewriter expects files that a linker made. It panics over other files.
+    // The rewriter expects files that a linker made. With other files it panics.
     catch_unwind(AssertUnwindSafe(|| rewrite_whole(data, changes, out)))
         .unwrap_or_else(|_| Err(Error::Damaged("its parts contradict each other".into())))
 }
@@ -128,7 +128,7 @@ fn rewrite_whole(data: &[u8], changes: &Changes, out: &mut dyn Write) -> Result<
     Ok(soname)
 }
 
-/// Takes only so many bytes. More of them are an error.
+/// Accepts a limited number of bytes. More are an error.
 struct Limited<'a> {
     out: &'a mut dyn Write,
     left: usize,
@@ -165,7 +165,7 @@ struct Facts {
     has_interpreter: bool,
     /// How much memory the rewriter takes for the tables, in bytes.
     memory: usize,
-    /// How many things with a name there may be: symbols, libraries, versions, sections.
+    /// The most things that can have a name: symbols, libraries, versions, sections.
     named: usize,
     /// Where the names are: offsets and sizes, in bytes.
     strings: Vec<(u64, u64)>,
@@ -179,7 +179,7 @@ impl Facts {
         }
     }
 
-    /// The longest name that there may be, in bytes. Reads all names.
+    /// The length of the longest name, in bytes. This reads all names.
     fn longest_name(&self, data: &[u8]) -> usize {
         let tables = self.strings.iter().filter_map(|&(offset, size)| data.read_bytes_at(offset, size).ok());
         tables.flat_map(|table| table.split(|&byte| byte == 0)).map(<[u8]>::len).max().unwrap_or(0)
@@ -250,7 +250,7 @@ where
             SHT_REL | SHT_RELA => 10,
             SHT_DYNAMIC | SHT_GNU_VERDEF | SHT_GNU_VERNEED => 16,
             SHT_NOBITS | SHT_PROGBITS | SHT_NOTE => continue,
-            // It is looked at: a file that is mapped takes memory then. Names are in SHT_STRTAB.
+            // Its content is read. In a mapped file, that takes memory. Names are in SHT_STRTAB.
             _ => 1,
         };
         bytes = bytes.saturating_add(usize::try_from(size).unwrap_or(usize::MAX).saturating_mul(factor));
@@ -258,7 +258,7 @@ where
     bytes
 }
 
-/// How many things may have names: each entry of a table one.
+/// The most things that can have names: one for each entry of a table.
 fn named<Elf>(endian: Endianness, sections: &[Elf::SectionHeader]) -> usize
 where
     Elf: FileHeader<Endian = Endianness>,

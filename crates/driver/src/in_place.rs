@@ -1,7 +1,7 @@
-//! Large libraries are written while they are unpacked, and corrected where they lie: only their headers and names
-//! change, so that neither memory nor time goes into the rest of them.
+//! Large libraries are written while they are unpacked, and then corrected in place. Only their headers and names change.
+//! So the rest of them costs neither memory nor time.
 //!
-//! The rewriter passes on most of a file as the very bytes of the mapping that it was given. Those need no look.
+//! The rewriter passes on most of a file as the same memory that it was given. This memory need not be compared.
 
 use std::io::{self, Write};
 
@@ -10,13 +10,13 @@ use crate::treat::{self, Failed};
 use crate::words::options::Options;
 use crate::words::output::Place;
 
-/// A library is corrected in place if so many bytes change, at most; else it is written again as a whole.
+/// If more bytes than this change, a library is not corrected in place, but written again as a whole.
 const MOST_CHANGED: usize = 8 << 20;
 
-/// After so many bytes what was looked at is let go.
+/// After this many bytes, memory that was read is given back.
 const LOOKED_AT: usize = 4 << 20;
 
-/// Bytes are compared in blocks of so many.
+/// Bytes are compared in blocks of this size.
 const BLOCK: usize = 4 << 10;
 
 /// How much memory [`correct`] takes for a file that was written, in bytes.
@@ -24,9 +24,9 @@ pub fn memory(file: &NewFile, place: &Place) -> io::Result<usize> {
     Ok(MOST_CHANGED + treat::memory(place.treatment, &file.mapped()?))
 }
 
-/// Changes a library that was written as the driver has it. Returns its SONAME.
+/// Corrects a library that was written without changes. Returns its SONAME.
 ///
-/// `anew` creates the same file again, empty, for a library of which too much changes.
+/// If too much of the library changes, `anew` creates the same file again, empty.
 ///
 /// # Errors
 /// When the library is not as it should be, and when it cannot be written.
@@ -48,7 +48,7 @@ pub fn correct<'l>(
     }
     let soname = treated?;
     let (length, changes) = (difference.at as u64, difference.changes);
-    drop(mapped); // Nobody may look at bytes while they change.
+    drop(mapped); // Nobody may read bytes while they change.
     for (offset, bytes) in changes {
         file.change(&bytes, offset)?;
     }
@@ -63,12 +63,12 @@ pub struct Corrected {
     pub length: u64,
 }
 
-/// Passes on what comes, and lets go what was looked at in a mapping for it: a library may be larger than all memory that
-/// may be taken.
+/// Passes bytes on, and gives back the memory of the mapping that was read for them. A library may be larger than all
+/// memory that this program may take.
 struct ReleasingReader<'a> {
     mapped: &'a Mapped,
     out: &'a mut dyn Write,
-    /// How much came since the last time, in bytes.
+    /// Bytes that came since memory was given back the last time.
     looked_at: usize,
 }
 
@@ -96,14 +96,14 @@ impl Write for ReleasingReader<'_> {
     }
 }
 
-/// Takes a file as it should be, and keeps where it differs from the one there is.
+/// Receives the new content of a file, and keeps what differs from the old content.
 struct Difference<'a> {
     old: &'a [u8],
-    /// How much came, in bytes.
+    /// Bytes that came so far.
     at: usize,
     /// By offset, in order.
     changes: Vec<(u64, Vec<u8>)>,
-    /// The length of all changes, in bytes. More than [`MOST_CHANGED`]: there are too many.
+    /// The length of all changes, in bytes. More than [`MOST_CHANGED`] are too many.
     held: usize,
 }
 
@@ -147,7 +147,7 @@ impl Write for Difference<'_> {
 mod tests {
     use super::*;
 
-    /// What the changes make of the old bytes.
+    /// The old bytes with the changes in them.
     fn changed(old: &[u8], difference: &Difference) -> Vec<u8> {
         let mut new = old.to_vec();
         new.resize(difference.at, 0);

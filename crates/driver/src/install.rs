@@ -1,8 +1,9 @@
-//! The installer: takes a driver package and writes the outputs NixOS wants. It conducts; the work is done elsewhere.
+//! The installer: takes a driver package and writes the outputs that NixOS wants. It directs the work; other modules do it.
 //!
-//! The archive is read once. While one thread reads and checks it and another decompresses, two change and write: each
-//! file once, straight to its place. Nothing counts before the check sums are right; removing what was written then is
-//! the caller's business (`vgpu build` works in a directory that it renames at the end; Nix drops failed outputs).
+//! The archive is read once. One thread reads and checks it, another one decompresses, and two change and write the files.
+//! Each file is written once, straight to its place. The result counts only when the check sums are right. If they are
+//! wrong, the caller removes what was written: `vgpu build` works in a directory that it renames at the end, and Nix drops
+//! failed outputs.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -34,9 +35,10 @@ use crate::words::path::RelativePath;
 pub use crate::words::report::Report;
 use crate::writer::{Shared, Writers};
 
-/// The longest list of libraries, in bytes: an ICD has 200, nvidia_layers.json 3,000. As values they take 200 times that.
+/// The longest list of libraries, in bytes. An ICD has 200, nvidia_layers.json has 3,000. Once parsed, a list takes 200
+/// times as much memory.
 const LONGEST_LIST: u64 = 128 << 10;
-/// The installer keeps so many times the manifest's size in memory, at most.
+/// The installer's memory for the manifest is at most this many times the size of the manifest.
 const MANIFEST_MEMORY: usize = 8;
 
 /// Installs the driver `source` as `options` say.
@@ -69,7 +71,7 @@ pub fn install(source: &Source, options: &Options, progress: Progress) -> Result
     if ledger.is_exceeded() {
         return Err(Error::Growth { path: source.path().into(), most: ledger.most() });
     }
-    // An error in reading explains more than the error in writing that it led to; a wrong check sum explains both.
+    // An error in reading explains the errors in writing that follow from it. A wrong check sum explains both.
     match (read, shared.finish()) {
         (Err(Error::Write { .. }), Err(error)) | (Err(error), _) | (Ok(()), Err(error)) => return Err(error),
         (Ok(()), Ok(())) => {}
@@ -82,7 +84,7 @@ pub fn install(source: &Source, options: &Options, progress: Progress) -> Result
     }
 }
 
-/// Takes the members of a package as they come.
+/// Takes the members of a package, in the order of the archive.
 struct Reader<'t, 'a> {
     target: &'t Target<'a>,
     threads: Threads<'t>,
@@ -95,7 +97,7 @@ struct Reader<'t, 'a> {
 /// A plan that is being carried out.
 struct Underway {
     plan: Plan,
-    /// Planned files that came.
+    /// Planned files that the archive had so far.
     seen: HashSet<RelativePath>,
     /// Files that name libraries wait until all libraries are known.
     deferred: Vec<Deferred>,
@@ -146,7 +148,7 @@ impl<'t> Reader<'t, '_> {
     }
 }
 
-/// Takes a member of the archive: hands it to the writers if it goes anywhere.
+/// Takes a member of the archive. If it has a place, it is handed to the writers.
 fn take_file<'t>(
     target: &'t Target<'_>,
     threads: &mut Threads<'t>,
@@ -197,7 +199,7 @@ fn defer(target: &Target, member: Member, places: Vec<Place>) -> Result<Vec<Defe
     Ok(places.into_iter().map(|place| Deferred { file: file.clone(), place, text: text.clone() }).collect())
 }
 
-/// What can only be done when all files are there: symlinks, files that name libraries, the report.
+/// Does what is possible only when all files are there: symlinks, files that name libraries, the report.
 fn finish(
     target: &Target,
     mut plan: Plan,

@@ -1,4 +1,4 @@
-//! Limits what is written by what was read, so that a small archive cannot fill a disk.
+//! Limits how much is written, in relation to how much was read. So a small archive cannot fill a disk.
 //!
 //! A 550 guest driver of 934 MB is installed as 936 MB: libraries grow by their run path, and programs are installed
 //! twice (see treat.rs). No real driver writes 5 per cent more than was read.
@@ -6,10 +6,10 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// How much may be written at any time, in bytes, for run paths and absolute paths in small files.
+/// This many bytes may always be written: for run paths, and for absolute paths in small files.
 const ANYWAY: u64 = 16 << 20;
 
-/// One more byte may be written for each of so many bytes that were read.
+/// For every group of this many bytes that were read, one extra byte may be written.
 const SHARE: u64 = 20;
 
 /// Counts the bytes of files read from a package and written to its outputs.
@@ -21,15 +21,15 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Counts a file of so many bytes that is read from the package.
+    /// Counts a file that is read from the package, by its size in bytes.
     pub fn read(&self, bytes: u64) {
         self.read.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Counts so many bytes that are about to be written.
+    /// Counts bytes that are about to be written.
     ///
     /// # Errors
-    /// When that is too much: see [`is_exceeded`](Self::is_exceeded).
+    /// When the limit is exceeded: see [`is_exceeded`](Self::is_exceeded).
     pub fn write(&self, bytes: u64) -> io::Result<()> {
         let written = self.written.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         if written > self.most() {
@@ -39,7 +39,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// So many bytes that were written are about to be removed.
+    /// Takes bytes out of the count that were written and are about to be removed.
     pub fn forget(&self, bytes: u64) {
         self.written.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -50,7 +50,7 @@ impl Ledger {
         ANYWAY.saturating_add(read).saturating_add(read / SHARE)
     }
 
-    /// Whether a write failed because it was too much.
+    /// Whether a write failed because of the limit.
     pub fn is_exceeded(&self) -> bool {
         self.exceeded.load(Ordering::Relaxed)
     }

@@ -1,15 +1,15 @@
 //! A driver package: its manifest, where each file goes, ELF files, and the installer that ties them together.
 //!
-//! Lowest first; a file needs only files above it in this list.
+//! The lowest come first. A file needs only files that are above it in this list.
 //!
-//! - [`words`]: plain data that all the rest speaks of.
-//! - [`memory`], [`ledger`]: how much memory is taken, and how much is written, for what is read.
+//! - [`words`]: plain data that all other files use.
+//! - [`memory`], [`ledger`]: limits for memory, and for what is written, in relation to what was read.
 //! - `confined`: files below one directory and nowhere else.
 //! - [`manifest`]: NVIDIA's list of files with their types.
 //! - [`archive`]: GRID .zip and .run files → a stream of members.
 //! - [`placement`], [`links`], [`plan`]: where files and symlinks go. Nothing is read or written there.
 //! - [`elf`], [`text`], [`treat`]: what is done to the content of files: bytes in, bytes out.
-//! - `in_place`: what is done to large libraries where they lie.
+//! - `in_place`: corrects large libraries after they were written.
 //! - [`error`]: why a driver could not be installed.
 //! - [`source`]: opens a GRID archive, a .run file or an unpacked driver.
 //! - `target`: the outputs, and what was written into them.

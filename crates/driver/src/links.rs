@@ -1,8 +1,8 @@
 //! Symlinks of an installed driver: those of the manifest, and SONAME and `.so` for every library. Nothing is made here.
 //!
-//! The chain is `libfoo.so` → SONAME → file, as ldconfig makes it and programs expect. Every link leads to a file of
-//! its own output. If a link of the manifest cannot, that is an error, unless its target is a file that NixOS does not
-//! want.
+//! The chain is `libfoo.so` → SONAME → file. ldconfig makes it so, and programs expect it. Every link leads to a file of
+//! its own output. If a link of the manifest leads nowhere, that is an error, unless its target is a file that NixOS does
+//! not want.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -42,7 +42,7 @@ pub fn link(entry: &Entry) -> Result<Option<Link>, PathError> {
     Ok(Some(Link { output, path: RelativePath::parse(path)?, target }))
 }
 
-/// Why a link cannot be made. The text goes on after its name.
+/// Why a link cannot be made. The text continues a sentence that begins with its name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
     #[error("is a link to {0}, which leads out of the output {1}")]
@@ -55,7 +55,7 @@ pub enum LinkError {
     BelowFile(String),
 }
 
-/// What lies where in the outputs.
+/// The files and links of all outputs.
 #[derive(Default)]
 pub struct Tree {
     nodes: BTreeMap<(Output, RelativePath), Option<Target>>,
@@ -101,7 +101,7 @@ impl Tree {
         }
     }
 
-    /// Follows links from a path to an installed file. The error names the path where they end instead.
+    /// Follows links from a path to an installed file. If they end elsewhere, the error says where.
     fn follow(&self, output: Output, path: &RelativePath) -> Result<(), DeadEnd> {
         let mut at = path.clone();
         for _ in 0..LONGEST_CHAIN {
@@ -114,13 +114,13 @@ impl Tree {
         Err(DeadEnd::Circle)
     }
 
-    /// Whether a path leads to an installed file, through links or not.
+    /// Whether a path leads to an installed file, directly or through links.
     pub fn leads_to_file(&self, output: Output, path: &RelativePath) -> bool {
         self.follow(output, path).is_ok()
     }
 
-    /// Checks that a link of the manifest can be made. `Ok(false)` when it leads to a file that is left out; `left_out` has
-    /// the names of these files.
+    /// Checks that a link of the manifest can be made. `Ok(false)` means that it leads to a file that is left out.
+    /// `left_out` has the names of these files.
     ///
     /// # Errors
     /// When it leads nowhere at all.
@@ -154,14 +154,14 @@ impl Tree {
     }
 }
 
-/// Where a chain of links ends, if not at a file.
+/// Where a chain of links ends that does not lead to a file.
 enum DeadEnd {
     At(RelativePath),
     Out(Target),
     Circle,
 }
 
-/// The first of these paths that lies below another one: it and the other.
+/// The first of these paths that lies below another one, with the other one.
 pub fn nested<'p>(paths: impl IntoIterator<Item = &'p RelativePath>) -> Option<(&'p RelativePath, String)> {
     let paths: Vec<&RelativePath> = paths.into_iter().collect();
     let all: HashSet<&str> = paths.iter().map(|path| path.as_str()).collect();

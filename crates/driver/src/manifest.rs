@@ -1,6 +1,6 @@
 //! `.manifest`: NVIDIA's list of every file in a driver package, with its type.
 //!
-//! Eight lines of header, then an entry a line:
+//! It has a header of eight lines. Then each line is an entry:
 //!
 //! ```text
 //! <file> <octal mode> <TYPE> [NATIVE|COMPAT32] [path] [INHERIT_PATH_DEPTH:n] [symlink target] MODULE:<module>
@@ -40,11 +40,11 @@ pub struct Entry {
     pub file: RelativePath,
     /// Permission bits; 0 for symlinks.
     pub mode: u32,
-    /// What NVIDIA says it is.
+    /// Its type, as NVIDIA names it.
     pub file_type: Type,
     /// Whether this is a file for 32-bit programs.
     pub compat32: bool,
-    /// Where NVIDIA's installer puts it, below the directory it has for the type; without slashes around it.
+    /// Where NVIDIA's installer puts it, below the directory of its type. It has no slash at the start or end.
     pub path: Option<RelativePath>,
     /// What a symlink points at.
     pub target: Option<Target>,
@@ -75,7 +75,7 @@ impl Entry {
     }
 }
 
-/// Why a manifest cannot be used. Words from it are shown escaped.
+/// Why a manifest cannot be used. Words of the manifest are escaped when they are shown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
     #[error("it has {0} bytes")]
@@ -171,7 +171,7 @@ fn entry(line: &str) -> Result<Entry, LineError> {
                 Some(other) => return Err(LineError::Arch(shown::name(other))),
                 None => return Err(missing("NATIVE or COMPAT32")),
             },
-            // Only symlinks need their path. Without it, they have no target, either.
+            // Only symlinks need their path. An entry without a path has no target either.
             Field::Path => match rest.next().unwrap_or_default().trim_matches('/') {
                 "" => {}
                 path => entry.path = Some(RelativePath::parse(path).map_err(wrong(path))?),

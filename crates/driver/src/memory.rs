@@ -1,24 +1,24 @@
-//! Memory that grows with what is read: one account for all of it, so that no archive and no directory takes more than
-//! 250 MB. Whatever may be large asks here first: files of the driver, what their symbol tables become while they are
-//! changed, the manifest, and the window of the decompressor.
+//! One account for all memory that grows with the input, so that no archive and no directory takes more than 250 MB.
+//! Code that needs much memory asks here first: for files of the driver, for their symbol tables while they are changed,
+//! for the manifest, and for the window of the decompressor.
 //!
-//! The program itself, its threads, and what is read ahead of the decompressor (archive/stream.rs) take some 40 MB
-//! besides.
+//! The program itself, its threads, and what is read before the decompressor needs it (archive/stream.rs) take another
+//! 40 MB or so.
 //!
-//! Only one thread ever waits here: the one that reads. Those that write give back what it waits for.
+//! Only the thread that reads ever waits here. The threads that write give back the memory that it waits for.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// All memory that may be taken at a time, in bytes.
+/// All memory that may be in use at one time, in bytes.
 pub const LIMIT: usize = 184 << 20;
-/// Files read but not yet written may take this much together, in bytes; one larger file may go alone.
+/// Files that were read and are not yet written may take this much together, in bytes. One larger file may exceed it, alone.
 const ROOM: usize = 32 << 20;
-/// Those and the buffers that wait to be used again, in bytes.
+/// These files and the buffers that are kept for later, in bytes.
 const KEPT: usize = 40 << 20;
 
-/// Address space for all of that, in bytes: with the program itself, and what the system's allocator sets aside for each
-/// thread, which it may never use.
+/// Address space for all of this, in bytes. It includes the program itself and what the system's allocator reserves for
+/// each thread, even if that is never used.
 const ADDRESSES: usize = 640 << 20;
 
 /// The system gives this program too little memory.
@@ -30,7 +30,7 @@ const ADDRESSES: usize = 640 << 20;
 ))]
 pub struct OutOfMemory;
 
-/// Asks the system whether a driver can be installed. Nothing is used for it.
+/// Asks the system whether it has enough memory to install a driver. This uses none of it.
 ///
 /// # Errors
 /// When it has too little memory.
@@ -47,11 +47,11 @@ pub struct Memory {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Taken until the end, in bytes.
+    /// Taken until the program ends, in bytes.
     leased: usize,
     /// Buffers in use, in bytes.
     used: usize,
-    /// Memory to use again, smallest first.
+    /// Buffers that are kept for later, smallest first.
     spare: Vec<Vec<u8>>,
     stopped: bool,
 }
@@ -59,13 +59,13 @@ struct State {
 /// Why there is no memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// It will never be there.
+    /// So much memory will never be available.
     #[error("{needed} bytes of memory are needed for it, more than any driver needs")]
     TooMuch { needed: usize },
-    /// The system has no more.
+    /// The system has no more memory.
     #[error("the system has no memory left")]
     None,
-    /// Writing has failed: reading on is no use.
+    /// Writing has failed, so there is no point in reading on.
     #[error("writing has failed")]
     Stopped,
 }
@@ -75,7 +75,7 @@ impl State {
         self.leased + self.used + self.spare.iter().map(Vec::len).sum::<usize>()
     }
 
-    /// Gives spare memory back to the system until no more than so much is held.
+    /// Gives kept buffers back to the system until at most `most` bytes are held.
     fn shrink(&mut self, most: usize) {
         while self.held() > most && !self.spare.is_empty() {
             self.spare.remove(0);
@@ -88,10 +88,10 @@ impl Memory {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes so many bytes until the end.
+    /// Takes this many bytes until the program ends.
     ///
     /// # Errors
-    /// When that leaves too little.
+    /// When too little would be left.
     pub fn lease(&self, bytes: usize) -> Result<(), Refused> {
         let mut state = self.state();
         let needed = state.leased.saturating_add(bytes);
@@ -106,7 +106,7 @@ impl Memory {
     /// Waits until a file of `size` bytes may be read into memory, and gives a buffer to read it into.
     ///
     /// # Errors
-    /// When there will never be so much, or writing has failed.
+    /// When so much will never be available, or writing has failed.
     pub fn buffer(&self, size: u64) -> Result<Buffer<'_>, Refused> {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let mut state = self.state();
@@ -120,7 +120,7 @@ impl Memory {
         if state.stopped {
             return Err(Refused::Stopped);
         }
-        // The smallest that is large enough, or else the largest there is, made to.
+        // The smallest one that is large enough. If there is none, the largest one grows.
         let fitting = state.spare.partition_point(|memory| memory.len() < size);
         let fitting = fitting.min(state.spare.len().saturating_sub(1));
         let mut memory = if state.spare.is_empty() { Vec::new() } else { state.spare.remove(fitting) };
@@ -141,15 +141,15 @@ impl Memory {
         }
     }
 
-    /// No buffers any more: writing has failed.
+    /// Gives out no more buffers, because writing has failed.
     pub fn stop(&self) {
         self.state().stopped = true;
         self.changed.notify_all();
     }
 }
 
-/// The content of a file, in memory that is used again for the next one: fresh memory, which the kernel has to clear
-/// page by page, would cost as much as decompressing into it.
+/// The content of a file, in memory that the next file uses again. The kernel has to clear new memory page by page. That
+/// would take as long as decompressing into it.
 #[derive(Debug)]
 pub struct Buffer<'m> {
     account: &'m Memory,
@@ -160,7 +160,7 @@ pub struct Buffer<'m> {
 }
 
 impl Buffer<'_> {
-    /// Waits until so many bytes more may be taken, for work on the content.
+    /// Waits until this many more bytes may be taken, for work on the content.
     ///
     /// # Errors
     /// When there will never be so much, or writing has failed.

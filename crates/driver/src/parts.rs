@@ -1,5 +1,5 @@
-//! Large files are handed to the writers in parts, as they are unpacked. What is to be done to a library is done when all
-//! its parts are written.
+//! Large files are handed to the writers in parts, while they are unpacked. A library is changed when all its parts are
+//! written.
 
 use std::sync::Arc;
 
@@ -13,21 +13,21 @@ use crate::words::output::{Place, Treatment};
 use crate::words::path::RelativePath;
 use crate::writer::Writers;
 
-/// Libraries, and files that nothing is done to, are handed over in parts of so many bytes. Reading and writing overlap
-/// then, and what was just unpacked is still in the processor's cache when it is written.
+/// The size of a part, in bytes, of libraries and of files that stay as they are. With parts, reading and writing overlap,
+/// and the bytes are still in the processor's cache when they are written.
 pub const PART: u64 = 1 << 20;
 
-/// The writers, and what waits for them.
+/// The writers, and the work that waits for them.
 pub struct Threads<'t> {
     pub memory: &'t Memory,
     pub writers: Writers<'t>,
-    /// Libraries of which parts may still be on their way.
+    /// Libraries that may not be written completely yet.
     unfinished: Vec<Unfinished<'t>>,
 }
 
-/// A library as the driver has it.
+/// A library, not yet changed.
 struct Unfinished<'t> {
-    /// Each part that is not yet written holds the file as well.
+    /// Each part that is not yet written holds a reference to the file, too.
     written: Arc<NewFile<'t>>,
     file: RelativePath,
     place: Place,
@@ -38,7 +38,7 @@ impl<'t> Threads<'t> {
         Threads { memory, writers, unfinished: vec![] }
     }
 
-    /// Writes a large file to its only place: a library, or one that nothing is done to.
+    /// Writes a large file that has only one place. It is a library, or it stays as it is.
     pub fn write_in_parts(
         &mut self,
         target: &'t Target<'_>,
@@ -68,13 +68,13 @@ impl<'t> Threads<'t> {
         self.correct_written(target)
     }
 
-    /// Has all libraries corrected that are not yet. To be called when no more files come.
+    /// Hands all remaining libraries over to be corrected. Call this when no more files come.
     pub fn correct_rest(&mut self, target: &'t Target<'_>) -> Result<(), Error> {
         self.memory.settle();
         self.correct_written(target)
     }
 
-    /// Has libraries corrected of which all parts are written.
+    /// Hands over the libraries whose parts are all written, to be corrected.
     fn correct_written(&mut self, target: &'t Target<'_>) -> Result<(), Error> {
         for Unfinished { written, file, place } in std::mem::take(&mut self.unfinished) {
             match Arc::try_unwrap(written) {

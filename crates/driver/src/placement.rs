@@ -1,4 +1,4 @@
-//! Where NixOS wants each file of a driver. A few files go by their names, all others by the types of the manifest.
+//! Where NixOS wants each file of a driver. The names of a few files decide this; for all others, the type in the manifest.
 //!
 //! A file without a place is reported with the reason. No place is ever guessed.
 
@@ -12,7 +12,7 @@ use crate::words::path::{PathError, RelativePath};
 /// What the table says about an entry of the manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Placement {
-    /// The file goes here (a JSON file that serves both word sizes goes to two places).
+    /// The places of the file. A JSON file that serves both word sizes has two.
     Places(Vec<Place>),
     /// It goes nowhere, for this reason.
     Nowhere(&'static str),
@@ -20,9 +20,9 @@ pub enum Placement {
     Unknown,
 }
 
-/// Files that go by their name, with any type: vGPU packages don't always list these the same way.
+/// Files whose name decides, whatever their type is: vGPU packages don't always give them the same type.
 ///
-/// Each is a name, or the beginning of names, with `*`.
+/// Each is a name, or the beginning of a name and `*`.
 const BY_NAME: [(&str, Rule); 24] = [
     ("nvidia-settings*", Rule::Nowhere("built from source: nvidia-settings")),
     ("libnvidia-gtk*", Rule::Nowhere("built from source: nvidia-settings")),
@@ -112,7 +112,7 @@ fn places(rule: Rule, entry: &Entry, version: &str) -> Result<Placement, PathErr
     Ok(Placement::Places(places))
 }
 
-/// ICDs get the architecture into their name; layers keep theirs.
+/// The names of ICDs get the architecture. Layers keep their names.
 fn vulkan(share: &str, name: &str) -> [String; 2] {
     let stem = name.trim_end_matches(".template").trim_end_matches(".json");
     ["x86_64", "i686"].map(|arch| {

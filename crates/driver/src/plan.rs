@@ -15,13 +15,13 @@ use crate::words::report::Skipped;
 /// What happens to each file of the manifest.
 #[derive(Debug)]
 pub struct Plan {
-    /// The driver's.
+    /// The version of the driver.
     pub version: String,
-    /// By path within the package. Every one must be there.
+    /// Files by their path in the package. The package must have all of them.
     pub files: HashMap<RelativePath, Planned>,
     /// Symlinks of the manifest, by entry.
     pub links: Vec<(RelativePath, Link)>,
-    /// What goes nowhere.
+    /// Files that are not installed.
     pub skipped: Vec<Skipped>,
     /// Types that are new, in the manifest's order.
     pub unknown: Vec<String>,
@@ -31,14 +31,14 @@ pub struct Plan {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Planned {
     pub places: Vec<Place>,
-    /// As the manifest has it.
+    /// From the manifest.
     pub mode: u32,
 }
 
 /// Why there is no plan.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Conflict {
-    /// Two files would be installed as one, or one below the other.
+    /// Two files would have the same place, or one would lie below the other.
     Places { first: String, second: RelativePath, place: RelativePath },
     /// A file that cannot be installed at all.
     File(RelativePath, MemberError),
@@ -93,7 +93,7 @@ impl Plan {
         self.skipped.iter().map(name).collect()
     }
 
-    /// Notes a file that goes nowhere.
+    /// Notes a file that is not installed.
     pub fn skip(&mut self, file: &RelativePath, reason: impl Into<String>) {
         self.skipped.push(Skipped { file: file.to_string(), reason: reason.into() });
     }

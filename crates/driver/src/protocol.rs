@@ -78,7 +78,7 @@ impl Attributes {
         serde_json::from_slice(&text).map_err(|source| Error::Parse { path: path.to_owned(), source })
     }
 
-    /// Makes the installer's options of the attributes.
+    /// Makes the installer's options from the attributes.
     pub fn options(self) -> Options {
         let outputs = output::Outputs {
             out: self.outputs.out,

@@ -1,6 +1,6 @@
 //! Where a driver comes from: a GRID archive, a .run file, or a directory with an unpacked driver.
 //!
-//! All three yield the same: the files of one driver package, one after the other.
+//! All three give the same: the files of one driver package, one after the other.
 
 use std::fs;
 use std::io::{self, Read};
@@ -28,10 +28,10 @@ pub struct Source {
     path: PathBuf,
     role: Role,
     form: Form,
-    /// How much there is to read, in bytes; 0 for directories.
+    /// How many bytes there are to read. 0 for directories.
     pub size: u64,
-    /// The length of the file, in bytes. What a driver unpacks to is bounded by it: what an archive says of a .run file in it
-    /// could be a lie.
+    /// The length of the file, in bytes. It limits what a driver may unpack to. The size that a GRID archive gives for a
+    /// .run file in it could be a lie.
     packed: u64,
 }
 
@@ -95,7 +95,7 @@ impl Source {
         }
     }
 
-    /// Walks a .run file; `name` is what errors call it.
+    /// Goes through a .run file. Errors call it `name`.
     fn walk_run(
         &self,
         name: &Path,
@@ -120,7 +120,7 @@ impl Source {
         }
     }
 
-    /// The manifest comes first, then the files that it names. They have the same limits as files of archives; the space
+    /// The manifest comes first, then the files that it names. They have the same limits as files of archives. The space
     /// that they take on the disk counts as their packed size.
     fn walk_directory(&self, mut visit: impl FnMut(Member) -> Result<(), Error>) -> Result<(), Error> {
         let tree = Tree::open(&self.path).map_err(|e| archive::Error::io(&self.path, "cannot be opened", e))?;
@@ -149,7 +149,7 @@ impl Source {
                 _ => archive::Error::io(&self.path.join(path.as_str()), "cannot be read", e).into(),
             };
             let mut data = match tree.file(&path) {
-                // The installer knows whether it is needed.
+                // The installer knows whether this file is needed.
                 Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
                 opened => opened.map_err(unreadable)?,
             };

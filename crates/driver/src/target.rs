@@ -1,4 +1,4 @@
-//! Where a driver goes: its outputs, what was written into them, and how errors there read.
+//! Where a driver is installed: its outputs, what was written into them, and errors about files in them.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -27,11 +27,11 @@ pub struct Written {
 #[derive(Debug)]
 pub struct Installed {
     pub place: Place,
-    /// Of a library that has one.
+    /// The SONAME, if this is a library that has one.
     pub soname: Option<String>,
 }
 
-/// Where the driver goes.
+/// Where the driver is installed.
 pub struct Target<'a> {
     /// Names the archive in errors.
     pub archive: &'a Path,
@@ -52,7 +52,7 @@ impl<'a> Target<'a> {
         Ok(Target { archive, options, directories, ledger, written: Mutex::default() })
     }
 
-    /// The directory of an output. Plans have nothing in outputs that are not wanted.
+    /// The directory of an output. No plan has a file in an output that is not wanted.
     pub fn directory(&self, output: Output) -> Result<&Directory<'a>, Error> {
         let at = Output::ALL.iter().position(|other| *other == output);
         let directory = at.and_then(|at| self.directories[at].as_ref());
@@ -67,7 +67,7 @@ impl<'a> Target<'a> {
         archive::Error::member(self.archive, file.as_str(), problem).into()
     }
 
-    /// No memory for a file. Where writing has failed, the writers' own error replaces this one.
+    /// The error for a file that there is no memory for. If writing has failed, the writers' error replaces this one.
     pub fn refused(&self, file: &RelativePath, refused: Refused) -> Error {
         match refused {
             Refused::Stopped => Error::write(self.archive, io::ErrorKind::Interrupted.into()),
@@ -75,7 +75,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// A file could not be treated on its way to a place.
+    /// The error for a file that could not be changed as its place wants it.
     pub fn failed(&self, file: &RelativePath, place: &Place, failed: Failed) -> Error {
         match (failed, self.directory(place.output)) {
             (Failed::File(problem), _) => self.damaged(file, problem),
@@ -92,7 +92,7 @@ impl<'a> Target<'a> {
         written.installed.extend(installed);
     }
 
-    /// Writes a file of which the content is known.
+    /// Writes a file with this content.
     pub fn write(
         &self,
         output: Output,
@@ -118,7 +118,7 @@ impl<'a> Target<'a> {
         if treatment == Treatment::Program
             && let Some(name) = place.path.as_str().strip_prefix("bin/")
         {
-            // Containers mount programs as NVIDIA made them.
+            // Containers get programs as NVIDIA made them.
             let original = RelativePath::parse(format!("origBin/{name}")).map_err(|e| self.member(file, e.into()))?;
             self.count(self.write(place.output, &original, Executable::Yes, data)?, None);
         }

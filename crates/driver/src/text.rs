@@ -11,8 +11,8 @@ use crate::words::options::Options;
 const COMPILED_CONFIG: &[u8] = b"/usr/share/nvidia/vgpu/vgpuConfig.xml";
 const NIXOS_CONFIG: &[u8] = b"/etc/nvidia/vgpu/vgpuConfig.xml";
 
-/// Redirects nvidia-vgpud to `/etc/nvidia/vgpu/vgpuConfig.xml`: the shorter path is padded with NUL, so that the
-/// file keeps its length. Returns how often the path was there.
+/// Redirects nvidia-vgpud to `/etc/nvidia/vgpu/vgpuConfig.xml`. NUL bytes after the shorter path keep the length of the
+/// file. Returns how often the path was there.
 pub fn redirect_config(program: &mut [u8]) -> usize {
     let places: Vec<usize> = memmem::find_iter(program, COMPILED_CONFIG).collect();
     for &place in &places {
@@ -44,7 +44,7 @@ pub fn script(text: &str, options: &Options) -> String {
     format!("{first}\n{path}{rest}")
 }
 
-/// Calls a program by its name alone. Longer paths that contain `path` stay.
+/// Replaces the path of a program by its name. Longer paths that contain `path` stay.
 fn by_name(text: &str, path: &str, name: &str) -> String {
     let in_word = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
     let mut changed = String::with_capacity(text.len());
@@ -60,7 +60,7 @@ fn by_name(text: &str, path: &str, name: &str) -> String {
     changed + &text[done..]
 }
 
-/// Why a file cannot be installed as JSON. The text goes on after its name.
+/// Why a file cannot be installed as JSON. The text continues a sentence that begins with its name.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
     #[error("is not JSON: {0}")]
@@ -71,7 +71,8 @@ pub enum JsonError {
 
 /// JSON that names libraries (Vulkan and EGL ICDs, layers), with `locate` applied to the name of each.
 ///
-/// It is indented for people, unless that makes it longer than it was. Then it has no blanks. The new names are not counted.
+/// The result is indented for people. If that makes it longer than it was, it has no blanks instead. The new names do not
+/// count as longer.
 ///
 /// # Errors
 /// When it is not JSON, or has numbers that are longer when they are written again.
@@ -83,7 +84,7 @@ pub fn library_json(text: &str, locate: &mut dyn FnMut(&str) -> Option<String>) 
         longest += path.len().saturating_sub(name.len());
         Some(path)
     });
-    // At most as long as it may be: deeply nested JSON is all indentation.
+    // It must not grow: deeply nested JSON would be almost all indentation.
     let mut pretty = Bounded { text: Vec::new(), longest };
     if serde_json::to_writer_pretty(&mut pretty, &value).is_err() {
         pretty.text.clear();
@@ -93,7 +94,7 @@ pub fn library_json(text: &str, locate: &mut dyn FnMut(&str) -> Option<String>) 
     String::from_utf8(pretty.text).map_err(|_| JsonError::Longer)
 }
 
-/// Takes only so many bytes.
+/// Accepts a limited number of bytes.
 struct Bounded {
     text: Vec<u8>,
     longest: usize,

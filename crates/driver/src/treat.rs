@@ -1,4 +1,4 @@
-//! What is done to the content of a file on its way: bytes in, bytes out. Nothing here knows where they are written.
+//! Changes the content of a file: bytes in, bytes out. Nothing here knows where the result is written.
 
 use std::io::{self, Write};
 
@@ -10,10 +10,10 @@ use crate::words::output::{Output, Place, Treatment};
 
 /// The longest script, in bytes: nvidia-bug-report.sh has 60 KB.
 const LONGEST_SCRIPT: usize = 2 << 20;
-/// Changing a script takes so many times its size of memory, at most: paths get longer.
+/// Changing a script takes at most this many times its size of memory, since paths get longer.
 const SCRIPT_MEMORY: usize = 16;
 
-/// What is wrong with a file of the driver. Reads on from its name.
+/// What is wrong with a file of the driver. The text continues a sentence that begins with its name.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     #[error("should be a library, but is not an ELF file")]
@@ -41,7 +41,7 @@ pub enum Problem {
 /// Why a file could not be treated.
 #[derive(Debug)]
 pub enum Failed {
-    /// The file's own fault.
+    /// Something is wrong with the file.
     File(Problem),
     /// The result could not be written.
     Write(io::Error),
@@ -53,7 +53,7 @@ impl From<io::Error> for Failed {
     }
 }
 
-/// What is done to this file, after a look at it: programs can be scripts, or neither.
+/// What is done to this file. Its content decides: a program can be a script, or neither program nor script.
 pub fn of_content(treatment: Treatment, content: &[u8]) -> Treatment {
     match treatment {
         Treatment::Program if content.starts_with(b"#!") => Treatment::Script,

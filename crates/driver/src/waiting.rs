@@ -11,7 +11,7 @@ use crate::archive::payload::Member;
 use crate::error::Error;
 use crate::words::path::RelativePath;
 
-/// Members that came before the manifest wait in an unnamed temporary file.
+/// Members that came before the manifest. They wait in an unnamed temporary file.
 #[derive(Default)]
 pub struct Waiting {
     file: Option<File>,

@@ -1,6 +1,6 @@
 //! Threads that work on files and write them, while the caller goes on reading the archive.
 //!
-//! What is done to a file is the caller's business. Memory is bounded: a [`Buffer`] is given back when its work is done.
+//! The caller says what is done to a file. Memory is limited: a [`Buffer`] is given back when its work is done.
 
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,7 +15,7 @@ const THREADS: usize = 2;
 /// What is done with the content of a file.
 pub type Work<'a> = Box<dyn FnOnce(&mut [u8]) -> Result<(), Error> + Send + 'a>;
 
-/// The content of a file, or a part of it, and what is to be done with it.
+/// The content of a file or a part of it, and the work on it.
 struct Job<'a> {
     data: Buffer<'a>,
     work: Work<'a>,
@@ -33,7 +33,7 @@ impl Shared {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first error. To be called when the threads have ended.
+    /// The first error. Call this when the threads have ended.
     pub fn finish(self) -> Result<(), Error> {
         self.failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }

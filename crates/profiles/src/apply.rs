@@ -1,4 +1,4 @@
-//! Changes as edits of a vgpuConfig.xml: only what differs from what is asked for is written.
+//! Applies changes to a vgpuConfig.xml. Only what is not yet as wanted is written.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +15,12 @@ use crate::{Error, document};
 pub struct Applied {
     /// The whole file.
     pub text: String,
-    /// What a user should know about the changes: what they replaced, and what was asked for in vain.
+    /// Notes for the user: what the changes replaced, and which changes had no effect.
     pub notes: Vec<String>,
 }
 
-/// Makes the changes in the text of a vgpuConfig.xml. What was not asked for stays byte for byte; the order of the changes
-/// doesn't matter, and making them twice is the same as once. Clones are made first, so that overrides reach them, too.
+/// Makes the changes in the text of a vgpuConfig.xml. All other bytes stay. The order of the changes does not matter, and
+/// making them twice has the same result as once. Clones are made first, so that overrides change them, too.
 pub fn apply(text: &str, changes: &Changes) -> Result<Applied, Error> {
     let config = Config::parse(text)?;
     let mut plan = Plan::new(&config, changes);
@@ -34,7 +34,7 @@ pub fn apply(text: &str, changes: &Changes) -> Result<Applied, Error> {
     notes.append(&mut plan.notes);
     let text = plan.edits.finish().ok_or(Error::Broken)?;
 
-    // Whatever this module got wrong, a file that doesn't hold what was asked for goes nowhere.
+    // If this module has a mistake, it must not give out a file without the changes that were asked for.
     let config = Config::parse(&text).map_err(|_| Error::Broken)?;
     let mut again = Plan::new(&config, changes);
     again.clones().and_then(|()| again.overrides()).map_err(|_| Error::Broken)?;
@@ -57,7 +57,7 @@ impl<'a, 't> Plan<'a, 't> {
     }
 
     fn clones(&mut self) -> Result<(), Error> {
-        // New GPUs go behind the one they are cloned from; several of them in the order of their ids.
+        // New GPUs come after the one that they are cloned from. Several of them are in the order of their ids.
         let mut new: BTreeMap<usize, String> = BTreeMap::new();
         for &target in self.changes.clones.keys() {
             let origin = self.changes.origin(target)?;
@@ -77,7 +77,7 @@ impl<'a, 't> Plan<'a, 't> {
         Ok(())
     }
 
-    /// A GPU that is already listed becomes a clone where it stands.
+    /// A GPU that is already listed becomes a clone in its place.
     fn replace(
         &mut self,
         listed: Vec<&PhysicalGpu>,
@@ -110,9 +110,9 @@ impl<'a, 't> Plan<'a, 't> {
         for (name, id) in [("deviceId", target.device), ("subsystemId", target.subsystem)] {
             places.push((document.attribute_place(first, name).ok_or(Error::Broken)?, format!("0x{id:04X}")));
         }
-        // Ids of more boards, if an element ever has them, are not the clone's.
+        // If an element has ids of more boards, these are not for the clone.
         places.extend(listed.map(|other| (other.range(), String::new())));
-        // From the back, so that the places before stay what they are.
+        // It goes from the end to the beginning, so that earlier places stay right.
         places.sort_by_key(|(place, _)| std::cmp::Reverse(place.start));
         let start = gpu.range().start;
         let mut copy = document.source(gpu).to_owned();
@@ -137,7 +137,7 @@ impl<'a, 't> Plan<'a, 't> {
         Ok(())
     }
 
-    /// How many vGPUs fit is not said by the profile, but by each board that offers it.
+    /// The profile does not say how many vGPUs fit. Each board that offers the profile does.
     fn set_count(&mut self, profile: u32, count: u32) -> Result<(), Error> {
         let boards = self.config.gpus.iter().filter_map(|gpu| self.config.document.node(gpu.node));
         let offers = boards.flat_map(|board| children(board, "supportedVgpu"));
@@ -149,7 +149,7 @@ impl<'a, 't> Plan<'a, 't> {
         Ok(())
     }
 
-    /// More memory than any board has that offers the profile could never be given: neither to one vGPU, nor to all.
+    /// Refuses more memory than a board has that offers the profile: for one vGPU, and for all vGPUs together.
     fn check_sizes(&mut self) -> Result<(), Error> {
         let (boards, sizes) = (self.config.board_sizes(), self.config.profile_sizes());
         for (&id, wanted) in &self.changes.overrides {
@@ -166,7 +166,7 @@ impl<'a, 't> Plan<'a, 't> {
         Ok(())
     }
 
-    /// What the elements of a profile shall hold, by their names: what the options mean, and xmlConfig over it.
+    /// The new content of elements of a profile, by their names. It comes from the options. xmlConfig replaces it.
     fn settings(&mut self, profile: u32, wanted: &'a Override) -> BTreeMap<&'a str, Setting<'a>> {
         let mut settings = options(wanted);
         for (element, value) in &wanted.xml {
@@ -195,7 +195,7 @@ impl<'a, 't> Plan<'a, 't> {
         }
     }
 
-    /// Sets what is not so already; elements that are not there are made.
+    /// Sets each element that differs. Missing elements are added.
     fn set(&mut self, parent: Node<'a, 't>, settings: &BTreeMap<&str, Setting>) -> Result<(), Error> {
         let mut made = Vec::new();
         for (&name, setting) in settings {
@@ -223,9 +223,9 @@ impl<'a, 't> Plan<'a, 't> {
     }
 }
 
-/// Whether a board has the memory for what is wanted of a profile that takes `size` so far. All but `wanted` in bytes.
+/// Whether a board has enough memory for the changed profile, which takes `size` so far. All but `wanted` are in bytes.
 fn check_size(profile: u32, name: &str, wanted: &Override, size: Option<u64>, board: u64) -> Result<(), Error> {
-    // A board whose profiles tell no size allows any, and who writes the elements himself knows better.
+    // If a board's profiles tell no size, any size is allowed. Users who write elements by hand (xmlConfig) know better.
     if board == 0 || wanted.xml.contains_key("profileSize") {
         return Ok(());
     }
@@ -243,7 +243,7 @@ fn check_size(profile: u32, name: &str, wanted: &Override, size: Option<u64>, bo
     }
 }
 
-/// What an element shall hold.
+/// The new content of an element.
 #[derive(Default)]
 struct Setting<'a> {
     text: Option<Value>,
@@ -269,14 +269,14 @@ impl Setting<'_> {
     }
 }
 
-/// A text, and the number it stands for where only the number matters: a file that says 0x3C for 0x3c is left alone.
+/// A text, and its number if only that matters. So a file that has 0x3C for 0x3c is not changed.
 struct Value {
     text: String,
     number: Option<u64>,
 }
 
 impl Value {
-    /// White space around a value means nothing, here and in the file.
+    /// White space around a value means nothing, neither here nor in the file.
     fn text(text: &str) -> Self {
         Self { text: text.trim_matches(document::is_space).to_owned(), number: None }
     }
@@ -327,7 +327,8 @@ fn options(wanted: &Override) -> BTreeMap<&'static str, Setting<'static>> {
     settings
 }
 
-/// What the driver keeps for itself of a vGPU's memory, in bytes: 64 MiB and a sixteenth. True of every profile of NVIDIA's.
+/// The part of a vGPU's memory that the driver keeps for itself, in bytes: 64 MiB and a sixteenth. All profiles of NVIDIA's
+/// have this.
 fn reservation(mib: u32) -> u64 {
     (64 << 20) + (u64::from(mib) << 16)
 }

@@ -1,5 +1,5 @@
-//! What a user asks for: clones of physical GPUs and overrides of profiles, as JSON in the shape of the Nix options
-//! `copyVGPUProfiles` and `profileOverrides`, so that Nix passes them on with `builtins.toJSON`.
+//! The changes that a user wants: clones of physical GPUs and overrides of profiles. They are JSON with the shape of the Nix
+//! options `copyVGPUProfiles` and `profileOverrides`, so that Nix passes these on with `builtins.toJSON`.
 //!
 //! ```json
 //! {
@@ -12,8 +12,8 @@
 //! }
 //! ```
 //!
-//! `null` means not set, everywhere. What can be judged without the file is judged here: whatever has become a
-//! [`Changes`] is sound in itself.
+//! `null` always means "not set". All checks that do not need the file are made here. So a [`Changes`] has no mistake that
+//! can be found without the file.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,7 +31,7 @@ use crate::model::Display;
 /// Changes to a vgpuConfig.xml.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// The key gets what the value has. Values may be keys themselves, but not in a circle.
+    /// The key gets the profiles of the value. Values may be keys themselves, but not in a circle.
     pub clones: BTreeMap<GpuId, GpuId>,
     /// By the number of the profile.
     pub overrides: BTreeMap<u32, Override>,
@@ -51,7 +51,7 @@ pub struct Override {
     pub display: Option<Display>,
     /// Frames a second; 0 for no limit.
     pub frame_rate_limit: Option<u32>,
-    /// Anything else, by the name of the element. Wins over the options above where both set the same.
+    /// Anything else, by the name of the element. It replaces what the options above set.
     pub xml: BTreeMap<String, XmlValue>,
 }
 
@@ -59,7 +59,7 @@ pub struct Override {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum XmlValue {
     Text(String),
-    /// Attributes by name; those not named stay.
+    /// Attributes by name. All others stay.
     Attributes(BTreeMap<String, String>),
 }
 
@@ -95,8 +95,8 @@ impl Changes {
         Ok(changes)
     }
 
-    /// Where a GPU's profiles come from in the end: a clone of a clone is a clone of the first. So the order of clones
-    /// doesn't matter, and applying them twice is the same as once.
+    /// The GPU whose profiles a clone really gets: a clone of a clone is a clone of the first. So the order of clones does
+    /// not matter, and applying them twice has the same result as once.
     pub fn origin(&self, target: GpuId) -> Result<GpuId, Error> {
         let mut way = vec![target];
         let mut origin = target;
@@ -191,7 +191,7 @@ impl RawDisplay {
     }
 }
 
-/// A value in xmlConfig, still of any depth.
+/// A value in xmlConfig, of any depth.
 enum RawXml {
     Text(String),
     Attributes(Map<Option<RawXml>>),
@@ -233,7 +233,7 @@ fn mistake(place: &str, problem: impl fmt::Display) -> Error {
     Error::Changes { mistake: format!("{place}{colon}{problem}") }
 }
 
-/// A whole number from 0 on.
+/// A whole number, 0 or more.
 struct WholeNumber(u32);
 
 impl<'de> Deserialize<'de> for WholeNumber {
@@ -293,7 +293,7 @@ impl<'de> Deserialize<'de> for RawXml {
     }
 }
 
-/// An object, and only that: serde would take an array for a struct, too.
+/// An object and nothing else. For a struct, serde would accept an array, too.
 struct Object<T>(T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -314,7 +314,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// An object whose keys are checked to differ; serde would take the last of several.
+/// An object whose keys must differ. serde would use the last of several.
 struct Map<V>(BTreeMap<String, V>);
 
 impl<V> Default for Map<V> {

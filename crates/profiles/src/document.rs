@@ -1,4 +1,4 @@
-//! An XML document byte for byte: elements with their place in the text, and edits spliced into that text.
+//! An XML document that keeps every byte: elements with their place in the text, and edits of that text.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,20 +7,20 @@ use roxmltree::{Node, ParsingOptions};
 
 use crate::Error;
 
-/// Elements, comments and texts a file may have: fifteen times as many as NVIDIA's. Bounds memory.
+/// The most elements, comments and texts of a file: fifteen times as many as NVIDIA's has. This limits memory.
 const MAX_NODES: u32 = 1_000_000;
-/// Attributes a tag may have. The parser compares each with each.
+/// The most attributes of a tag. The parser compares each of them with each other.
 const MAX_ATTRIBUTES: usize = 1000;
 
-/// A parsed document that knows its own text.
+/// A parsed document with its text.
 pub struct Document<'t> {
     text: &'t str,
     tree: roxmltree::Document<'t>,
 }
 
 impl<'t> Document<'t> {
-    /// Parses well-formed XML. Entity declarations are refused: NVIDIA's files have none, an element that comes
-    /// out of one has no place of its own that could be edited, and a few lines of them fill any memory.
+    /// Parses well-formed XML. Entity declarations are refused. NVIDIA's files have none. An element that comes from an
+    /// entity has no place that could be edited, and a few lines of entities can fill any memory.
     pub fn parse(text: &'t str) -> Result<Self, Error> {
         if let Some((before, _)) = text.split_once("<!ENTITY") {
             return Err(Error::Entities { line: before.matches('\n').count() + 1 });
@@ -38,7 +38,7 @@ impl<'t> Document<'t> {
         self.tree.root_element()
     }
 
-    /// The element that has this id in this document.
+    /// The element with this id.
     pub fn node(&self, id: roxmltree::NodeId) -> Option<Node<'_, 't>> {
         self.tree.get_node(id)
     }
@@ -57,7 +57,7 @@ impl<'t> Document<'t> {
         self.text.get(range).unwrap_or_default()
     }
 
-    /// The white space that puts an element on its own line: line end and indentation, as the file has them.
+    /// The white space before an element that is on its own line: line end and indentation, as they are in the file.
     pub fn indentation(&self, node: Node) -> &'t str {
         let before = self.slice(0..node.range().start);
         let space = self.slice(before.trim_end_matches(is_space).len()..before.len());
@@ -66,7 +66,7 @@ impl<'t> Document<'t> {
         line.and_then(|before| space.get(before.len()..)).unwrap_or(space)
     }
 
-    /// Where something new goes that follows an element: behind it and the comments on the rest of its line.
+    /// The place for something new after an element: after the comments on the rest of its line.
     pub fn behind(&self, node: Node) -> usize {
         let mut end = node.range().end;
         for next in node.next_siblings().skip(1) {
@@ -123,9 +123,9 @@ impl<'t> Document<'t> {
 
 /// Where a start tag ends.
 struct StartTag {
-    /// Behind its name and attributes.
+    /// After its name and attributes.
     inner: usize,
-    /// Behind its `>`.
+    /// After its `>`.
     end: usize,
     /// Whether it is `<name/>`, without an end tag.
     empty: bool,
@@ -153,24 +153,24 @@ pub fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n')
 }
 
-/// Whether an element may have this name. Prefixes (`a:b`) are refused: they would need a declaration.
+/// Whether an element may have this name. Prefixes (`a:b`) are refused, because they need a declaration.
 pub fn is_element_name(name: &str) -> bool {
     roxmltree::Document::parse(&format!("<{name}/>"))
         .is_ok_and(|parsed| parsed.root_element().tag_name().name() == name)
 }
 
-/// Whether an attribute may have this name. `xmlns` is none: it would change the names around it.
+/// Whether an attribute may have this name. `xmlns` may not be used: it would change the names of other elements.
 pub fn is_attribute_name(name: &str) -> bool {
     roxmltree::Document::parse(&format!("<a {name}=\"\"/>"))
         .is_ok_and(|parsed| parsed.root_element().attributes().next().is_some_and(|found| found.name() == name))
 }
 
-/// The first character that XML cannot hold, not even escaped.
+/// The first character that XML cannot contain, not even escaped.
 pub fn unwritable(value: &str) -> Option<char> {
     value.chars().find(|&c| (c < ' ' && !is_space(c)) || matches!(c, '\u{fffe}' | '\u{ffff}'))
 }
 
-/// A value as it stands in a text or an attribute. Line ends would not survive an attribute as they are.
+/// A value, escaped for a text or an attribute. In an attribute, a parser would change line ends that are not escaped.
 pub fn escape(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len());
     for c in value.chars() {
@@ -189,7 +189,7 @@ pub fn escape(value: &str) -> String {
     escaped
 }
 
-/// Replacements in a document, in any order; they don't overlap.
+/// Replacements in a document, in any order. They do not overlap.
 pub struct Edits<'d, 't> {
     document: &'d Document<'t>,
     edits: Vec<(Range<usize>, String)>,
@@ -204,23 +204,23 @@ impl<'d, 't> Edits<'d, 't> {
         self.edits.is_empty()
     }
 
-    /// Puts a text in place of that range.
+    /// Replaces a range by a text.
     pub fn replace(&mut self, range: Range<usize>, with: impl Into<String>) {
         self.edits.push((range, with.into()));
     }
 
-    /// Puts a text there.
+    /// Inserts a text.
     pub fn insert(&mut self, at: usize, text: impl Into<String>) {
         self.replace(at..at, text);
     }
 
-    /// Takes an element out, and its line with it.
+    /// Removes an element with its line.
     pub fn remove(&mut self, node: Node) {
         let start = node.range().start - self.document.indentation(node).len();
         self.replace(start..node.range().end, "");
     }
 
-    /// Gives an element another text. White space around the old one, comments and elements beside it stay.
+    /// Gives an element another text. White space around the old text, comments, and elements beside it stay.
     pub fn set_text(&mut self, node: Node, value: &str) {
         let document = self.document;
         let tag = document.start_tag(node);
@@ -242,7 +242,7 @@ impl<'d, 't> Edits<'d, 't> {
         }
     }
 
-    /// Gives an element attributes: other values for those it has, new ones behind them.
+    /// Sets attributes of an element. Those that it has get new values; others are added after them.
     pub fn set_attributes<'v>(&mut self, node: Node, values: impl IntoIterator<Item = (&'v str, &'v str)>) {
         let mut new = String::new();
         for (name, value) in values {
@@ -256,7 +256,7 @@ impl<'d, 't> Edits<'d, 't> {
         }
     }
 
-    /// Puts new elements, as they are to be written, behind the last one in an element, indented like it.
+    /// Adds elements, given as text, after the last one in an element. They are indented like that one.
     pub fn append(&mut self, node: Node, elements: &[String]) {
         let document = self.document;
         let tag = document.start_tag(node);

@@ -1,4 +1,4 @@
-//! Reading a file within bounds, and replacing one in one step.
+//! Reads a file up to a limit, and replaces a file in one step.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -11,12 +11,12 @@ use vgpu_base::publish::{self, Staged};
 use crate::Error;
 use crate::limits::MAX_BYTES;
 
-/// Reads a vgpuConfig.xml or changes to it, whole.
+/// Reads a whole vgpuConfig.xml, or changes to it.
 pub fn read(path: &Path) -> Result<String, Error> {
     text(path, bounded::read_file(path, MAX_BYTES))
 }
 
-/// Makes text of what [`bounded::read`] gave. `path` names it in errors.
+/// Turns the result of [`bounded::read`] into text. `path` names it in errors.
 pub fn text(path: &Path, read: Result<Vec<u8>, ReadError>) -> Result<String, Error> {
     let bytes = read.map_err(|error| match error {
         ReadError::Io(source) => Error::Read { path: path.to_owned(), source },
@@ -25,7 +25,7 @@ pub fn text(path: &Path, read: Result<Vec<u8>, ReadError>) -> Result<String, Err
     String::from_utf8(bytes).map_err(|_| Error::NotText { path: path.to_owned() })
 }
 
-/// Puts a text in place of a file, or makes the file: wholly or not at all. A link is followed; owner and permissions stay.
+/// Writes a text to a file, completely or not at all. A link is followed. Owner and permissions of an old file stay.
 pub fn write(path: &Path, text: &str) -> Result<(), Error> {
     let target = target(path)?;
     let failed = |source| Error::Write { path: path.to_owned(), source };
@@ -55,8 +55,8 @@ pub fn write(path: &Path, text: &str) -> Result<(), Error> {
     new.replace().map_err(unpublished)
 }
 
-/// Keeps others from changing a file until the result is dropped: a change is read, made and written, and two at once
-/// would lose one. The lock is one of the directory, since the file itself is replaced.
+/// Locks a file against changes by others until the result is dropped. A change reads the file and writes it again, so one
+/// of two changes at once would be lost. The lock is on the directory, because the file itself is replaced.
 pub fn lock(path: &Path) -> Result<File, Error> {
     let target = target(path)?;
     let locked = File::open(directory(&target)).and_then(|directory| {
@@ -70,7 +70,7 @@ fn directory(target: &Path) -> &Path {
     target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The file that a path means, through links.
+/// The file that a path leads to, through links.
 fn target(path: &Path) -> Result<PathBuf, Error> {
     if path.is_symlink() {
         fs::canonicalize(path).map_err(|source| Error::Write { path: path.to_owned(), source })

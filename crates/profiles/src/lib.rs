@@ -1,14 +1,15 @@
-//! vgpuConfig.xml of a host driver: what a physical GPU may be cut into. Read it, clone GPUs, override profiles.
+//! vgpuConfig.xml of a host driver says what a physical GPU may be cut into. This crate reads it, clones GPUs, and overrides
+//! profiles.
 //!
-//! NVIDIA's daemon reads the file with a strict parser, so nothing here writes XML anew: a file is read with the place of
-//! every element in it, and a change replaces the few bytes it is about. Everything else stays byte for byte.
+//! NVIDIA's daemon reads the file with a strict parser. So nothing here writes a new XML file. A file is read with the place
+//! of every element, and a change replaces only a few bytes. All other bytes stay.
 //!
-//! - [`document`]: the XML with its places, and edits spliced into it.
+//! - [`document`]: the XML with the places of its elements, and edits of it.
 //! - [`model`]: what the file says: profiles and physical GPUs.
-//! - [`changes`]: what a user asks for, as JSON, checked.
+//! - [`changes`]: the changes that a user wants, read from JSON and checked.
 //! - [`apply`](apply()): the changes as edits of the file.
-//! - [`likeness`]: the nearest names of a misspelt one.
-//! - [`file`]: reading within bounds, replacing in one step.
+//! - [`likeness`]: finds the nearest names of a misspelt one.
+//! - [`file`]: reads a file up to a limit, and replaces a file in one step.
 
 use std::path::Path;
 
@@ -27,7 +28,7 @@ pub use changes::Changes;
 pub use error::Error;
 pub use model::Config;
 
-/// Applies the JSON in the file `changes` to the vgpuConfig.xml `config`, and returns that file's text and what becomes of it.
+/// Applies the JSON in the file `changes` to the vgpuConfig.xml `config`. Returns the old text and the result.
 ///
 /// # Errors
 /// When one of the files cannot be read or is damaged, or a change cannot be made.

@@ -1,6 +1,6 @@
 //! `vgpu-profiles`: what Nix runs to make a vgpuConfig.xml with some GPUs and profiles changed.
 //!
-//! People use `vgpu profiles`, which can do more. This is the part that a derivation needs, so that a change of anything
+//! People use `vgpu profiles`, which can do more. This program has only what a derivation needs. So a change in anything
 //! else does not build the file again.
 
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What a vgpuConfig.xml says: the profiles, and which of them each physical GPU offers.
+//! The content of a vgpuConfig.xml: the profiles, and which of them each physical GPU offers.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::likeness::likeness;
 /// The element of a `<supportedVgpu>` that says how many such vGPUs fit.
 pub(super) const MAX_VGPUS: &str = "maxVgpus";
 
-/// A vgpuConfig.xml, read.
+/// The content of a vgpuConfig.xml.
 pub struct Config<'t> {
     pub(super) document: Document<'t>,
     /// The profiles, in the order of the file.
@@ -21,7 +21,7 @@ pub struct Config<'t> {
     pub gpus: Vec<PhysicalGpu>,
 }
 
-/// A `<vgpuType>`: what a virtual machine gets. A value the file doesn't give, or gives as something else than a number, is `None`.
+/// A `<vgpuType>`: what a virtual machine gets. A value is `None` if the file does not have it, or if it is no number.
 #[derive(Debug)]
 pub struct Profile {
     pub(super) node: NodeId,
@@ -99,7 +99,7 @@ pub struct PhysicalGpu {
 }
 
 impl PhysicalGpu {
-    /// What it says of a profile, if it offers that.
+    /// What the board says of a profile. `None` if it does not offer the profile.
     pub fn offer(&self, profile: u32) -> Option<&Supported> {
         self.supported.iter().find(|supported| supported.profile == profile)
     }
@@ -172,8 +172,8 @@ impl<'t> Config<'t> {
         self.gpus_where(id.to_string(), id, |gpu| gpu == id)
     }
 
-    /// The boards that a query means. A subsystem that the file does not have by itself is that of a
-    /// board which stands for every subsystem.
+    /// The boards that match a query. If the file does not have this subsystem, the board that stands for every subsystem
+    /// matches.
     pub fn find_gpus(&self, query: GpuQuery) -> Result<Vec<&PhysicalGpu>, Error> {
         let GpuQuery { device, subsystem } = query;
         let Some(subsystem) = subsystem else {
@@ -184,7 +184,7 @@ impl<'t> Config<'t> {
         self.gpu(id).or_else(|error| self.gpu(GpuId { subsystem: 0, ..id }).map_err(|_| error))
     }
 
-    /// The boards that are called so, in either case, with or without the `GRID` or `NVIDIA` before the name.
+    /// The boards with this name, in upper or lower case, with or without `GRID` or `NVIDIA` before it.
     pub fn gpus_named(&self, name: &str) -> Vec<&PhysicalGpu> {
         let plain = |name: &str| {
             let name = name.trim().to_lowercase();
@@ -214,7 +214,7 @@ impl<'t> Config<'t> {
         self.profiles.iter().filter_map(|profile| Some((profile.id, profile.profile_size?))).collect()
     }
 
-    /// Memory of each board, in bytes, as far as its profiles tell: what the vGPUs that fit on it take together.
+    /// Memory of each board, in bytes, as far as its profiles tell: the memory of all vGPUs that fit on it.
     pub fn board_sizes(&self) -> BTreeMap<GpuId, u64> {
         let sizes = self.profile_sizes();
         let mut boards = BTreeMap::new();
@@ -233,7 +233,7 @@ impl<'t> Config<'t> {
         self.document.node(profile.node).map_or((0, ""), |node| (self.document.line(node), self.document.source(node)))
     }
 
-    /// What the boards of one kind are called: the beginning that the names of their profiles share.
+    /// The name of a kind of board: the common beginning of the names of its profiles.
     pub fn board_name(&self, gpu: &PhysicalGpu) -> Option<&str> {
         let names = self.profiles.iter().filter(|profile| gpu.supported.iter().any(|s| s.profile == profile.id));
         let shared = names.map(|profile| profile.name.as_str()).reduce(|shared, name| {

@@ -77,18 +77,18 @@ pub enum Error {
 }
 
 impl Error {
-    /// An operation on a file that failed. `problem` goes on after the path ("cannot be opened").
+    /// The error of a failed operation on a file. `problem` follows the path in the message: "cannot be opened".
     pub fn io(path: &Path, problem: &'static str, source: io::Error) -> Self {
         Error::Io { path: path.into(), problem, source }
     }
 
-    /// A member that no real driver has. Its name is shown escaped.
+    /// The error for a member that no real driver has. Its name is escaped when it is shown.
     pub fn member(path: &Path, member: &str, problem: MemberError) -> Self {
         Error::Member { path: path.into(), member: shown::name(member), problem }
     }
 }
 
-/// What is wrong with a member. The text goes on after its name.
+/// What is wrong with a member. The text continues a sentence that begins with its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MemberError {
     #[error("{0}")]

@@ -17,7 +17,7 @@ use crate::words::role::Role;
 
 /// A zip member may not unpack to more than this many times its packed size: .run files are compressed already.
 const RATIO: u64 = 20;
-/// Members of up to so many bytes may unpack to more.
+/// Members of up to this many bytes may unpack to more.
 const UNPACKED_ANYWAY: u64 = 64 << 20;
 
 /// The most bytes that are read to find and read the directory of an archive. NVIDIA's has less than 10 KB.
@@ -29,11 +29,11 @@ const MOST_SHOWN: usize = 5;
 pub struct Grid {
     path: std::path::PathBuf,
     zip: ZipArchive<Metered>,
-    /// Of the archive, in bytes. No member can have more.
+    /// The length of the archive, in bytes. No member can have more.
     length: u64,
 }
 
-/// A file of which only so much is read until its directory is known. This limits the memory that the directory takes.
+/// A file that can be read only up to a limit until its directory is known. So the directory takes limited memory.
 struct Metered {
     file: File,
     left: Arc<AtomicU64>,
@@ -101,7 +101,7 @@ impl Grid {
     }
 
     /// The Windows guest driver: `553.74_grid_win10_win11_server2022_dch_64bit_international.exe`.
-    /// Some archives have one for each Windows, all of one version: the first by name stands for them.
+    /// Some archives have one for each version of Windows, all with the same driver version. Then the first by name counts.
     pub fn windows(&self) -> Option<Driver> {
         self.matching(|name| {
             let (version, rest) = name.split_once("_grid_win")?;
@@ -115,7 +115,7 @@ impl Grid {
     fn matching(&self, version: impl Fn(&str) -> Option<&str>) -> Vec<Driver> {
         let mut found: Vec<_> = (self.zip.file_names().flatten())
             .filter_map(|name| {
-                // No driver has a name that leads elsewhere or moves a terminal's cursor. Some programs write `\\`.
+                // No driver has a name that leads out of the folder or moves a terminal's cursor. Some programs write `\\`.
                 RelativePath::parse(name.as_bytes()).ok()?;
                 let version = version(base_name(&name))?.to_owned();
                 Some(Driver { name: name.into_owned(), version })

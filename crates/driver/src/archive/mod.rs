@@ -4,7 +4,7 @@
 //!
 //! - [`grid`] finds the drivers in a GRID archive.
 //! - [`makeself`] reads the header of a .run file.
-//! - [`stream`] feeds a .run file to its consumer while it computes the check sums beside it.
+//! - [`stream`] passes a .run file to its consumer, and computes the check sums at the same time.
 //! - [`payload`] decompresses, walks the tar stream and refuses what no driver package contains.
 //! - [`kind`] tells what a file is by its first bytes.
 
@@ -25,17 +25,17 @@ use rustix::fs::OFlags;
 pub use error::{Error, MemberError};
 use kind::{ENOUGH, Kind};
 
-/// The largest archive, in bytes. NVIDIA's have less than 4 GB; a file without end is not read for ever.
+/// The largest archive, in bytes. NVIDIA's have less than 4 GB. This limit ends the reading of files without end.
 pub const LARGEST: u64 = 16 << 30;
 
-/// Opens the file at `path`. It must be a regular file: archives are read more than once, and opening a pipe might wait for
-/// ever.
+/// Opens the file at `path`. It must be a regular file, since archives are read more than once, and opening a pipe could
+/// wait for ever.
 ///
 /// # Errors
 /// When it cannot be opened, is no regular file, or is larger than any archive.
 pub fn open(path: &Path) -> Result<File, Error> {
     let unopened = |e| Error::io(path, "cannot be opened", e);
-    // Looked at first: to open a device can have an effect.
+    // Checked before it is opened: opening a device can have an effect.
     if !fs::metadata(path).map_err(unopened)?.is_file() {
         return Err(Error::NotAFile { path: path.into() });
     }
@@ -52,7 +52,7 @@ pub fn open(path: &Path) -> Result<File, Error> {
 /// Tells the kind of the file at `path`.
 ///
 /// # Errors
-/// When it cannot be opened as [`open`] does, or not be read.
+/// When [`open`] cannot open it, or when it cannot be read.
 pub fn kind_of(path: &Path) -> Result<Kind, Error> {
     let mut file = open(path)?;
     let start = read_up_to(&mut file, ENOUGH).map_err(|e| Error::io(path, "cannot be read", e))?;

@@ -1,6 +1,6 @@
 //! The payload of a .run file: compressed tar → members, one after the other.
 //!
-//! It refuses what no driver package contains but an attacker might use: names that lead out of the package, members below
+//! It refuses what an attacker might use and no driver package contains: names that lead out of the package, members below
 //! a symlink, hard links, devices, sparse files, and sizes that cannot be real. Nothing is written here.
 
 use std::collections::HashSet;
@@ -26,16 +26,16 @@ const UNPACKED_ANYWAY: u64 = 64 << 20;
 const RATIO: u64 = 12;
 /// Memory that a decompressor of xz may use, in bytes: xz -9 wants 65 MiB.
 const XZ_MEMORY: u64 = 66 << 20;
-/// The smallest window of zstd that is made ready, as a power of two, and the largest: `zstd --ultra -22` makes it.
+/// The smallest and the largest window of zstd, as powers of two. `zstd --ultra -22` makes the largest.
 const WINDOWS: [u32; 2] = [21, 27];
-/// What its decompressor takes besides the window, in bytes.
+/// The memory that its decompressor takes besides the window, in bytes.
 const ZSTD_BESIDES: usize = 1 << 20;
 
 /// A file in a package.
 pub struct Member<'a> {
     /// Path within the package.
     pub path: RelativePath,
-    /// Permission bits as the archive has them, setuid and all.
+    /// Permission bits as they are in the archive, also setuid.
     pub mode: u32,
     /// Size in bytes.
     pub size: u64,
@@ -57,9 +57,9 @@ impl Member<'_> {
     }
 }
 
-/// Walks the compressed tar stream `payload` of the archive `path`, and calls `visit` with each file.
+/// Goes through the compressed tar stream `payload` of the archive `path`, and calls `visit` with each file.
 ///
-/// `packed` is the size of the archive in bytes, which bounds what the payload may unpack to. The decompressor takes its
+/// `packed` is the size of the archive in bytes. It limits what the payload may unpack to. The decompressor takes its
 /// memory from `memory`.
 pub fn for_each_member<E: From<Error>>(
     path: &Path,
@@ -72,7 +72,7 @@ pub fn for_each_member<E: From<Error>>(
     let unpacked = decompress(payload, memory).map_err(|source| Error::Payload { path: path.into(), source })?;
     let mut unpacked = unpacked.take(limit);
     let walked = walk(path, &mut unpacked, limit, visit).and_then(|()| {
-        // A decompressor compares its check sum at the end of the stream. That is behind the end of the tar.
+        // A decompressor compares its check sum at the end of the stream, which comes after the end of the tar.
         io::copy(&mut unpacked, &mut io::sink()).map_err(|source| Error::Payload { path: path.into(), source })?;
         Ok(())
     });
@@ -82,7 +82,7 @@ pub fn for_each_member<E: From<Error>>(
     walked
 }
 
-/// The most bytes to which files of so many bytes may unpack.
+/// The most bytes that a file of `packed` bytes may unpack to.
 pub fn most_unpacked(packed: u64) -> u64 {
     UNPACKED_ANYWAY.saturating_add(packed.saturating_mul(RATIO))
 }
@@ -113,8 +113,8 @@ fn decompress<'a>(mut packed: impl BufRead + 'a, memory: &Memory) -> io::Result<
     })
 }
 
-/// The window of a zstd stream that begins so, as a power of two: RFC 8878, 3.1.1.1.2. Other frames of the stream may have
-/// no larger one. A frame in one segment has the window of its content.
+/// The window of a zstd stream with this beginning, as a power of two (RFC 8878, 3.1.1.1.2). Other frames of the stream may
+/// not have a larger one. For a frame in one segment, the window is as large as its content.
 fn zstd_window(start: &[u8]) -> u32 {
     let [least, most] = WINDOWS;
     match start {
@@ -126,8 +126,8 @@ fn zstd_window(start: &[u8]) -> u32 {
     }
 }
 
-/// Whether a payload that begins so carries a check of its unpacked content, which decompressors compare with what they
-/// made. gzip and bzip2 always do; zstd and xz may.
+/// Whether a payload with this beginning has a check sum of its unpacked content. Decompressors compare it with their
+/// result. gzip and bzip2 always have one; zstd and xz may have one.
 ///
 /// zstd: the flag Content_Checksum of the frame header (RFC 8878, 3.1.1.1.1). xz: the kind of check in the stream
 /// header (The .xz File Format, 2.1.1.2), 0 for none, which is what NVIDIA used.
@@ -159,7 +159,7 @@ fn walk<E: From<Error>>(
     let mut symlinks = HashSet::new();
     let mut next = Next::default();
     let (mut members, mut all_names) = (0, 0);
-    // Raw: the crate would read long names into memory whatever their size.
+    // Raw entries: otherwise the crate would read long names into memory, whatever their size.
     for entry in tar.entries().map_err(unreadable)?.raw(true) {
         let mut entry = entry.map_err(unreadable)?;
         let header = entry.header().clone();
@@ -181,7 +181,7 @@ fn walk<E: From<Error>>(
         }
         let Next { name, link, size } = std::mem::take(&mut next);
         let name = match RelativePath::parse(name.as_deref().unwrap_or(&header.path_bytes())) {
-            // The folder of all others.
+            // The folder that contains all others.
             Err(PathError::Empty) if header.entry_type() == EntryType::Directory => continue,
             name => name.map_err(|problem| refuse(problem.into()))?,
         };

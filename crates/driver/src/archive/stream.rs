@@ -1,7 +1,7 @@
-//! Reads a .run file once, front to back: one thread reads and computes the check sums, another the MD5 where the whole file
-//! needs it, which takes longest; the caller consumes.
+//! Reads a .run file once, from start to end. One thread reads it and computes the check sums. Where the file needs its
+//! MD5, which takes longest, another thread computes that. The caller consumes the bytes.
 //!
-//! What the caller makes of the bytes counts only when the check sums are right at the end.
+//! The caller's result counts only if the check sums are right at the end.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -15,15 +15,16 @@ use super::makeself::{CheckSums, Header, HeaderError, LONGEST_SCRIPT, md5_text};
 use super::payload::checks_content;
 use super::{Error, Progress, kind, read_up_to};
 
-/// How much is read at a time, in bytes, and how many such chunks may wait for the consumer. Files that compress well
-/// take long to unpack, others to check: the threads run ahead of each other by turns.
+/// How many bytes are read at a time, and how many such chunks may wait for the consumer. Some files take longer to unpack
+/// and others longer to check, so sometimes one thread is ahead and sometimes the other.
 const CHUNK: usize = 512 << 10;
 const WAITING: usize = 32;
 
-/// No script with its decompressor is longer than this, in bytes: that of the 550 driver has 2 MB.
+/// The longest script with its decompressor, in bytes. That of the 550 driver has 2 MB.
 const LONGEST_STUB: usize = 16 << 20;
 
-/// Of files of up to so many bytes the MD5 is always compared: nobody notices the time. It also finds damage of the MD5 itself.
+/// The MD5 of files up to this size is always compared, because nobody notices the time. So damage of the MD5 itself is
+/// found, too.
 const SMALL: u64 = 16 << 20;
 
 /// What happens to a payload. This decides which check sums are needed.
@@ -37,10 +38,10 @@ pub enum PayloadUse {
     Read,
 }
 
-/// Hands the payload of the .run file `input` to `consume`, and checks the file's sums meanwhile.
+/// Hands the payload of the .run file `input` to `consume`, and checks the file's sums at the same time.
 ///
-/// `path` names the file in errors. Wrong sums are the error, whatever `consume` returned: with a damaged file, later
-/// errors mislead.
+/// `path` names the file in errors. If the sums are wrong, that is the error, whatever `consume` returned: the errors that
+/// a damaged file causes later would mislead.
 pub fn with_payload<T, E: From<Error>>(
     path: &Path,
     input: &mut (dyn Read + Send),
@@ -76,7 +77,7 @@ pub fn with_payload<T, E: From<Error>>(
     })
 }
 
-/// The MD5 of all chunks that come, each of which goes on to the consumer as long as that wants them.
+/// The MD5 of all chunks that come. Each is passed on to the consumer, as long as the consumer wants them.
 fn pass_on(mut md5: Md5, chunks: Receiver<Vec<u8>>, consumer: &SyncSender<Vec<u8>>) -> [u8; 16] {
     let mut wanted = true;
     for chunk in chunks {
@@ -86,7 +87,7 @@ fn pass_on(mut md5: Md5, chunks: Receiver<Vec<u8>>, consumer: &SyncSender<Vec<u8
     md5.finalize().into()
 }
 
-/// What comes before the payload: the script and its embedded decompressor, with as much of the payload as was read along.
+/// What comes before the payload: the script and its embedded decompressor. The beginning of the payload may be with it.
 struct Stub {
     header: Header,
     bytes: Vec<u8>,
@@ -171,7 +172,7 @@ fn wrong(path: &Path, sum: &'static str, expected: String, found: String) -> Err
     Error::CheckSum { path: path.into(), sum, expected, found }
 }
 
-/// The bytes of a .run file as they come from the reading thread.
+/// The bytes of a .run file that the reading thread sends.
 pub struct Payload {
     chunks: Receiver<Vec<u8>>,
     chunk: Vec<u8>,

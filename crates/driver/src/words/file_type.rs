@@ -31,7 +31,7 @@ pub enum Rule {
     Wine,
     /// An ICD or layer below this folder of `out`, and of `lib32`.
     Vulkan(&'static str),
-    /// The version goes from its name.
+    /// The version is removed from its name.
     Profile,
     /// A folder with the version in its name.
     Firmware,
@@ -61,7 +61,7 @@ const FROM_SOURCE: Rule = Nowhere("kernel modules are built from source");
 /// Where libEGL looks for platforms (Wayland, GBM, X11).
 pub const EGL_PLATFORMS: &str = "share/egl/egl_external_platform.d";
 
-/// Makes the enum, and what it knows, from the table.
+/// Makes the enum and its functions from the table.
 macro_rules! file_types {
     ($($variant:ident $name:literal $fields:expr, $rule:expr;)*) => {
         /// A type of file in a manifest.
@@ -73,7 +73,7 @@ macro_rules! file_types {
             #[cfg(test)]
             pub(crate) const ALL: &[FileType] = &[$(FileType::$variant),*];
 
-            /// The type that NVIDIA calls so.
+            /// The type with this name.
             pub fn named(name: &str) -> Option<FileType> {
                 match name {
                     $($name => Some(FileType::$variant),)*
@@ -81,7 +81,7 @@ macro_rules! file_types {
                 }
             }
 
-            /// What NVIDIA calls it.
+            /// NVIDIA's name for it.
             pub fn name(self) -> &'static str {
                 match self { $(FileType::$variant => $name),* }
             }
@@ -111,7 +111,7 @@ file_types! {
     EglClientLib            "EGL_CLIENT_LIB"            [Arch], OWN_GLVND;
     LibglLa                 "LIBGL_LA"                  [Arch], OWN_GLVND;
     WineLib                 "WINE_LIB"                  [Arch], Wine;
-    // They test the system's libglvnd. Both word sizes have one name.
+    // They test the system's libglvnd. Both word sizes have the same name.
     InternalUtilityBinary   "INTERNAL_UTILITY_BINARY"   [Arch], NO_INSTALLER;
     InternalUtilityLib      "INTERNAL_UTILITY_LIB"      [Arch], NO_INSTALLER;
     InternalUtilityData     "INTERNAL_UTILITY_DATA"     [], NO_INSTALLER;
@@ -141,7 +141,7 @@ file_types! {
     EglClientSymlink        "EGL_CLIENT_SYMLINK"        [Arch, Target], OWN_LINK;
     OpenclWrapperSymlink    "OPENCL_WRAPPER_SYMLINK"    [Arch, Path, Target], OWN_LINK;
     VgxLibSymlink           "VGX_LIB_SYMLINK"           [Target], LibraryLink;
-    // Their path is one of other systems.
+    // Their path is for other systems.
     GridLibSymlink          "GRID_LIB_SYMLINK"          [Path, Target], Link(Out, "lib");
     FlexeraLibSymlink       "FLEXERA_LIB_SYMLINK"       [Path, Target], Link(Out, "lib");
     GlxModuleSymlink        "GLX_MODULE_SYMLINK"        [Path, Target], ModuleLink;
@@ -169,7 +169,7 @@ file_types! {
     Documentation           "DOCUMENTATION"             [Path], Nowhere("documentation");
     KernelModule            "KERNEL_MODULE"             [], FROM_SOURCE;
     ModuleSigningKey        "MODULE_SIGNING_KEY"        [], FROM_SOURCE;
-    // Files with this type go to any place. Those that we want are known by their names.
+    // Files with this type have all kinds of places. We know those that we want by their names.
     ExplicitPath            "EXPLICIT_PATH"             [Path], Nowhere("not needed on NixOS");
     DotDesktop              "DOT_DESKTOP"               [Path], OWN_SETTINGS;
     Icon                    "ICON"                      [Path], OWN_SETTINGS;

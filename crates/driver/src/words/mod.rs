@@ -1,5 +1,5 @@
-//! Words that the whole crate shares: plain data. Nothing here imports other code of this project, except its neighbours
-//! and [`vgpu_base::shown`].
+//! Plain data that the whole crate shares. It imports no other code of this project, except its neighbours and
+//! [`vgpu_base::shown`].
 //!
 //! - [`role`]: host or guest.
 //! - [`path`]: names in packages and outputs, and what links name.

@@ -10,9 +10,9 @@ use super::role::Role;
 #[derive(Clone, Debug)]
 pub struct Options {
     pub role: Role,
-    /// Where the outputs will lie in the end: paths in run paths, ICD files and scripts.
+    /// The final place of the outputs. Run paths, ICD files and scripts contain it.
     pub outputs: Outputs,
-    /// Where they are written now. Nix writes them to their place at once.
+    /// Where they are written now. With Nix, that is their final place.
     pub destination: Outputs,
     /// Directories after the driver's own in the run path of 64-bit libraries and programs.
     pub lib_path: Vec<PathBuf>,
@@ -20,8 +20,8 @@ pub struct Options {
     pub lib_path_32: Vec<PathBuf>,
     /// The dynamic loader of programs. `None` keeps NVIDIA's.
     pub interpreter: Option<PathBuf>,
-    /// The content of a vgpuConfig.xml to install in place of the driver's. Whoever checked it has read it: a pipe cannot
-    /// be read twice, and a file may change.
+    /// The content of a vgpuConfig.xml to install in place of the driver's. It is the content, not a path, since it was read
+    /// to be checked: a pipe cannot be read twice, and a file may change.
     pub vgpu_config: Option<String>,
     /// The shell that scripts start with. `None` keeps NVIDIA's.
     pub shell: Option<PathBuf>,

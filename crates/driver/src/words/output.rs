@@ -23,7 +23,7 @@ impl Output {
     /// All outputs, in the order of the table above.
     pub const ALL: [Output; 5] = [Output::Out, Output::Bin, Output::Lib32, Output::Firmware, Output::Modsrc];
 
-    /// What Nix and `vgpu build` call it.
+    /// Its name in Nix and in `vgpu build`.
     pub fn name(self) -> &'static str {
         match self {
             Output::Out => "out",
@@ -35,7 +35,7 @@ impl Output {
     }
 }
 
-/// What is done to a file's content on the way.
+/// What is done to the content of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Treatment {
     /// Nothing.
@@ -53,7 +53,7 @@ pub enum Treatment {
 }
 
 impl Treatment {
-    /// Whether the content can only be made when it is known which libraries there are.
+    /// Whether all libraries must be known before the content can be made.
     pub fn names_libraries(self) -> bool {
         matches!(self, Treatment::LibraryJson | Treatment::OpenclIcd)
     }
@@ -68,7 +68,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Whether a file that was executable in the package stays so here: only where programs lie.
+    /// Whether a file that was executable in the package stays executable. It does only in folders of programs.
     pub fn keeps_executable(&self) -> bool {
         self.path.as_str().starts_with("bin/")
     }

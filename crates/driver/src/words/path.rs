@@ -1,5 +1,5 @@
-//! Names in packages and outputs, and targets of links. One rule holds for members of archives, for manifests, and for
-//! everything that is made of their names.
+//! Names in packages and outputs, and targets of links. The same rule holds for members of archives, for manifests, and
+//! for all paths that are made from their names.
 
 use std::fmt;
 
@@ -8,16 +8,16 @@ use vgpu_base::shown;
 
 /// The longest path, in bytes. Those of the 550 driver have up to 60.
 pub const LONGEST_PATH: usize = 1024;
-/// The longest part of a path, in bytes: what Linux' file systems take.
+/// The longest part of a path, in bytes: the limit of Linux' file systems.
 const LONGEST_PART: usize = 255;
 
-/// A path that leads to something below where it starts, whatever that is: one part or more, none of them `..`.
+/// A path to something below the directory that it starts from. It has one part or more, and none of them is `..`.
 ///
-/// It holds no empty part, no `.`, no control character and no mark that turns text around, so it can be shown as it is.
+/// It has no empty part, no `.`, no control character and no mark that turns text around. So it can be shown as it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RelativePath(String);
 
-/// Why a text is no [`RelativePath`]. It goes on after the name: "contains x, which …".
+/// Why a text is no [`RelativePath`]. It continues a sentence with the name: "contains x, which …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     #[error("has an empty name")]
@@ -38,7 +38,7 @@ impl RelativePath {
     /// Reads a path as archives and manifests write it. `./` and doubled slashes are dropped.
     ///
     /// # Errors
-    /// When it could lead to a place that is not below its start, or to none.
+    /// When it could lead to a place that is not below its start, or names nothing.
     pub fn parse(path: impl AsRef<[u8]>) -> Result<RelativePath, PathError> {
         let path = std::str::from_utf8(path.as_ref()).map_err(|_| PathError::NotUtf8)?;
         if path.starts_with('/') {
@@ -111,7 +111,7 @@ impl Serialize for RelativePath {
     }
 }
 
-/// What a symbolic link points at: so many folders up from the one it lies in, and a path from there.
+/// What a symbolic link points at: a number of folders up from its own folder, and a path from there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     up: usize,
@@ -119,10 +119,10 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads a target: `..` may only stand in front.
+    /// Reads a target. `..` may be only at its beginning.
     ///
     /// # Errors
-    /// When it is absolute, or `..` stands further on.
+    /// When it is absolute, or `..` comes later in it.
     pub fn parse(text: impl AsRef<[u8]>) -> Result<Target, PathError> {
         let (mut up, mut rest) = (0, text.as_ref());
         while let Some(more) = rest.strip_prefix(b"../") {
