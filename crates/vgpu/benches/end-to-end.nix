@@ -93,6 +93,11 @@ in
             };
         # nixpkgs' stdenv unpacks so, and knows the dynamic linker.
         built = package.overrideAttrs (_: {
+          # It removes the vendor-neutral libraries, and fails on archives that don't have them.
+          preInstall = ''
+            substituteInPlace() { sed -i "s|$3|$4|g" "$1"; }
+            for name in GL GLX EGL GLESv1_CM GLESv2 OpenGL GLdispatch; do touch lib$name.so.0 32/lib$name.so.0; done
+          '';
           unpackPhase = ''unpackFile "$src"; sourceRoot=$(ls -d NVIDIA-*)'';
           NIX_CC = pkgs.runCommand "cc" { } ''
             mkdir -p $out/nix-support
