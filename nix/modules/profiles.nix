@@ -1,4 +1,4 @@
-# The profiles of a host: which GPUs have them, and what is changed in them.
+# The profiles of a host: which GPUs offer them, and changes of them.
 {
   config,
   lib,
@@ -33,7 +33,7 @@ let
     // {
       name = "attrsNamedBy";
       description = "attribute set of ${elemType.description}, named by ${what}";
-      # The module system makes types with submodules anew, and would forget the pattern.
+      # The module system makes a new type from a type with submodules. Without this, the pattern would be lost.
       substSubModules = modules: namedBy pattern what (elemType.substSubModules modules);
     };
 
@@ -41,7 +41,7 @@ let
   pciPair = "[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}";
   text = types.coercedTo types.int toString types.str;
 
-  # An option of a profile: null leaves what NVIDIA set.
+  # An option of a profile. null keeps NVIDIA's value.
   optional =
     type: example: description:
     mkOption {
@@ -53,18 +53,18 @@ let
   profileOptions = {
     options = {
       vramAllocation = optional types.ints.positive 3584 ''
-        Memory of one vGPU, in MiB; 384 is the least. How many of them a board can have is counted by the driver and
-        stays what NVIDIA set: to fit more virtual machines on a board, raise `maxInstances` with it.
+        Memory of one vGPU, in MiB, at least 384. This does not change how many vGPUs a board can have: NVIDIA sets that
+        number. To fit more virtual machines on a board, raise `maxInstances`, too.
       '';
       maxInstances = optional types.ints.positive 6 ''
-        How many vGPUs with this profile one board can have: on every board that offers it, clones included. No more
-        than its memory has room for. Boards with SR-IOV have no more than they have virtual functions.
+        How many vGPUs with this profile one board can have. This holds for every board that offers the profile, also for
+        clones. The memory of the board must be enough. A board with SR-IOV cannot have more vGPUs than virtual functions.
       '';
       heads = optional types.ints.positive 1 ''
         How many virtual monitors one virtual machine may have.
       '';
       enableCuda = optional types.bool true ''
-        Whether CUDA works in virtual machines with this profile. NVIDIA turns it off in the smallest ones.
+        Whether CUDA works in virtual machines with this profile. NVIDIA turns it off in the smallest profiles.
       '';
       display.width = optional types.ints.positive 1920 ''
         Width of the largest display, in pixels. Set it together with the height.
@@ -73,8 +73,8 @@ let
         Height of the largest display, in pixels. Set it together with the width.
       '';
       framerateLimit = optional types.ints.unsigned 144 ''
-        The most frames a second a virtual machine may draw; 0 for as many as it can. Raise it for games, lower it
-        when one virtual machine takes too much of the board.
+        The most frames per second that a virtual machine may draw. 0 means no limit. Raise it for games. Lower it when
+        one virtual machine takes too much of the board.
       '';
       xmlConfig = mkOption {
         type = types.attrsOf (
@@ -89,8 +89,8 @@ let
           encoderCapacity = "0x64";
         };
         description = ''
-          Anything else of the profile, by the names of the elements in vgpuConfig.xml: text for an element's
-          content, an attribute set for its attributes. `vgpu profiles show ID` prints them all.
+          Any other setting of the profile, by the name of its element in vgpuConfig.xml. Text sets the content of an
+          element, and an attribute set sets its attributes. `vgpu profiles show ID` prints all elements.
         '';
       };
     };
@@ -108,9 +108,9 @@ in
           "1E87:0000" = "1E30:12BA";
         };
         description = ''
-          Gives a GPU that NVIDIA did not list the profiles of one it did: `"AAAA:BBBB" = "CCCC:DDDD"` gives
-          AAAA:BBBB (PCI device and subsystem, 0000 for any) what CCCC:DDDD has. `vgpu profiles list` shows those
-          there are. The patcher has the usual cases built in.
+          Gives the profiles of a listed GPU to one that NVIDIA does not list. `"AAAA:BBBB" = "CCCC:DDDD"` gives the
+          profiles of CCCC:DDDD to AAAA:BBBB (PCI device and subsystem; 0000 is any subsystem). `vgpu profiles gpus` shows
+          the listed GPUs. The patcher has the usual cases built in.
         '';
       };
 
@@ -127,9 +127,9 @@ in
           };
         };
         description = ''
-          Changes to vGPU profiles, by the number of the profile: `"333"` for `nvidia-333`. What isn't set stays as NVIDIA
-          has it. Only a patched driver accepts changed profiles. A change takes effect when
-          `nvidia-vgpud` is started the next time.
+          Changes to vGPU profiles, by the number of the profile: `"333"` for `nvidia-333`. Options that are not set keep
+          NVIDIA's values. Only a patched driver accepts changed profiles. A change takes effect at the next start of
+          `nvidia-vgpud`.
         '';
       };
     };
@@ -150,7 +150,7 @@ in
       defaultText = lib.literalMD "the driver's `vgpuConfig.xml` with all changes";
       example = lib.literalExpression ''"''${config.hardware.nvidia.package.out}/vgpuConfig.xml"'';
       description = ''
-        The profiles as the vGPU manager gets to see them. Read it to look at the result without switching to it:
+        The profiles as the vGPU manager reads them. Use it to see the result without switching to it:
         `nix-build -A config.hardware.nvidia.vgpu.vgpuConfig`.
       '';
     };

@@ -1,9 +1,9 @@
-//! A host's units, /etc and udev's rules, out of NixOS' own modules, under a real systemd on a real kernel.
+//! A host's units, /etc and udev rules as NixOS' own modules make them, under a real systemd on a real kernel.
 //!
 //! nix/tests/booted.nix makes two systems of a driver that is built from the sample archive, with stand-ins of NVIDIA's
 //! programs in it; kernel/run starts the first in QEMU, and the scene switches to the second with NixOS' own script.
-//! Needs what both need. Where something is missing it says so and passes, unless VGPU_REQUIRE_NIX or VGPU_REQUIRE_KERNEL
-//! is set.
+//! This needs the tools of both. If something is missing, it says so and passes, unless VGPU_REQUIRE_NIX or
+//! VGPU_REQUIRE_KERNEL is set.
 
 #[path = "support/kernel_bed.rs"]
 mod kernel_bed;
@@ -17,7 +17,7 @@ use nix_store::{NixStore, programs, quoted, skip};
 use vgpu::nix::sri::Sri;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-/// In seconds; a minute on an idle machine.
+/// In seconds. On an idle machine it takes one minute.
 const LIMIT: &str = "600";
 
 /// The nixpkgs whose modules are evaluated, if there is one with NixOS and with the script that switches in it.
@@ -36,7 +36,7 @@ fn nixpkgs() -> Option<PathBuf> {
     Some(nixpkgs)
 }
 
-/// What stands for NVIDIA's programs, by their names in the driver.
+/// Makes the stand-ins for NVIDIA's programs, by their names in the driver.
 fn stand_ins(directory: &Path) {
     let compile = |arguments: &[&str], source: &str, name: &str| {
         let mut gcc = Command::new("gcc");

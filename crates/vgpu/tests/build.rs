@@ -1,4 +1,4 @@
-//! `vgpu build` on sample drivers: every form of archive yields the same, complete, working tree.
+//! `vgpu build` on sample drivers: every form of archive gives the same complete and working tree.
 
 mod support;
 
@@ -174,7 +174,7 @@ fn a_changed_config_replaces_the_drivers_and_nothing_else() {
     assert_eq!(changed["out/vgpuConfig.xml"].1, b"<vgpuconfig/>");
     assert_eq!(plain.len(), changed.len());
     fs::remove_dir_all(sandbox.path("d")).unwrap();
-    // A pipe can be read once.
+    // A pipe can be read only once.
     let pipe = ["build", &archive, "--role", "host", "--out", "d", "--vgpu-config", "/dev/stdin"];
     sandbox.vgpu(&pipe).write_stdin("<vgpuconfig/>").assert().success();
     assert!(tree(&sandbox.path("d")) == changed);

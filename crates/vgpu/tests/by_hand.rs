@@ -1,6 +1,6 @@
 //! `vgpu instances create`, `remove` and `attach`, as people use them by hand; and the JSON of all commands on instances.
 //!
-//! The machine is a directory tree: what is written to a file of it is in the file. What a kernel answers is shown in
+//! The machine is a directory tree: a file of it simply holds what is written to it. How a kernel answers is tested in
 //! tests/kernel.
 
 #[path = "support/host.rs"]
@@ -26,7 +26,7 @@ fn done(machine: &MachineTree, args: &[&str]) -> String {
     text(&output.stdout)
 }
 
-/// What a command says that ends with this exit code, in one line.
+/// The messages of a command that must end with this exit code, in one line.
 fn fails(machine: &MachineTree, code: i32, args: &[&str]) -> String {
     let output = instances(machine, args);
     let told = text(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
@@ -50,7 +50,7 @@ fn a_declared_vgpu_is_created_alone() {
     let link = fs::read_link(machine.path("run/vgpu/lab"));
     assert_eq!(link.unwrap(), Path::new("/sys/bus/pci/devices").join(FUNCTIONS[1]));
 
-    // Once more: it is there.
+    // The second time it is there already.
     let output = instances(&machine, &["create", "lab"]);
     assert_eq!((text(&output.stdout), output.status.code()), (String::new(), Some(0)));
     assert_eq!(text(&output.stderr), "note: nothing to do: all that is declared is there\n");
@@ -64,7 +64,7 @@ fn a_vgpu_that_is_not_declared_is_created_from_what_the_user_says_of_it() {
     assert_eq!(done(&machine, &with_parameter), "try  made: NVIDIA A40-8Q on 0000:41:00.6\n");
     assert_eq!(file(&machine, FUNCTIONS[2], "current_vgpu_type"), "562");
     assert_eq!(file(&machine, FUNCTIONS[2], "vgpu_params"), "frame_rate_limiter=0");
-    // It is ours, but nobody declared it; a declaration that does not have it leaves it alone.
+    // We made it, but nobody declared it. `apply` does not remove it.
     let listed = parsed(&instances(&machine, &["list", "--json"]));
     assert_eq!(
         (&listed[0]["name"], &listed[0]["declared"], &listed[0]["state"]),
@@ -119,7 +119,7 @@ fn a_vgpu_is_removed_by_its_name_if_nobody_has_it_open() {
     assert_eq!(file(&machine, FUNCTIONS[0], "current_vgpu_type"), "562");
 
     assert_eq!(done(&machine, &["remove", "lab"]), "lab  removed from 0000:41:00.5\n");
-    // A kernel would answer 0. In a directory tree the rest of what was there stays behind the 0 that was written.
+    // A kernel would answer 0. In a directory tree, the rest of the old text stays after the 0 that was written.
     assert_eq!(file(&machine, FUNCTIONS[1], "current_vgpu_type"), "062");
     assert!(!machine.path("run/vgpu/lab").is_symlink());
 
@@ -155,14 +155,14 @@ fn the_json_of_attach_has_what_is_printed_without_it() {
     assert_eq!(default["format"], json!("libvirt"));
 }
 
-/// The keys of an object, in the order of the alphabet.
+/// The keys of an object, sorted.
 fn keys(value: &Value) -> Vec<&str> {
     let mut keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
     keys.sort_unstable();
     keys
 }
 
-/// The keys that `vgpu instances COMMAND --help` promises for --json, in the order of the alphabet.
+/// The keys that `vgpu instances COMMAND --help` promises for --json, sorted.
 fn promised(command: &str) -> Vec<String> {
     let help = text(&vgpu(&MachineTree::new(), &["instances", command, "--help"]).stdout);
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -179,7 +179,7 @@ fn json_has_the_keys_that_the_help_promises() {
     remember(&machine, "gone", FUNCTIONS[0], "this-start");
     let declaration = |last: &str| json!({"instances": {"a": {"profile": "A40-8Q"}, last: {"profile": "A40-24Q"}}});
     declare(&machine, declaration("b"));
-    // Steps of all kinds; commands that fail in part print what they did as well.
+    // Steps of several kinds. A command that fails for one vGPU still prints what it did.
     for (command, args, actions) in [
         ("plan", &["plan", "--json"][..], &["keep", "create", "cannot"][..]),
         ("create", &["create", "hand", "--profile", "A40-8Q", "--json"], &["create"]),

@@ -1,4 +1,4 @@
-//! Holds catalog/releases.toml to its own rules, and the rules to broken copies of it: each must be noticed.
+//! Checks that catalog/releases.toml keeps its own rules, and that each mistake in a broken copy of it is found.
 //!
 //! `UPDATE_DOCS=1 cargo test --test catalog` writes the table of measured kernels in docs/kernels.md anew.
 
@@ -9,7 +9,7 @@ use vgpu::catalog::gpus::{self, Gpus};
 use vgpu::catalog::kernels::{self, Kernels};
 use vgpu::catalog::{self, Catalog, FileHash, HashSource, Release};
 
-/// Everything that is wrong with a catalog, a line each.
+/// All mistakes in a catalog, one per line.
 fn problems(text: &str) -> Vec<String> {
     let catalog = match Catalog::parse(text) {
         Ok(catalog) => catalog,
@@ -26,7 +26,7 @@ fn problems(text: &str) -> Vec<String> {
             problems.push(format!("release {} stands after {}", pair[1].release, pair[0].release));
         }
     }
-    // The types take a hash in any of Nix's ways; the file keeps to one, so that a hash is found by searching for it.
+    // The types accept a hash in any of Nix's notations. The file uses only one, so that people can search for a hash.
     let hash_lines = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once("sha256 = "));
     for (key, value) in hash_lines.filter(|(_, value)| !value.starts_with("\"sha256-")) {
         problems.push(format!("{key}sha256 is not SRI: {value}"));
@@ -72,7 +72,7 @@ fn problems_of(catalog: &Catalog, release: &Release) -> Vec<String> {
         expect(*zip == rule, "the archive's name disagrees with the versions");
     }
     expect(!release.is_pinned() || release.zip.is_some(), "pinned without the archive's name");
-    // The guest driver is public: whoever has the archive has it. Records of others may know the archive alone.
+    // The guest driver is in the archive, so people with the archive know its hash. Records of others may lack it.
     let confirmed = matches!(release.hash(FileHash::ZipSha256), Some((_, HashSource::Confirmed)));
     expect(!confirmed || release.guest_sha256.is_some(), "confirmed without the guest driver's hash");
     expect(
@@ -90,7 +90,7 @@ fn problems_of(catalog: &Catalog, release: &Release) -> Vec<String> {
         expect(patcher.linux_guest == release.guest, "the patcher's guest driver is another");
         let same = patcher.linux_sha256.is_none() || patcher.linux_sha256 == release.guest_sha256;
         expect(same, "the patcher's guest driver has another hash");
-        // One script serves the releases that hold the same Linux drivers; it wants the Windows driver of one of them.
+        // One script is for all releases with the same Linux drivers. It wants the Windows driver of one of them.
         let alike = catalog.by_versions(Some(&release.host), Some(&release.guest));
         let ours = |other: &&Release| patcher.windows_guest_filename.starts_with(&format!("{}_grid_", other.windows));
         expect(alike.iter().any(ours), "the patcher's Windows driver is another");
@@ -132,7 +132,7 @@ fn releases_are_found_by_the_drivers_in_them() {
     assert_eq!(found(None, None), "");
 }
 
-/// Replaces the one place where `from` stands in the entry of `release` (or in the whole catalog, for an empty one).
+/// Replaces the only `from` in the entry of `release`. If `release` is empty: in the whole catalog.
 fn broken(release: &str, from: &str, to: &str) -> String {
     let start = catalog::TEXT.find(&format!("release = \"{release}\"")).unwrap_or(0);
     let (before, rest) = catalog::TEXT.split_at(start);
@@ -186,7 +186,7 @@ fn a_broken_catalog_is_noticed() {
     }
 }
 
-/// `vgpu identify --catalog-entry` prints entries that can be pasted in their place.
+/// `vgpu identify --catalog-entry` prints entries that can be pasted into the catalog.
 #[test]
 fn printed_entries_keep_the_rules() {
     let directory = tempfile::tempdir().unwrap();
@@ -265,7 +265,7 @@ fn the_gpus_keep_their_rules_too() {
     }
 }
 
-/// Where the system has pci.ids, the names in it tell the generation by the name of the chip.
+/// If the system has pci.ids, its names contain the name of the chip, which tells the generation.
 #[test]
 fn generations_agree_with_pci_ids() {
     let paths = ["/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids"];

@@ -1,4 +1,4 @@
-//! `vgpu check-certificate`: good files, expired ones, and what people have instead.
+//! `vgpu check-certificate` with good files, expired ones, and other files that people have.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ const GOOD: &str = include_str!("certificates/good.pem");
 /// Self-signed, expired on 2021-01-01.
 const EXPIRED: &str = include_str!("certificates/expired.pem");
 
-/// A PEM block of any other kind; what is inside does not matter.
+/// A PEM block of another kind. Its content does not matter.
 fn block(label: &str) -> String {
     format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n")
 }
@@ -177,7 +177,7 @@ fn damaged_certificates_are_refused() {
         ");
 }
 
-/// A key may stand there in forms that no parser of PEM calls a key.
+/// A key may be there in forms that no PEM parser recognises as a key.
 #[test]
 fn anything_else_in_the_file_is_refused() {
     let key = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7\n";
@@ -194,7 +194,7 @@ fn anything_else_in_the_file_is_refused() {
         assert!(refused(format!("{GOOD}{more}")).contains(&format!("line {} belongs to no", lines + 1)), "{more:?}");
         assert!(!refused(format!("{more}{GOOD}")).is_empty(), "{more:?}");
     }
-    // Within the block nothing but the certificate is base64.
+    // In the block, only the certificate is base64.
     let headers = GOOD.replacen("-----\n", "-----\nProc-Type: 4,ENCRYPTED\n\n", 1);
     assert!(!refused(headers).is_empty());
 }

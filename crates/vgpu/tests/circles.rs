@@ -1,6 +1,6 @@
-//! No two files of a crate import each other, directly or through others: what a file needs lies below it.
+//! No two files of a crate import each other, neither directly nor through others.
 //!
-//! `cargo test --test circles` names the files of a circle. The way out is to move what both need into a file of its own.
+//! `cargo test --test circles` names the files of a circle. To break it, move the code that both need into a third file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -29,7 +29,7 @@ fn modules(source: &Path) -> Modules {
                 let name = file.strip_prefix(source).unwrap().with_extension("");
                 let name = name.to_str().unwrap().replace('/', "::");
                 let name = name.strip_suffix("::mod").unwrap_or(&name);
-                // A main.rs beside a lib.rs is a crate of its own, on top of that.
+                // A main.rs beside a lib.rs is a crate of its own, which uses the library.
                 if name == "main" && source.join("lib.rs").exists() {
                     continue;
                 }

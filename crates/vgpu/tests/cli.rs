@@ -1,5 +1,5 @@
-//! The manners of the program as a whole: what goes where, what it exits with, how wide its help is, and that nothing
-//! half done is left when it is interrupted or cannot write.
+//! Rules for the whole program: what it prints where, its exit codes, the width of its help. Nothing unfinished is left
+//! when it is interrupted or cannot write.
 
 mod support;
 
@@ -16,7 +16,7 @@ fn vgpu() -> Command {
     Command::new(assert_cmd::cargo::cargo_bin!("vgpu"))
 }
 
-/// Where every write fails, as on a full disk.
+/// A file to which every write fails, as on a full disk.
 fn full() -> Stdio {
     File::options().write(true).open("/dev/full").unwrap().into()
 }
@@ -71,7 +71,7 @@ fn a_reader_that_goes_away_is_no_failure() {
     let output = output.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 
-    // What it was doing is not left half done.
+    // Nothing unfinished is left.
     let sandbox = Sandbox::new();
     let status = vgpu().arg("demo").current_dir(sandbox.path("")).stdout(broken()).status().unwrap();
     assert!(status.success());

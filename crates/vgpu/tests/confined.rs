@@ -1,4 +1,4 @@
-//! What no archive can do, measured: reach beyond the output, write more than it holds, or take all memory.
+//! Measures what no archive can do: write outside the output, write more than it contains, or take all memory.
 
 #[path = "support/libraries.rs"]
 mod libraries;
@@ -19,7 +19,7 @@ use support::{Sandbox, run_file, run_file_of, tree};
 use vgpu_driver::Role;
 use vgpu_sample::{self as sample, elf};
 
-/// The sample guest driver, with lines more in its manifest, and files more.
+/// The sample guest driver with more lines in its manifest, and more files.
 fn with(lines: &str, files: Vec<sample::File>) -> Vec<u8> {
     let mut all = sample::files(Role::Guest);
     all[0].data.extend(lines.bytes());
@@ -88,7 +88,7 @@ fn written(dir: &Path) -> u64 {
 #[test]
 fn no_more_is_written_than_was_read() {
     let sandbox = Sandbox::new();
-    // Vulkan ICDs that become thirty times as long when they are written for people.
+    // Vulkan ICDs that are thirty times as long when they are indented.
     let piece = format!("{}{}", "[".repeat(100), "]".repeat(100));
     let json = format!("[{}]", vec![piece; 600].join(","));
     let files = (0..8).map(|number| sample::File::new(format!("{number}_icd.json"), 0o644, json.clone()));
@@ -100,7 +100,7 @@ fn no_more_is_written_than_was_read() {
     assert!((1_900_000..2_100_000).contains(&written), "8 files of 120 KB, for both word sizes: {written}");
     assert!(memory < MEMORY / 4, "{memory}");
     fs::remove_dir_all(sandbox.path("d")).unwrap();
-    // Programs are installed twice: nothing but programs would be twice what was read.
+    // Programs are installed twice. With only programs in it, twice as much would be written as was read.
     let programs = (0..3).map(|number| {
         let mut program = elf::program(None, "large");
         add_section(&mut program, &vec![1; 20 << 20]);
@@ -109,7 +109,7 @@ fn no_more_is_written_than_was_read() {
     let lines: String = (0..3).map(|number| format!("large-{number} 0755 UTILITY_BINARY\n")).collect();
     sandbox.write("programs.run", with(&lines, programs.collect()));
     refused(&sandbox, "programs.run", "programs.run would be installed as more than");
-    // Every mention of a script becomes a longer path.
+    // Each path in the script becomes longer.
     let script = format!("#!/bin/sh\n{}", "/usr/bin/nvidia-sleep.sh\n".repeat(200_000));
     sandbox.write("script.run", with("s 0755 UTILITY_BINARY\n", vec![sample::File::new("s", 0o755, script)]));
     refused(&sandbox, "script.run", "s is a script of absurd length");
@@ -153,7 +153,7 @@ fn directories_are_bounded_as_archives_are() {
     refused(&sandbox, "unpacked", "has no .manifest");
 }
 
-/// A library of which the header field at `offset` is `value`.
+/// A library whose header field at `offset` is `value`.
 fn changed(offset: usize, value: &[u8]) -> Vec<u8> {
     let mut library = elf::library(Some("libcuda.so.1"), elf::Class::Elf64);
     library[offset..offset + value.len()].copy_from_slice(value);
@@ -165,7 +165,7 @@ fn tables_of_libraries_take_no_more_memory_than_there_is() {
     let sandbox = Sandbox::new();
     unpacked(&sandbox);
     let library = sandbox.path("unpacked/libcuda.so.550.163.01");
-    // 40 MiB of symbols: each takes ten times its size. They lie on the disk, so the file is not refused as sparse.
+    // 40 MiB of symbols, which take ten times as much memory. They are really on the disk, so the file is not sparse.
     let mut large = elf::library(Some("libcuda.so.1"), elf::Class::Elf64);
     let_section_be(&mut large, SHT_DYNSYM, &vec![0; 40 << 20]);
     fs::write(&library, &large).unwrap();
@@ -246,7 +246,7 @@ fn paths_that_programs_cannot_hold_are_refused() {
     }
 }
 
-/// Kernels and systems that give too little end in an error, too.
+/// A system that gives too few open files, or a full device, causes an error, too.
 #[test]
 fn too_little_of_something_is_an_error() {
     let sandbox = Sandbox::new();
@@ -272,7 +272,7 @@ fn too_little_of_something_is_an_error() {
     assert!(sandbox.path("d/out/lib/libcuda.so.1").exists());
 }
 
-/// A table of what is hostile is only as good as what it measures.
+/// Checks that the measurement itself works.
 #[test]
 fn memory_is_measured() {
     let sandbox = Sandbox::new();

@@ -1,6 +1,6 @@
-//! Damaged .run files: wherever a bit is wrong or the end is missing, reading the driver is an error.
+//! Damaged .run files: reading the driver is an error, wherever a bit is wrong or the end is missing.
 //!
-//! The MD5 of a large file is not looked at where its payload carries a check of its own, so large files are tried too.
+//! The MD5 of a large file is not computed if its payload has a check sum of its own. So large files are tested, too.
 //! Small ones are damaged in 10,000 ways in every run, large ones in 240: 10,000 of them take half an hour,
 //! `VGPU_DAMAGE=10000 cargo test --test damage`.
 
@@ -38,7 +38,7 @@ fn places(count: usize, length: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |number| (number * length / count + number * 7919 % 13) % length)
 }
 
-/// Damages a file at so many places, in two ways. Returns how many damaged files were tried.
+/// Damages a file at this many places, in two ways. Returns how many damaged files were tried.
 fn assert_every_damage_is_found(file: &[u8], count: usize) -> usize {
     read(file).expect("the file itself is whole");
     let mut tried = 0;
@@ -73,7 +73,7 @@ fn damage_of_large_files_is_found_without_their_md5() {
     files.push(File::new("noise.bin", 0o644, noise(18 << 20)));
     for compression in [Compression::Zstd, Compression::Gzip] {
         let file = run_file(&files, compression);
-        // Line 3, the MD5 itself, is the one part of a large file that nothing covers, and nothing needs.
+        // Line 3, the MD5 itself, is the only part of a large file that no check sum covers. Nothing needs it.
         let md5 = file.windows(5).position(|window| window == b"\nMD5=").unwrap();
         let mut other_md5 = file.clone();
         other_md5[md5 + 8] = if other_md5[md5 + 8] == b'0' { b'1' } else { b'0' };

@@ -1,6 +1,6 @@
-//! Who may have the names of the licence client on D-Bus, asked of a real dbus-daemon with the defaults of a system bus.
+//! Asks a real dbus-daemon with the defaults of a system bus who may have the names of the licence client.
 //!
-//! Needs root, to be another user too.
+//! This needs root, because one test is another user.
 
 #[path = "support/skip.rs"]
 mod skip;

@@ -1,4 +1,4 @@
-//! Damaged and hostile input: each ends in one clear error with a way out, exit code 1, and no output left.
+//! Damaged and hostile input always ends in one clear error with advice and exit code 1. No output is left.
 
 mod support;
 
@@ -40,7 +40,7 @@ fn good() -> Vec<u8> {
     run_file(Role::Guest, &files())
 }
 
-/// The sample with a line more in its manifest, and a file more.
+/// The sample with one more line in its manifest, and one more file.
 fn with(line: &str, file: Option<File>) -> Vec<u8> {
     let mut files = files();
     files[0].data.extend(format!("{line}\n").bytes());
@@ -48,7 +48,7 @@ fn with(line: &str, file: Option<File>) -> Vec<u8> {
     run_file(Role::Guest, &files)
 }
 
-/// The sample's tar stream with a member more, whose header `change` makes.
+/// The sample's tar stream with one more member, whose header `change` makes.
 fn with_member(name: &[u8], kind: EntryType, change: impl Fn(&mut Header)) -> Vec<u8> {
     let mut header = Header::new_gnu();
     header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name);
@@ -102,7 +102,7 @@ fn truncated_at_every_layer() {
         refused("a.zip", &zip[..length], "damaged or incomplete .zip archive");
     }
     refused("a.zip", zip_with(&[(RUN, &run[..run.len() / 2])]), "is damaged or incomplete: its CRC is");
-    // Right check sums around what was cut short before.
+    // The payload was cut short before the check sums were made, so these are right.
     let tar = sample::tar(&files()).unwrap();
     refused("a.run", run_file_of(Role::Guest, &tar[..tar.len() / 2]), "cannot be unpacked");
     for compression in [Compression::Zstd, Compression::Xz, Compression::Gzip, Compression::Bzip2] {
@@ -191,7 +191,7 @@ fn members_that_no_driver_has() {
     refused("a.run", with_member(b"pax", EntryType::XHeader, huge), "name of absurd length");
     let large = |h: &mut Header| h.set_size(513 << 20);
     refused("a.run", with_member(b"large", EntryType::Regular, large), "claims to have 537919488 bytes");
-    // Less than any file may have, more than all of this payload together: no memory is taken for it.
+    // A size that a file may have, but more than the whole payload could have. No memory is taken for it.
     let all = |h: &mut Header| h.set_size(500 << 20);
     refused("a.run", with_member(b"nvidia-smi", EntryType::Regular, all), "unpacks to more than");
 }
@@ -236,7 +236,7 @@ fn zeros() -> impl std::io::Read {
 fn bombs() {
     let payload = zstd::encode_all(zeros(), 1).unwrap();
     refused("a.run", sample::makeself("x-grid", "550.163.01", &payload, b""), "a.run");
-    // A tar stream that goes on for ever behind its first member.
+    // A tar stream that never ends after its first member.
     let mut header = Header::new_gnu();
     header.set_path("zeros").unwrap();
     header.set_mode(0o644);
@@ -248,7 +248,7 @@ fn bombs() {
     refused("a.zip", zip_with(&[(RUN, &vec![0; 200 << 20])]), "claims to unpack to 209715200 bytes");
 }
 
-/// What an archive's directory says of sizes is bounded by the length of the file.
+/// The length of the file limits the sizes in the directory of an archive.
 #[test]
 fn sizes_in_an_archive_that_are_lies() {
     let mut zip = zip_with(&[(RUN, &good())]);
@@ -318,7 +318,7 @@ fn damaged_files_of_a_driver() {
     let nowhere = replaced(libcuda, &|data| data[64 + 16..64 + 24].fill(0xff));
     refused("a.run", nowhere, "a part of it lies outside the file");
     refused("a.run", replaced(libcuda, &|data| *data = b"text".to_vec()), "is not an ELF file");
-    // Section headers that would have a terabyte of padding written: an empty section far away, and one aligned so.
+    // Section headers for which a terabyte of padding would be written: an empty section far away, and a large alignment.
     for (field, also) in [(0x18, 0x20), (0x30, 0x30)] {
         let absurd = replaced(libcuda, &|data| {
             let section = u64::from_le_bytes(data[0x28..0x30].try_into().unwrap()) as usize + 2 * 64;
@@ -401,12 +401,12 @@ fn outputs_that_cannot_be_are_refused_before_the_work() {
         ("a/..", "help: choose another --out"),
         (&long, "it is longer than 255 bytes"),
     ] {
-        // The archive is not there: nobody has looked at it yet.
+        // The archive does not exist, but it has not been opened yet.
         let build = ["build", "absent.run", "--role", "guest", "--out", out];
         sandbox.vgpu(&build).assert().code(1).stderr(predicate::str::contains(expected));
         assert_eq!(sandbox.names(), ["a.run"]);
     }
-    // Directories that are missing above it come with it, and go with it.
+    // Missing directories above it are created with it, and removed with it.
     let build = |source| ["build", source, "--role", "guest", "--out", "no/such/place"];
     sandbox.vgpu(&build("absent.run")).assert().code(1);
     assert_eq!(sandbox.names(), ["a.run"]);
@@ -418,7 +418,7 @@ fn outputs_that_cannot_be_are_refused_before_the_work() {
 fn no_space_left() {
     let sandbox = Sandbox::new();
     sandbox.write("a.run", good());
-    // A limit on the size of files stands for a full disk: both end a write with an error.
+    // A limit for the size of files replaces a full disk: with both, a write fails.
     let vgpu = assert_cmd::cargo::cargo_bin("vgpu");
     let script = format!("trap '' XFSZ; ulimit -f 1; exec {} build a.run --role guest --out d", vgpu.display());
     let result = Command::new("sh").args(["-c", &script]).current_dir(sandbox.path("")).output().unwrap();

@@ -1,4 +1,4 @@
-//! `vgpu identify`: what files are, whole and broken, and entries for the catalog.
+//! `vgpu identify` with complete and broken files, and its entries for the catalog.
 
 mod support;
 
@@ -129,7 +129,7 @@ fn a_truncated_download_is_damaged() {
     let said = identify(&sandbox, &[&name], 1);
     assert!(said.stderr.contains("is damaged or incomplete: its CRC is"), "{}", said.stderr);
     assert_eq!(said.stdout, "");
-    // What --quick is for: a file that is being looked at in passing.
+    // --quick is for a short look at a file.
     let said = identify(&sandbox, &["--quick", &name], 0);
     assert!(said.stdout.contains("whole     not checked"), "{}", said.stdout);
     let json: Value = serde_json::from_str(&identify(&sandbox, &["--quick", "--json", &name], 0).stdout).unwrap();
@@ -148,7 +148,7 @@ fn profiles_are_no_web_page() {
     ");
 }
 
-/// What is printed goes into the catalog as it is: behind the branches, where the newest release stands.
+/// The printed entry can be put into the catalog unchanged, after the branches, where the newest release is.
 #[test]
 fn an_entry_for_the_catalog_can_be_pasted() {
     let (sandbox, name, content) = place(None);
@@ -167,7 +167,7 @@ fn an_entry_for_the_catalog_can_be_pasted() {
     assert_eq!(entry.zip_name(), name);
     assert!(entry.unconfirmed.is_empty());
 
-    // The release is known to the catalog, or has to be told; a part of an archive makes no entry.
+    // If the catalog does not know the release, the user must give it. A part of an archive makes no entry.
     assert!(identify(&sandbox, &["--catalog-entry", &name], 0).stdout.contains("release = \"17.6\""));
     sandbox.write("catalog.toml", "");
     assert!(identify(&sandbox, &["--catalog-entry", &name], 1).stderr.contains("give it with --release"));

@@ -11,7 +11,7 @@ use assert_cmd::assert::OutputAssertExt;
 use nix_store::{NixStore, nixpkgs_lib, quoted};
 use tempfile::TempDir;
 
-/// A directory tree that stands for a machine, and a place to write to.
+/// A directory tree as a machine, and a place to write to.
 struct Machine {
     directory: TempDir,
 }
@@ -77,7 +77,7 @@ impl Machine {
     }
 }
 
-/// What was written, with the newest release of the day replaced, so that a new one in the catalog changes no test.
+/// The file that was written. The newest release in it is replaced, so that a new release changes no test.
 fn timeless(text: &str) -> String {
     let release = text.lines().find_map(|line| line.trim().strip_prefix("hardware.nvidia.vgpu.release = \"")).unwrap();
     let release = release.trim_end_matches("\";");
@@ -160,14 +160,14 @@ fn a_release_is_chosen_that_serves_the_gpu() {
         machine.device("0000:01:00.0", "0x10de", device, "0x030000");
         machine
     };
-    // Pascal: no branch after 16 serves it. A supported one would be preferred.
+    // Pascal: no branch after 16 serves it. Otherwise a supported branch would be preferred.
     let (written, said) = today(&with("0x1b38"), "2026-08", "host");
     assert!(written.contains("# vGPU     NVIDIA lists the P40\n"), "{written}");
     assert_eq!(release(&written).unwrap().split('.').next(), Some("16"));
     assert!(said.contains("NVIDIA's support for vGPU 16."), "{said}");
     let (_, said) = today(&with("0x1b38"), "2026-07", "host");
     assert!(!said.contains("NVIDIA's support"), "{said}");
-    // Blackwell: no branch before 19 does, whatever the archives.
+    // Blackwell: no branch before 19 serves it, whatever archives there are.
     let machine = with("0x2bb5");
     machine
         .file("nix/store/0pn3zhzq0qvfq4b0h8qsxkkkzbsz0hx9-NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip", "");
@@ -181,7 +181,7 @@ fn a_release_is_chosen_that_serves_the_gpu() {
     let catalog = vgpu::catalog::Catalog::builtin();
     let number = release(&written).unwrap().parse().unwrap();
     assert!(catalog.find(&number).unwrap().patcher.is_some());
-    // A GeForce GTX 1070 is older than what the newest patched release serves.
+    // A GeForce GTX 1070 is too old for the newest release with a patcher.
     assert_eq!(release(&today(&with("0x1b81"), "2026-01", "host").0).as_deref(), Some("16.5"));
     // A GeForce RTX 4090 makes no vGPUs.
     let (_, said) = today(&with("0x2684"), "2026-01", "host");
@@ -331,7 +331,7 @@ fn nothing_is_overwritten() {
         assert_eq!(machine.written(name), "mine");
         assert_eq!(fs::read_dir(machine.out()).unwrap().count(), 1, "something else was written");
     }
-    // A link that leads nowhere is somebody's as well.
+    // A link that leads nowhere is not overwritten either.
     let machine = Machine::new().with_a40();
     fs::create_dir(machine.out()).unwrap();
     symlink("/nonexistent/vgpu.nix", machine.out().join("vgpu.nix")).unwrap();
@@ -398,7 +398,7 @@ fn the_modules_accept_what_is_written() {
     }
 }
 
-/// The flake differs from the ones that `nix flake init -t` gives only in what is known of the machine.
+/// The flake is the template of `nix flake init -t`. Only facts about the machine differ.
 #[test]
 fn the_flake_is_the_template() {
     for role in ["host", "guest"] {

@@ -1,6 +1,6 @@
 //! `vgpu instances` and `vgpu status` on machines that are directory trees: what is planned, listed, attached, checked.
 //!
-//! What makes vGPUs is tested on a real kernel: tests/kernel.
+//! Making vGPUs is tested on a real kernel: tests/kernel.
 
 #[path = "support/host.rs"]
 mod host;
@@ -36,13 +36,13 @@ fn what_is_declared_and_what_is_there_are_listed_side_by_side() {
              "used_by": {"pid": 4711, "command": "qemu-system-x86", "vm": "win10"}},
         ])
     );
-    // In an earlier start it was made: whose it is now, nobody knows.
+    // We made it before the last restart, so this vGPU may be somebody else's.
     remember(&machine, "office", FUNCTIONS[0], "another-start");
     let listed = parsed(&vgpu(&machine, &["instances", "list", "--json"]));
     assert_eq!((&listed[1]["state"], &listed[2]["state"]), (&json!("missing"), &json!("foreign")));
 }
 
-/// What is planned, a line a step.
+/// The plan, one line for each step.
 fn planned(machine: &MachineTree) -> String {
     text(&vgpu(machine, &["instances", "plan"]).stdout)
 }
@@ -99,7 +99,7 @@ fn boards_that_do_not_use_functions_get_their_vgpus_themselves() {
     assert_eq!(planned(&machine), expected);
 }
 
-/// As nobody, who may not see the open files of others.
+/// The user nobody may not see the open files of others.
 #[test]
 fn everybody_may_ask_for_the_plan() {
     if !rustix::process::geteuid().is_root() {
@@ -111,7 +111,7 @@ fn everybody_may_ask_for_the_plan() {
     remember(&machine, "office", FUNCTIONS[0], "this-start");
     fs::set_permissions(machine.root(), fs::Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(machine.path("proc/4711/fd"), fs::Permissions::from_mode(0o700)).unwrap();
-    // The directory that it was built in may be root's alone.
+    // Only root may be able to enter the directory that it was built in.
     let program = machine.path("vgpu");
     program::copy(assert_cmd::cargo::cargo_bin!("vgpu"), &program);
     let output = Command::new(program)
@@ -138,7 +138,7 @@ fn names_keep_their_functions() {
     ");
 }
 
-/// Whether a program is there to test with.
+/// Whether a program is installed. If not, the test is skipped.
 fn have(program: &str) -> bool {
     let found = Command::new(program).arg("--version").output().is_ok();
     if !found {
@@ -147,7 +147,7 @@ fn have(program: &str) -> bool {
     found
 }
 
-/// Whether libvirt's schema and what tries a file against it are there: Debian's libvirt-clients and libxml2-utils.
+/// Whether libvirt's schema and its validator are installed (Debian: libvirt-clients and libxml2-utils).
 fn can_validate() -> bool {
     let schema = Path::new("/usr/share/libvirt/schemas/domain.rng");
     if !schema.exists() {
@@ -257,7 +257,7 @@ fn what_no_board_can_do_is_told_without_the_machine() {
     }
 }
 
-/// A libnvidia-ml that knows one GPU and two figures of it.
+/// Makes a libnvidia-ml that knows one GPU, with some figures of it.
 fn nvml(machine: &MachineTree) {
     let source = machine.path("nvml.c");
     fs::write(

@@ -1,4 +1,4 @@
-//! What is said when a command is interrupted: what was left, which is nothing.
+//! When a command is interrupted, it says what is left. That is nothing.
 
 #[path = "support/program.rs"]
 mod program;
@@ -57,7 +57,7 @@ fn demo() {
     assert_eq!(sandbox.names(), [""; 0]);
 }
 
-/// Nix' store, as slow as can be: what is added never comes in.
+/// A Nix store that is so slow that adding a file never ends.
 const SLOW_STORE: &str = "#!/bin/sh
 case $1 in
 --print-fixed-path) echo /nix/store/0123456789abcdfghijklmnpqrsvwxyz-$4 ;;
@@ -93,11 +93,11 @@ fn import() {
     }
 }
 
-/// Most of the time goes into reading the file, when there is nothing to leave.
+/// Reading the file takes most of the time. During that time there is nothing to leave.
 #[test]
 fn import_that_still_reads() {
     let sandbox = Sandbox::new();
-    // Of a file that has an archive's name, the hash is told.
+    // If the file has the name of an archive, the hash is printed.
     let name = "NVIDIA-GRID-Linux-KVM-550.163.02-550.163.01-553.74.zip";
     File::create(sandbox.path(name)).unwrap().set_len(16 << 30).unwrap();
     let mut import = command(&sandbox, &["import", name]);

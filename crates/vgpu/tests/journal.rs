@@ -1,7 +1,7 @@
-//! `vgpu doctor` with journald's own program: what the real `journalctl` prints of a real journal is read.
+//! `vgpu doctor` reads what the real `journalctl` prints of a real journal.
 //!
-//! The journal is made by systemd-journal-remote (Debian: systemd-journal-remote); where that or journalctl is missing, it is
-//! said, unless VGPU_REQUIRE_JOURNAL is set.
+//! systemd-journal-remote makes the journal (Debian's package has the same name). If it or journalctl is missing, the tests
+//! say so and pass, unless VGPU_REQUIRE_JOURNAL is set.
 
 #[path = "support/program.rs"]
 mod program;
@@ -14,13 +14,13 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// systemd has it outside of PATH.
+/// systemd installs it outside of PATH.
 const REMOTE: [&str; 2] = ["/lib/systemd/systemd-journal-remote", "/usr/lib/systemd/systemd-journal-remote"];
 
 /// A field of an entry: a name and bytes.
 type Field<'a> = (&'a str, &'a [u8]);
 
-/// An entry in systemd's Journal Export Format: bytes that are no text stand behind their length.
+/// An entry in systemd's Journal Export Format. Bytes that are no text come after their length.
 fn export(second: u64, boot: &str, fields: &[Field]) -> Vec<u8> {
     let time = 1_763_985_784 + second;
     let mut bytes =
@@ -41,7 +41,7 @@ fn export(second: u64, boot: &str, fields: &[Field]) -> Vec<u8> {
     bytes
 }
 
-/// Makes a journal of this, and a `journalctl` that reads it in place of this machine's. `None`: it can't be made here.
+/// Makes a journal, and a `journalctl` that reads it instead of this machine's. `None` if that is not possible here.
 fn journal(directory: &Path, entries: &[Vec<u8>]) -> Option<PathBuf> {
     let remote = REMOTE.into_iter().find(|path| Path::new(path).exists());
     let path = std::env::var_os("PATH").unwrap();
@@ -61,7 +61,7 @@ fn journal(directory: &Path, entries: &[Vec<u8>]) -> Option<PathBuf> {
     Some(programs)
 }
 
-/// What a check finds on this machine, with programs found in this directory first.
+/// The result of a check on this machine, with this directory first in PATH.
 fn evidence(programs: &Path, id: &str) -> (String, String) {
     let path = std::env::var("PATH").unwrap();
     let output = Command::new(assert_cmd::cargo::cargo_bin!("vgpu"))
@@ -79,7 +79,7 @@ fn evidence(programs: &Path, id: &str) -> (String, String) {
 const BEFORE: &str = "00000000000000000000000000000001";
 const THIS: &str = "00000000000000000000000000000002";
 
-/// Bytes that are no text, a field that is there twice, a message too long to be printed without being asked for, other
+/// Bytes that are no text, a field that is there twice, a long message, which journalctl prints only with `--all`, other
 /// services, and an earlier start of the machine.
 #[test]
 fn what_journalctl_prints_of_a_real_journal_is_read() {
@@ -112,13 +112,13 @@ fn what_journalctl_prints_of_a_real_journal_is_read() {
         evidence
     };
     told("module-signature", "2025-11-24 12:03:06 UTC kernel: Loading of unsigned module is rejected \u{fffd}\u{fffd}");
-    // That of another service is none of ours, and is not the last one that is quoted.
+    // The message of another service is not counted and not quoted.
     assert!(!told("vfio-permission", "libvirtd: first\nvfio x: Could not open").contains("times"));
     told("memlock", "RLIMIT_MEMLOCK (65536) exceeded");
     told("vm-uuid", "nvidia-vgpu-mgr: error: vmiop_env_log");
 }
 
-/// Who may not read the system's journal, or has none, is told so.
+/// Users who may not read the system's journal, or have none, are told so.
 #[test]
 fn a_journal_with_nothing_in_it_is_unknown() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
-//! How a build of kernel modules ends, built for real by nix-build from sources that the test makes.
+//! How a build of kernel modules ends. nix-build really builds them, from sources that the test makes.
 //!
-//! Whether NVIDIA's own sources compile is the business of .ci/kernel-modules.sh and kernel-compat/matrix.sh.
+//! .ci/kernel-modules.sh and kernel-compat/matrix.sh test whether NVIDIA's own sources compile.
 
 mod nix_store;
 
@@ -41,7 +41,7 @@ impl Scene {
         Some(Scene { store, lib, sources })
     }
 
-    /// What is built, or the last lines that the build says, from `error:` on.
+    /// The result of the build, or its last lines, starting with `error:`.
     fn build(&self, arguments: &str) -> Result<PathBuf, String> {
         let (lib, sources) = (self.lib.display(), quoted(self.sources.path()));
         let expression = format!(

@@ -1,4 +1,4 @@
-//! Old or new, always: whenever a command is killed, its target is absent or right, and the next run leaves nothing else.
+//! A command is killed at random moments. Then its target is missing or complete, and the next run removes all leftovers.
 
 #[path = "support/program.rs"]
 mod program;
@@ -24,7 +24,7 @@ fn command(sandbox: &Sandbox, args: &[&str]) -> Command {
     command
 }
 
-/// Kills `args`, which makes `target`, at random moments of its run. `prepare` makes a sandbox ready.
+/// Kills the command `args`, which makes `target`, at random moments. `prepare` prepares a sandbox.
 fn killed(args: &[&str], target: &str, prepare: impl Fn(&Sandbox)) {
     let sandbox = Sandbox::new();
     prepare(&sandbox);
@@ -32,14 +32,14 @@ fn killed(args: &[&str], target: &str, prepare: impl Fn(&Sandbox)) {
     let is_there = || sandbox.path(target).symlink_metadata().is_ok();
     let found = || {
         let mut found = tree(&sandbox.path(""));
-        // Whoever prepared the sandbox twice made directories anew.
+        // Preparing a sandbox a second time makes directories again.
         found.retain(|name, _| name == target || name.starts_with(&format!("{target}/")));
         found
     };
     let old = found();
     let start = Instant::now();
     assert!(command(&sandbox, args).status().unwrap().success(), "{args:?}");
-    // Signals come within this time. It adapts: a run may take longer than another, when other tests run beside it.
+    // Signals come within this time. It adapts, because a run takes longer while other tests run.
     let mut window = start.elapsed();
     let new = found();
     let clean = sandbox.names();
@@ -120,7 +120,7 @@ fn profiles_apply() {
     });
 }
 
-/// Nix' store, as a directory, and slow enough to be interrupted.
+/// A Nix store that is a directory, and slow enough to be interrupted.
 const STORE: &str = "#!/bin/sh
 case $1 in
 --print-fixed-path) echo $PWD/store/$3-$4 ;;
@@ -132,7 +132,7 @@ case $1 in
 esac
 ";
 
-/// Makes the store, or empties it. What a killed run had asked of it may still come in.
+/// Makes the store, or empties it. A killed run may have added something to it.
 fn store(sandbox: &Sandbox) {
     if !sandbox.path("store").exists() {
         std::fs::create_dir(sandbox.path("bin")).unwrap();
@@ -159,7 +159,7 @@ fn import() {
     });
 }
 
-/// Even one that has nothing to add, and writes no file.
+/// This holds also for a run that has nothing to add and writes no file.
 #[test]
 fn the_next_import_removes_what_a_killed_one_has_left() {
     let sandbox = Sandbox::new();
@@ -196,7 +196,7 @@ fn a_signal_that_is_ignored_stays_so() {
     let vgpu = assert_cmd::cargo::cargo_bin!("vgpu").display().to_string();
     let script = format!("trap '' HUP INT; : > ready; exec {vgpu} build a.run --role guest --out d >/dev/null");
     let mut child = Command::new("sh").args(["-c", &script]).current_dir(sandbox.path("")).spawn().unwrap();
-    // Before that the shell does not ignore them yet.
+    // Before this, the shell does not ignore them.
     while !sandbox.path("ready").exists() {
         sleep(Duration::from_millis(1));
     }

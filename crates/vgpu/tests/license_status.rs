@@ -1,4 +1,4 @@
-//! `vgpu license status`: guests and hosts, played by directory trees and programs of our own on PATH.
+//! `vgpu license status` on guests and hosts that are directory trees, with stand-ins for programs on PATH.
 //!
 //! The journal's lines are nvidia-gridd's; the XML has the elements of nvidia-smi 550 that matter here.
 
@@ -21,7 +21,7 @@ use vgpu::license::failures::FAILURES;
 struct Machine(tempfile::TempDir);
 
 impl Machine {
-    /// A machine with nothing on it but a clock that is right.
+    /// A machine with a right clock and nothing else.
     fn new() -> Machine {
         let machine = Machine(tempfile::tempdir().unwrap());
         for directory in ["bin", "root/proc", "root/etc/nvidia/ClientConfigToken"] {
@@ -46,7 +46,7 @@ impl Machine {
         program::write(&self.path("bin").join(name), format!("#!/bin/sh\n{script}\n"));
     }
 
-    /// Lines of a service, of a process each.
+    /// Lines of a service, each from another process.
     fn journal(&self, unit: &str, lines: &[(u32, &str)]) {
         let lines: Vec<String> = lines
             .iter()
@@ -87,7 +87,7 @@ impl Machine {
 </nvidia_smi_log>"#
         );
         fs::write(self.path("smi"), xml).unwrap();
-        // Only when asked as it is meant to be.
+        // It answers only if it is called with the right arguments.
         self.program(
             "nvidia-smi",
             &format!("[ \"$*\" = '-q -x' ] && while IFS= read -r line || [ -n \"$line\" ]; do printf '%s\\n' \"$line\"; done < {}", self.path("smi").display()),
@@ -160,7 +160,7 @@ fn without_nvidia_smi_the_journal_tells() {
         status["licences"],
         json!([{"gpu": null, "product": "NVIDIA RTX Virtual Workstation", "state": "licensed", "expiry": "2027-01-04T08:01:09Z"}])
     );
-    // One that fails, or prints something else, tells nothing either.
+    // A program that fails, or prints something else, gives no information either.
     machine.program("nvidia-smi", "echo '<gpu>'");
     assert_eq!(machine.json(&[])["told_by"], "journal");
     machine.program("nvidia-smi", "exit 9");
@@ -246,7 +246,7 @@ fn ports_are_asked_only_when_wanted() {
     let (text, _) = machine.status(&["--connect"]);
     assert!(text.contains(&format!("port        127.0.0.1 {open}: answers\n")), "{text}");
     assert!(text.contains(&format!("port        127.0.0.1 {closed}: Connection refused")), "{text}");
-    // A guest whose token is missing has nobody to ask.
+    // A guest without a token knows no server that it could ask.
     fs::remove_file(machine.path("root/etc/nvidia/ClientConfigToken/client_configuration_token.tok")).unwrap();
     assert_eq!(machine.json(&["--connect"])["ports"], json!([]));
 }

@@ -1,7 +1,7 @@
-//! `vgpu license token`: tokens as licence servers make them, and what becomes of them on their way.
+//! `vgpu license token` with tokens as licence servers make them, and with damaged ones.
 //!
-//! The tokens are made here, in the form that fastapi-dls writes. Nobody checks signatures, so any bytes of an RSA
-//! signature's length stand for one.
+//! The tests make the tokens, in the form that fastapi-dls writes. Nobody checks signatures. So any bytes with the length
+//! of an RSA signature will do.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -69,7 +69,7 @@ fn command(dir: &Path, content: impl AsRef<[u8]>) -> Command {
     command
 }
 
-/// What is printed about a token that can be explained.
+/// The output for a token that can be explained.
 fn explained(content: impl AsRef<[u8]>) -> String {
     let dir = tempfile::tempdir().unwrap();
     let output = command(dir.path(), content).arg("client.tok").assert().success().get_output().clone();
@@ -144,7 +144,7 @@ fn dates_are_compared_with_the_clock() {
     assert!(expired.starts_with("it expired at 2020-01-01T00:01:00Z: get a new token"), "{expired}");
     let [early] = &with("nbf", UNTIL - 60)[..] else { panic!() };
     assert!(early.starts_with("it is valid from 2099-12-31T23:59:00Z on, and here it is 20"), "{early}");
-    // No date of any calendar, yet no panic.
+    // This is no date in any calendar. It must not cause a panic.
     assert_eq!(with("exp", i64::MAX), Vec::<String>::new());
     assert!(with("exp", i64::MIN)[0].starts_with("it expired at second -9"));
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(FROM.unsigned_abs());
@@ -203,7 +203,7 @@ fn servers_that_no_guest_can_reach_are_problems() {
 
 #[test]
 fn nothing_of_a_token_reaches_the_terminal_as_a_control_sequence() {
-    // Standard output would drop some of them by itself where it is no terminal: looked at before it.
+    // If standard output is no terminal, it drops some of them. So the text is checked before that.
     for url in ["localhost/\u{1b}]0;title\u{7}\nb", "localhost\u{1b}[31m"] {
         let token = signed("\u{1b}[31m", &payload(url, "DLS", &[]));
         let token = token::parse(token.as_bytes(), SystemTime::now()).unwrap();
@@ -260,7 +260,7 @@ proptest! {
         let _ = token::parse(&bytes, SystemTime::now());
     }
 
-    /// Whatever JSON is in it.
+    /// With any JSON in it.
     #[test]
     fn any_payload_is_read(nodes in "[\\[{\"a-z0-9:,}\\]]{0,60}", claim in any::<f64>()) {
         let inner: Value = serde_json::from_str(&nodes).unwrap_or(Value::Null);
@@ -271,7 +271,7 @@ proptest! {
     }
 }
 
-/// nvidia-gridd's lines as the journal has them, and the failure each must lead to.
+/// Lines of nvidia-gridd from a journal, and the failure that each must be recognised as.
 #[test]
 fn every_failure_line_has_a_way_out() {
     let lines = [

@@ -1,5 +1,5 @@
-//! A driver on a server that wants a password: Nix downloads it with the password in its netrc file, which never
-//! comes into the store.
+//! A driver on a server that wants a password. Nix downloads it with the password in its netrc file, which is never
+//! copied to the store.
 
 mod nix_store;
 
@@ -18,12 +18,12 @@ use vgpu::nix::sri::Sri;
 const CONTENT: &[u8] = b"a driver";
 const PASSWORD: &str = "open-sesame";
 
-/// Serves [`CONTENT`] to whoever knows the password, and tells its address.
+/// Serves [`CONTENT`] to clients that know the password. Returns its address.
 fn server() -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let wanted = format!("authorization: basic {}", STANDARD.encode(format!("me:{PASSWORD}"))).to_ascii_lowercase();
-    // Ends with the test.
+    // This thread ends with the test.
     thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();

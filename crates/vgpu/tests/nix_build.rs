@@ -1,7 +1,7 @@
-//! Drivers built for real by nix-build, in a store made for the test, from a sample archive that was put into it.
+//! nix-build really builds drivers here, in a store that the test makes, from a sample archive that was put into it.
 //!
-//! nix/tests/build.nix says what to build and nix/tests/host-tools.nix with what. These tests need Nix and
-//! `<nixpkgs/lib>`; where there is none they say so and pass, unless VGPU_REQUIRE_NIX is set.
+//! nix/tests/build.nix says what to build, and nix/tests/host-tools.nix with which tools. These tests need Nix and
+//! `<nixpkgs/lib>`. If there is none, they say so and pass, unless VGPU_REQUIRE_NIX is set.
 
 mod nix_store;
 
@@ -64,7 +64,7 @@ impl Machine {
         String::from_utf8(output.stdout).unwrap().trim().into()
     }
 
-    /// What a build that must fail says.
+    /// The messages of a build that must fail.
     fn broken(&self, attribute: &str) -> String {
         let output = self.nix_build("", attribute);
         assert!(!output.status.success(), "{attribute} was built");
@@ -82,7 +82,7 @@ impl Machine {
     }
 }
 
-/// Writes the sample's archive and the .run files in it; their hashes, as a Nix attribute set.
+/// Writes the sample's archive and the .run files in it. Returns their hashes, as a Nix attribute set.
 fn sample(dir: &Path) -> String {
     let (name, content) = vgpu_sample::grid_archive().unwrap();
     fs::write(dir.join(name), &content).unwrap();
@@ -138,7 +138,7 @@ fn a_host_driver() {
     assert!(within(b"/etc/nvidia/vgpu/vgpuConfig.xml\0") && !within(b"/usr/share/nvidia/vgpu"));
     assert_eq!(fs::metadata(bin.join("bin/nvidia-vgpud")).unwrap().permissions().mode() & 0o777, 0o555);
 
-    // Programs find their libraries, and nothing keeps the archive or our own program installed.
+    // Programs find their libraries. Nothing refers to the archive or to our own program, so these are not kept installed.
     assert_eq!(machine.references(&bin), ["nvidia-vgpu-host-550.163.02", "nvidia-vgpu-host-550.163.02-bin"]);
     assert_eq!(machine.references(&out), ["nvidia-vgpu-host-550.163.02"]);
     assert_eq!(machine.references(&machine.build("host.modsrc")), [""; 0]);
@@ -176,7 +176,7 @@ fn a_guest_driver() {
         }
     }
 
-    // The archive has the same driver in it.
+    // The archive contains the same driver.
     assert_eq!(tree(&machine.build("guestFromZip.out")), tree(&out));
 }
 
@@ -206,7 +206,7 @@ fn everything_that_modules_refer_to_is_there() {
     machine.add(GUEST_RUN);
     let files = |role| {
         let list = fs::read_to_string(machine.build(&format!("referred.{role}"))).unwrap();
-        // A file that is a store path itself has its 32 digits before its name.
+        // A file that is itself a store path has 32 digits before its name.
         let plain = |name: &str| name.get(33..).filter(|_| name.as_bytes()[32] == b'-').unwrap_or(name).to_owned();
         let mut names: Vec<_> = list.lines().map(|path| plain(path.rsplit('/').next().unwrap())).collect();
         names.sort();

@@ -1,5 +1,5 @@
-//! The NixOS modules and packages, evaluated: every option, attributes, the flake, what a change builds
-//! again. What NixOS makes of them is tested in nixos.rs.
+//! Evaluates the NixOS modules and packages: every option, attributes, the flake, and what a change builds again.
+//! nixos.rs tests them inside NixOS.
 //!
 //! nix/tests has the Nix side. These tests need nix-instantiate and `<nixpkgs/lib>`; some need `<nixpkgs>`. Where there
 //! is none they say so and pass, unless VGPU_REQUIRE_NIX is set.
@@ -28,7 +28,7 @@ fn have(path: &str) -> bool {
     found
 }
 
-/// Without the options that would let evaluation build something.
+/// Nix without import from derivation: evaluation may build nothing.
 fn instantiate(args: &[&str]) -> Output {
     Command::new("nix-instantiate")
         .args(["--option", "allow-import-from-derivation", "false"])
@@ -168,7 +168,7 @@ fn attributes_are_documented() {
     }
 }
 
-/// All packages in a real package set: they instantiate, and each change builds again only what it must.
+/// All packages in a real package set can be instantiated, and each change builds only what it must build again.
 #[test]
 fn a_change_builds_only_what_depends_on_it() {
     if !have("<nixpkgs>") {
@@ -214,8 +214,8 @@ fn a_change_builds_only_what_depends_on_it() {
     assert_ne!(changes["otherProfile"]["vgpuConfig"], profile["vgpuConfig"]);
 }
 
-/// Our module is a small part of evaluating a whole host. Counted in function calls, which are the same on every machine:
-/// Nix makes about four million a second.
+/// Our module is only a small part of the evaluation of a whole host. Function calls are counted, because their number is
+/// the same on every machine. Nix makes about four million per second.
 #[test]
 fn evaluation_is_cheap() {
     if !have("<nixpkgs/nixos>") {

@@ -36,12 +36,12 @@ fn subjects() -> BTreeSet<String> {
         .collect()
 }
 
-/// What is wrong with a subject; nothing if nothing is.
+/// The failed tests of a subject, if there are some.
 fn problems(subject: &str) -> Option<String> {
     let output = Command::new("nix-instantiate")
         .args(["--option", "allow-import-from-derivation", "false", "--eval", "--strict", "--json"])
         .args(["nix/tests/nixos", "--argstr", "subject", subject])
-        // Collecting garbage on the way to it takes a third of the time.
+        // Otherwise, collecting garbage takes a third of the time.
         .env("GC_INITIAL_HEAP_SIZE", "1G")
         .current_dir(ROOT)
         .output()
@@ -58,7 +58,7 @@ fn problems(subject: &str) -> Option<String> {
     (!failed.is_empty()).then(|| lines.collect::<Vec<_>>().join("\n"))
 }
 
-/// Every subject, two at a time: an evaluation takes two to three gigabytes.
+/// Runs every subject, two at the same time. An evaluation takes two to three gigabytes of memory.
 #[test]
 fn every_subject_holds() {
     if !have_nixos() {
@@ -83,7 +83,7 @@ fn every_subject_holds() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
-/// The units of a host and of a guest, without what they refer to: programs in a store that is not built.
+/// The units of a host and of a guest. The programs that they refer to are in a store that is not built.
 fn units() -> Value {
     let output = Command::new("nix-instantiate")
         .args(["--option", "allow-import-from-derivation", "false", "--eval", "--strict", "--json"])
@@ -95,7 +95,7 @@ fn units() -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// A unit in which every path in the store is one of a program that every machine has.
+/// A unit with /bin/true, which every machine has, in place of every path in the store.
 fn without_store(unit: &str) -> String {
     let mut parts = unit.split("/nix/store/");
     let mut text = parts.next().unwrap().to_owned();
@@ -107,7 +107,7 @@ fn without_store(unit: &str) -> String {
     text
 }
 
-/// What systemd says of units: `systemd-analyze verify`.
+/// The result of `systemd-analyze verify` for units.
 fn verify(units: &serde_json::Map<String, Value>) -> (bool, String) {
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new("systemd-analyze");
@@ -139,11 +139,11 @@ fn systemd_takes_the_units() {
     assert!(names("guest").contains(&"nvidia-gridd.service".to_owned()), "{:?}", names("guest"));
     for role in ["host", "guest"] {
         let units = all[role].as_object().unwrap();
-        // It also loads what this machine has of the units that ours name, and may find fault with that.
+        // It also loads units of this machine that ours name. It may find mistakes in those.
         let (good, told) = verify(units);
         let of_ours: Vec<&str> = told.lines().filter(|line| units.keys().any(|name| line.contains(name))).collect();
         assert!(good && of_ours.is_empty(), "{role}: {told}");
-        // It would say so if something were wrong.
+        // It finds mistakes in ours.
         let mut broken = units.clone();
         for unit in broken.values_mut() {
             *unit = Value::String(

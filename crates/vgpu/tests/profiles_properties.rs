@@ -1,5 +1,5 @@
-//! What holds for changes to any vgpuConfig.xml: their order doesn't matter, twice is the same as once, and nothing but
-//! what they name changes.
+//! These rules hold for changes to any vgpuConfig.xml: their order does not matter, making them twice has the same result
+//! as once, and nothing else changes.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ struct Style {
     /// `<devId …></devId>` instead of `<devId …/>`.
     end_tags: bool,
     lower: bool,
-    /// A comment and an element nobody knows, wherever one may stand.
+    /// A comment and an unknown element in every place where they may be.
     strange: bool,
 }
 
@@ -42,7 +42,7 @@ fn style() -> impl Strategy<Value = Style> {
     )
 }
 
-/// The elements of a profile by name: those in the file, and what they hold.
+/// The elements of a profile in the file, by name, with their content.
 #[derive(Clone, Debug)]
 struct Profile {
     mib: u64,
@@ -158,7 +158,7 @@ fn override_() -> impl Strategy<Value = Override> {
         })
 }
 
-/// A file, and changes of what it lists. Clones may be of clones, and in a circle.
+/// A file, and changes to things that it lists. There may be clones of clones, and circles of them.
 fn changed_file() -> impl Strategy<Value = (File, Changes)> {
     let clones = prop::collection::vec((gpu_id(), any::<Index>(), prop::option::weighted(0.3, gpu_id())), 0..4);
     let overrides = prop::collection::vec((any::<Index>(), override_()), 0..3);
@@ -171,7 +171,7 @@ fn changed_file() -> impl Strategy<Value = (File, Changes)> {
     })
 }
 
-/// The elements directly in the outermost one, as they are written, but those that the changes name.
+/// The text of the elements in the outermost one, without those that the changes name.
 fn not_named(text: &str, changes: &Changes) -> Vec<String> {
     let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
     let tree = roxmltree::Document::parse_with_options(text, options).unwrap();
@@ -192,20 +192,20 @@ fn not_named(text: &str, changes: &Changes) -> Vec<String> {
     nodes.map(|node| text[node.range()].to_owned()).collect()
 }
 
-/// What a file offers, without the order it is written in.
+/// What a file offers, independent of its order.
 fn offers(text: &str) -> BTreeMap<GpuId, Vec<u32>> {
     let config = Config::parse(text).unwrap();
     config.gpus.iter().map(|gpu| (gpu.id, gpu.supported.iter().map(|supported| supported.profile).collect())).collect()
 }
 
-/// How many vGPUs of a profile each offer of it allows, in the order of the file.
+/// How many vGPUs of a profile fit on each board that offers it, in the order of the file.
 fn counts(text: &str, profile: u32) -> Vec<Option<u64>> {
     let config = Config::parse(text).unwrap();
     let offers = config.gpus.iter().flat_map(|gpu| &gpu.supported);
     offers.filter(|offer| offer.profile == profile).map(|offer| offer.max_instances).collect()
 }
 
-/// The changed text; nothing if the changes are refused. A refusal is never for a defect of our own.
+/// The changed text, or nothing if the changes are refused. The reason is never a defect of our own.
 fn changed(text: &str, changes: &Changes) -> Option<String> {
     match apply(text, changes) {
         Ok(applied) => Some(applied.text),
@@ -235,7 +235,7 @@ proptest! {
         let overrides = Changes { overrides: changes.overrides.clone(), ..Changes::default() };
         let in_turn = |first, second| changed(&changed(&file.text, first)?, second);
         let both = changed(&file.text, &changes);
-        // A clone may take away the board that had the memory for an override.
+        // A clone may replace the board that had enough memory for an override.
         if let (Some(a), Some(b)) = (in_turn(&clones, &overrides), in_turn(&overrides, &clones)) {
             prop_assert_eq!(Some(a), both.clone());
             prop_assert_eq!(Some(b), both);
@@ -246,7 +246,7 @@ proptest! {
     fn only_named_elements_change((file, changes) in changed_file()) {
         let Some(changed) = changed(&file.text, &changes) else { return Ok(()) };
         prop_assert_eq!(not_named(&changed, &changes), not_named(&file.text, &changes));
-        // Before the first and behind the last element, too.
+        // Also before the first and after the last element.
         let around = |text: &str| (text.split_once("<vgpuconfig>").unwrap().0.to_owned(), text.rsplit_once('<').unwrap().1.to_owned());
         prop_assert_eq!(around(&changed), around(&file.text));
     }

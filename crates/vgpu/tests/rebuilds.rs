@@ -1,4 +1,5 @@
-//! What builds a driver again, and what does not: by the paths of derivations, in a copy of this repository.
+//! Which changes build a driver again, and which do not. The test compares paths of derivations, in a copy of this
+//! repository.
 
 #[path = "nix_store/mod.rs"]
 mod nix_store;
@@ -62,7 +63,7 @@ impl Copy {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// The names of the derivations that are others when `file` has changed as `change` says.
+    /// The names of the derivations that differ after the change `change` of `file`.
     fn rebuilt(&self, file: &str, change: impl FnOnce(String) -> String) -> Vec<String> {
         let path = self.directory.path().join(file);
         let (before, text) = (self.derivations(), fs::read_to_string(&path).unwrap());
@@ -96,7 +97,7 @@ fn only_what_a_derivation_runs_builds_it_again() {
     for (file, expected) in cases {
         assert_eq!(copy.rebuilt(file, commented), expected, "{file}");
     }
-    // Another release in the catalog; this one stays what it is.
+    // Another release is added to the catalog. The sample's release stays the same.
     let release = "\n[[release]]\nrelease = \"99.0\"\nhost = \"999.1\"\nguest = \"999.1\"\nwindows = \"999.2\"\n";
     assert_eq!(copy.rebuilt("catalog/releases.toml", |text| text + release), ["vgpu"]);
 }
@@ -120,7 +121,7 @@ fn packages(lock: &str) -> BTreeSet<String> {
     lock.split("[[package]]").skip(1).map(|entry| entry.lines().skip(1).take(2).collect()).collect()
 }
 
-/// Builds have no network: cargo must find every package it needs in the part of Cargo.lock that a program is built with.
+/// Builds have no network. So the part of Cargo.lock that a program is built with must have every package that cargo needs.
 #[test]
 fn cargo_needs_no_more_than_the_part_of_cargo_lock_that_a_program_needs() {
     let Some(copy) = Copy::new() else { return };

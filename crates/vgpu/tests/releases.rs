@@ -130,7 +130,7 @@ fn support_is_judged_by_the_month() {
     assert!(line("2026-08").contains("R535 LTS ended"));
 }
 
-/// What a release is described with, but for the kernels: each measurement changes those.
+/// The description of a release without the kernels, which change with each measurement.
 fn without_kernels(arguments: &[&str]) -> String {
     let text = stdout(arguments);
     let line = text.lines().find(|line| line.starts_with("kernels         6.")).expect("kernels that were tried");

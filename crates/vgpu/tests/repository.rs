@@ -1,4 +1,4 @@
-//! The repository as a whole: what one file says of others is true.
+//! The repository as a whole: what a file says about other files is true.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,8 +34,8 @@ fn rust_version(text: &str) -> Vec<u64> {
     numbers
 }
 
-/// Cargo.toml states the oldest Rust that will do, once. It is what the dependencies in Cargo.lock ask for; that our own
-/// code asks for no more is the matter of clippy (incompatible_msrv) and of CI with that very version.
+/// Cargo.toml states the oldest Rust that works, once. It is the one that the dependencies in Cargo.lock need. clippy
+/// (incompatible_msrv) and CI with that version check that our own code needs no newer one.
 #[test]
 fn the_oldest_rust_is_what_the_dependencies_need() {
     let mut cargo = Command::new(env!("CARGO"));
@@ -66,7 +66,7 @@ fn crates_share_what_the_workspace_says() {
     }
 }
 
-/// Who has a problem is asked for what `vgpu doctor` says, without what is private.
+/// The form for problems asks for the output of `vgpu doctor`, without private data.
 #[test]
 fn issues_are_asked_for_what_doctor_says() {
     let form = read(".github/ISSUE_TEMPLATE/problem.yml");
@@ -89,7 +89,7 @@ fn map() -> Vec<PathBuf> {
         let indent = line.len() - line.trim_start().len();
         above.retain(|(at, _)| *at < indent);
         let folder = above.last().map_or(PathBuf::new(), |(_, path)| path.clone());
-        // Names stand before what is said of them; several are two spaces apart.
+        // Names come before their description. Several names are two spaces apart.
         let names = line.trim().split("  ").map(str::trim).filter(|part| !part.is_empty());
         let names: Vec<&str> = names.take_while(|name| !name.contains(' ') && name.contains(['/', '.'])).collect();
         assert!(!names.is_empty(), "a line of the map names nothing: {line}");
@@ -101,7 +101,7 @@ fn map() -> Vec<PathBuf> {
     named
 }
 
-/// A newcomer finds every folder on the map: it is named there, or lies in one that is named and of whose parts none is.
+/// A newcomer finds every folder on the map: it is named there, or it is in a named folder of which no part is named.
 #[test]
 fn the_map_has_every_folder() {
     let named = map();
@@ -123,10 +123,10 @@ fn the_map_has_every_folder() {
     }
 }
 
-/// How many lines of code a file may have: without comments, blank lines, and its own unit tests.
+/// The most lines of code of a file, without comments, blank lines, and its own unit tests.
 const MOST: usize = 400;
 
-/// A long file says why in its head: "One file, because …".
+/// A longer file gives the reason in its head: "One file, because …".
 #[test]
 fn long_files_say_why() {
     let mut looked_at = 0;
@@ -165,7 +165,7 @@ fn lines_of_code_are_counted() {
     assert!(gives_a_reason(&long.replace("Head.", "Head. One file, because it is one table.")));
 }
 
-/// What messages and pages tell people to type works with the Nix that is here: options of `nix-hash` came and went.
+/// The commands in messages and pages work with the installed Nix. Options of `nix-hash` have changed with time.
 #[test]
 fn commands_for_hashes_print_hashes() {
     if Command::new("nix-hash").arg("--version").output().is_err() {

@@ -1,4 +1,5 @@
-//! Too little memory, too few open files or threads: one clear error and nothing left, or a whole driver. Never a panic.
+//! With too little memory, or too few open files or threads, there is one clear error and nothing is left; or the driver is
+//! complete. There is never a panic.
 
 #[path = "support/program.rs"]
 mod program;
@@ -27,7 +28,7 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-/// Builds with a limit, and tells whether that went well.
+/// Builds with a limit. Returns whether that worked.
 fn build(sandbox: &Sandbox, limit: &str, expected: &str, change: impl FnOnce(&mut Command)) -> bool {
     let mut command = Command::new("prlimit");
     command.arg(limit).args(["./vgpu", "build", "a.run", "--role", "guest", "--out", "new/d"]);
@@ -52,7 +53,7 @@ fn build(sandbox: &Sandbox, limit: &str, expected: &str, change: impl FnOnce(&mu
     false
 }
 
-/// Builds with each of these limits. The first are too little and the last enough.
+/// Builds with each of these limits. The first ones are too low, and the last one is enough.
 fn each(limits: impl Iterator<Item = String>, expected: &str, change: impl Fn(&mut Command)) {
     let sandbox = sandbox();
     let ended: Vec<bool> = limits.map(|limit| build(&sandbox, &limit, expected, &change)).collect();
@@ -62,13 +63,13 @@ fn each(limits: impl Iterator<Item = String>, expected: &str, change: impl Fn(&m
 
 #[test]
 fn open_files() {
-    // Fewer than four, and the system cannot load the program.
+    // With fewer than four, the system cannot load the program.
     each((4..=20).map(|count| format!("--nofile={count}")), "help: too many files are open", |_| {});
 }
 
 #[test]
 fn memory() {
-    // Less than 30 MiB, and the system may fail to load the program.
+    // With less than 30 MiB, the system may fail to load the program.
     let sizes = [30, 40, 60, 100, 200, 400, 600, 700, 1000];
     each(sizes.iter().map(|size| format!("--as={}", size << 20)), "less than 640 MiB of memory", |_| {});
 }

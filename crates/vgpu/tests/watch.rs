@@ -1,4 +1,4 @@
-//! `vgpu status --watch` ends when it is told to, or when nobody reads it any more, and gives the terminal back.
+//! `vgpu status --watch` ends when it gets a signal, or when nobody reads its output any more. It restores the terminal.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-/// Screens come every two seconds; on a busy machine later.
+/// A screen comes every two seconds. On a busy machine it takes longer.
 const SOON: Duration = Duration::from_secs(30);
 
 fn watch() -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vgpu"));
-    // This directory has nothing of a machine.
+    // In this directory there is no machine.
     command.args(["status", "--watch", "--root", concat!(env!("CARGO_MANIFEST_DIR"), "/tests")]).env("TERM", "xterm");
     command
 }
 
-/// Waits for the end; the exit code.
+/// Waits for the end. Returns the exit code.
 fn end(mut child: Child) -> Option<i32> {
     let begin = Instant::now();
     while begin.elapsed() < SOON {
@@ -84,7 +84,7 @@ fn the_terminal_is_given_back() {
         }
         kill_process(Pid::from_child(&child), signal).unwrap();
         assert_eq!(end(child), Some(code));
-        // When nobody has the other end any more, that is an error.
+        // If nobody has the other end any more, this is an error.
         while let Ok(length @ 1..) = terminal.read(&mut some) {
             shown.extend(&some[..length]);
         }

@@ -1,21 +1,19 @@
-//! Whatever a journalctl does, `vgpu doctor` ends soon and takes little memory. What it could not read, it says.
+//! Whatever journalctl does, `vgpu doctor` ends soon and takes little memory. It says what it could not read.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// In bytes: NVML's and the threads' stacks are address space, too.
+use crate::program;
+
+/// The limit for address space, in bytes. The stacks of threads are part of it.
 const MEMORY: u64 = 800 << 20;
 
-/// What the check of unsigned modules, which reads the kernel's log alone, finds with this script as journalctl.
+/// The result of a check that reads only the kernel's log, with this script as journalctl.
 fn with_journalctl(script: &str) -> (String, String) {
     let programs = tempfile::tempdir().unwrap();
-    let program = programs.path().join("journalctl");
-    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    program::write(&programs.path().join("journalctl"), format!("#!/bin/sh\n{script}\n"));
     let begin = Instant::now();
     let output = Command::new("prlimit")
         .arg(format!("--as={MEMORY}"))
@@ -41,12 +39,12 @@ fn a_journal_without_end_is_read_as_far_as_it_is_worth() {
         // One line.
         "yes | tr -d '\\n'",
         "exec cat /dev/zero",
-        // Nothing, for ever. Its child has the pipes open when it is ended.
+        // It waits for a minute. When it is killed, its child still has the pipes open.
         "echo '[ 1.0] NVRM: x'; sleep 60; true",
     ] {
         let (status, evidence) = with_journalctl(script);
         assert_eq!(status, "unknown", "{script}: {evidence}");
-        // Which comes first depends on how busy the machine is.
+        // It depends on the machine which limit is reached first.
         let reasons = ["journalctl printed more than 64 MiB", "journalctl took longer than 3 seconds"];
         assert!(reasons.iter().any(|reason| evidence.ends_with(reason)), "{script}: {evidence}");
     }

@@ -1,10 +1,12 @@
-//! `vgpu doctor`: each check in a scene in which it finds something and in one in which it does not, sound machines, and
-//! how what was found is told.
+//! `vgpu doctor`: each check has a scene in which it finds something, and one in which it does not. Other tests are about
+//! sound machines, and about how results are shown.
 
 mod cases;
 mod journalctl;
 #[path = "../machine_tree/mod.rs"]
 mod machine_tree;
+#[path = "../support/program.rs"]
+mod program;
 mod scene;
 #[path = "../support/skip.rs"]
 mod skip;
@@ -80,7 +82,7 @@ fn on_sound_machines_nothing_is_wrong() {
     }
 }
 
-/// What is in use is named, since it decides what else can be made.
+/// Types that are in use are named, because they decide which others can be made.
 #[test]
 fn types_in_use_are_named() {
     for (base, expected) in
@@ -95,7 +97,7 @@ fn types_in_use_are_named() {
 #[test]
 fn the_first_failure_is_the_cause() {
     let causes = |base, change: &str| Scene::new(base).change(change).doctor(&[]).with("failed").join(" ");
-    // The module was refused: no driver, no services, no types, no virtual machine.
+    // The module was refused. So there is no driver, no service, no type and no virtual machine.
     assert_eq!(
         causes(
             Base::Vfio,
@@ -112,7 +114,7 @@ fn the_first_failure_is_the_cause() {
         ),
         "module-signature"
     );
-    // Functions are gone after a restart: types and virtual machines can't work either.
+    // Functions are off after a restart. So types and virtual machines cannot work either.
     assert_eq!(
         causes(
             Base::Vfio,
@@ -124,7 +126,7 @@ fn the_first_failure_is_the_cause() {
         ),
         "functions-on"
     );
-    // Two causes that have nothing to do with one another are both told.
+    // Two causes that are independent of each other are both reported.
     assert_eq!(
         causes(Base::Mdev, "- sys/kernel/iommu_groups\n- etc/nvidia/vgpu/vgpuConfig.xml"),
         "iommu profiles-file"
@@ -201,7 +203,7 @@ fn without_a_journal_what_it_would_tell_is_unknown() {
     assert!(checks.iter().any(|check| check["id"] == "iommu" && check["status"] == "ok"));
 }
 
-/// What NVIDIA's library would tell is unknown without it, and nothing else is.
+/// Without NVIDIA's library, only the checks that ask it are unknown.
 #[test]
 fn without_nvidias_library_what_it_would_tell_is_unknown() {
     let scene = Scene::new(Base::Vfio);
@@ -265,7 +267,7 @@ fn nothing_private_of_a_host_is_told() {
             "{text}"
         );
     }
-    // Nor of a sound one, which names vGPUs and virtual machines.
+    // A report of a sound host names vGPUs and virtual machines. It has no private data either.
     for base in [Base::Mdev, Base::SriovMdev, Base::Vfio] {
         let text = Scene::new(base).doctor(&[]).report.to_string();
         for name in ["489e-4834-9476", "win10", "rack7"] {
@@ -274,7 +276,7 @@ fn nothing_private_of_a_host_is_told() {
     }
 }
 
-/// A T4 has SR-IOV and does not use it: vgpuConfig.xml does not list it so.
+/// A T4 has SR-IOV and does not use it: vgpuConfig.xml does not list it as sriov.
 #[test]
 fn boards_with_mediated_devices_of_their_own_need_no_functions() {
     let scene = Scene::new(Base::Mdev);
@@ -343,7 +345,7 @@ fn answers_are_read_without_colour_in_80_columns() {
             .change("nvidia-gridd[600]: Failed to \u{1b}[31m");
         for args in [&[][..], &["--all"]] {
             let text = String::from_utf8(scene.command(args).output().unwrap().stdout).unwrap();
-            // A word that is longer than a line can't be helped.
+            // A word that is longer than a line cannot be wrapped.
             let long = |line: &&str| line.chars().count() > 80 && line.trim().contains(' ');
             assert_eq!(text.lines().find(long), None, "{text}");
             assert!(!text.contains('\u{1b}'), "{text:?}");
@@ -369,7 +371,7 @@ fn a_machine_with_nothing_to_see_is_answered() {
     assert_eq!(doctor(&["--role", "both"]).status.code(), Some(2));
 }
 
-/// On whatever machine this runs: an answer, and the exit code that belongs to it.
+/// On every machine there is an answer, with the right exit code.
 #[test]
 fn this_machine_is_answered() {
     let output = Command::new(assert_cmd::cargo::cargo_bin!("vgpu")).args(["doctor", "--json"]).output().unwrap();

@@ -55,7 +55,7 @@ impl Answer {
         self.report["checks"].as_array().unwrap().iter().find(|check| check["id"] == id)
     }
 
-    /// Names of the checks that ended so.
+    /// Names of the checks with this status.
     pub fn with(&self, status: &str) -> Vec<&str> {
         let checks = self.report["checks"].as_array().unwrap().iter();
         checks.filter(|check| check["status"] == status).map(|check| check["id"].as_str().unwrap()).collect()
@@ -221,7 +221,7 @@ fn entry(line: &str) -> Value {
     entry
 }
 
-/// The stand-in for NVIDIA's library, which nvml.c describes: built once.
+/// The stand-in for NVIDIA's library, described in nvml.c. It is built once.
 fn library() -> &'static str {
     static LIBRARY: LazyLock<String> = LazyLock::new(|| {
         let file = concat!(env!("CARGO_TARGET_TMPDIR"), "/doctor-nvml.so");
@@ -283,7 +283,7 @@ pub fn all_checks() -> Vec<String> {
     checks.lines().filter_map(name).collect()
 }
 
-/// Makes sure that a path is one of the repository's.
+/// The content of a file of the repository.
 pub fn repository(path: &str) -> String {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))

@@ -1,7 +1,7 @@
-//! What people see who have a problem, in the words of the program that says it, and the checks that find it.
+//! Symptoms that users see, in the words of the program that prints them, and the checks that find their cause.
 //!
-//! A row is of a symptom that public sources tell of vGPU. A symptom that cannot be looked at on the machine itself, and a
-//! message that means nothing, has no check.
+//! Each row is a symptom of vGPU from public sources. Symptoms that cannot be observed on the machine itself have no check,
+//! and neither have messages that mean nothing.
 
 use std::collections::BTreeSet;
 
@@ -82,7 +82,7 @@ const HARMLESS: &[&str] = &[
     "Failed to notify migration state 0x57",
 ];
 
-/// The words are those that the manual has of a check, or a scene in which it finds something.
+/// The words are in the manual's row of a check, or in a scene in which the check finds something.
 #[test]
 fn every_symptom_has_a_check() {
     let checks: BTreeSet<String> = all_checks().into_iter().collect();

@@ -1,7 +1,7 @@
-//! Without root: what may not be read is unknown, with the reason. It is no failure, and nothing crashes.
+//! Without root, a check is unknown if it needs a file that may not be read. It gives the reason. It does not fail, and
+//! nothing crashes.
 
 use std::fs::{self, Permissions};
-use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,13 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::program;
 use crate::scene::{Base, Scene};
 use crate::skip::skip;
 
 const NOBODY: u32 = 65534;
 
-/// Whether the tests may be somebody else.
+/// Whether the tests can run a program as another user.
 fn is_root() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
@@ -23,7 +24,8 @@ fn is_root() -> bool {
     root
 }
 
-/// A machine that everybody may read, with the program in it: the directory where that was built may be root's alone.
+/// A machine that everybody may read. The program is in it, because only root may be able to enter the directory in which
+/// it was built.
 struct Machine {
     scene: Scene,
     program: PathBuf,
@@ -35,26 +37,19 @@ impl Machine {
         let scene = Scene::new(base);
         scene.write_journal();
         let program = scene.machine.path("vgpu");
-        fs::copy(assert_cmd::cargo::cargo_bin!("vgpu"), &program).unwrap();
+        program::copy(assert_cmd::cargo::cargo_bin!("vgpu"), &program);
         set_mode(scene.machine.root(), 0o755);
         let role = if base == Base::Guest { "guest" } else { "host" };
         Machine { scene, program, role }
     }
 
-    /// What `vgpu doctor` finds as nobody: name, status and evidence of each check.
+    /// The result of `vgpu doctor` for the user nobody: name, status and evidence of each check.
     fn checks(&self, what: &str) -> Vec<(String, String, String)> {
         let root = self.scene.machine.root();
         let mut command = Command::new(&self.program);
         command.args(["doctor", "--json", "--role", self.role, "--root"]).arg(root);
         command.arg("--journal").arg(root.join("journal.json"));
-        command.uid(NOBODY).gid(NOBODY).current_dir("/");
-        let output = loop {
-            match command.output() {
-                // Another test was starting a program while this one was copied, and has the file open for a moment.
-                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {}
-                output => break output.unwrap(),
-            }
-        };
+        let output = command.uid(NOBODY).gid(NOBODY).current_dir("/").output().unwrap();
         let report: Value = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("{what}: {error}: {}", String::from_utf8_lossy(&output.stderr)));
         let checks = report["checks"].as_array().unwrap().iter();
@@ -92,8 +87,8 @@ fn below(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A sound machine in which one place is closed after the other. Single files of sysfs and of a process are left out: the
-/// kernel closes whole directories (hidepid of procfs).
+/// On a sound machine, one place after the other is closed. Single files of sysfs and of a process are left out, because the
+/// kernel closes only whole directories (hidepid of procfs).
 #[test]
 fn what_may_not_be_read_is_no_failure() {
     if !is_root() {
@@ -117,7 +112,7 @@ fn what_may_not_be_read_is_no_failure() {
     }
 }
 
-/// A check that needs what is closed is unknown, and says what to do.
+/// A check that needs a closed place is unknown, and says what to do.
 #[test]
 fn what_may_not_be_read_is_unknown_with_the_reason() {
     if !is_root() {
@@ -153,7 +148,7 @@ fn what_may_not_be_read_is_unknown_with_the_reason() {
     }
 }
 
-/// All that everybody may read is looked at.
+/// Nobody gets the same answers as root if everybody may read all files.
 #[test]
 fn nobody_is_told_what_everybody_may_see() {
     if !is_root() {

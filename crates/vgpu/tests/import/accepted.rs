@@ -1,4 +1,4 @@
-//! Files that the catalog knows, under their own name and another, and the driver that is built of them.
+//! Files that the catalog knows, under their own name and under another, and the driver that is built from them.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -116,7 +116,7 @@ fn a_guests_run_file_needs_its_hash_if_the_catalog_has_none() {
     );
 }
 
-/// Imports, and builds the driver that the modules make of the printed configuration: its outputs.
+/// Imports, and builds the driver with the printed configuration. Returns its outputs.
 fn built(machine: &Machine, lib: &Path, args: &[&str], guest: bool) -> Vec<PathBuf> {
     let assert = machine.import(args).success();
     machine.download("printed.nix", &assert.get_output().stdout);

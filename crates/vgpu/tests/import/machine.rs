@@ -60,7 +60,7 @@ impl Machine {
         self.store.prepare(&mut command).assert()
     }
 
-    /// Imports, and evaluates the configuration that is printed. mkVgpuDriver stands for its own arguments.
+    /// Imports, and evaluates the configuration that is printed. Here, mkVgpuDriver returns its arguments.
     pub fn configured(&self, args: &[&str]) -> Value {
         let assert = self.import(args).success();
         self.download("printed.nix", &assert.get_output().stdout);
@@ -71,7 +71,7 @@ impl Machine {
             .take()
     }
 
-    /// What lies beside the downloads: leftovers of the import, if any.
+    /// The other files beside the downloads: leftovers of the import, if there are some.
     pub fn listing(&self) -> Vec<String> {
         let entries = fs::read_dir(self.downloads.path()).unwrap();
         let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

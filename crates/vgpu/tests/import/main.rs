@@ -1,4 +1,4 @@
-//! `vgpu import` into a real Nix store, for each kind of file, whole and broken, under its name and another.
+//! `vgpu import` into a real Nix store, for each kind of file: complete and broken, under its own name and another.
 
 mod accepted;
 mod machine;

@@ -10,7 +10,7 @@ use vgpu_driver::Role;
 
 use crate::machine::*;
 
-/// Imports a file that must be refused: nothing gets into the store, and the message is returned without hashes.
+/// Imports a file that must be refused. Nothing is added to the store. Returns the message without hashes.
 fn refused(machine: &Machine, args: &[&str]) -> String {
     let assert = machine.import(args).code(1).stdout("");
     assert_eq!(machine.store.names(), [""; 0], "something got into the store");
@@ -35,7 +35,7 @@ fn another_file_under_a_pinned_name_is_refused() {
     assert!(message.contains(&sri(&archive())) && message.contains(&sri(b"another")), "{message}");
 }
 
-/// Nobody has confirmed the record: neither a match nor a difference says for sure whose file it is.
+/// Nobody has confirmed the record. So neither a match nor a difference proves whether the file is NVIDIA's.
 #[test]
 fn one_public_record_is_no_judge() {
     let Some(machine) = Machine::new() else { return };
@@ -53,7 +53,7 @@ fn one_public_record_is_no_judge() {
     assert_eq!(machine.configured(&[ARCHIVE])["package"]["sha256"], sri(&archive()));
     let message = stderr(&machine.import(&[ARCHIVE]).success());
     assert!(message.contains("the one public record of vGPU 17.6 has another hash"), "{message}");
-    // Damage is damage.
+    // A damaged file is refused all the same.
     let mut damaged = archive();
     let middle = damaged.len() / 3;
     damaged[middle] ^= 1;
@@ -125,7 +125,7 @@ fn a_web_page_is_told_from_an_archive() {
     assert!(refused(&machine, &["x.zip"]).contains("web page (HTML)"));
 }
 
-/// At once: none of these is read to its end, which it may not have.
+/// These are refused at once. None is read to its end, because some have no end.
 #[test]
 fn what_has_no_end_is_refused() {
     let Some(machine) = Machine::new() else { return };

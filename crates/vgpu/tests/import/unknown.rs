@@ -1,4 +1,4 @@
-//! Files that the catalog has no hash of, of releases it does not know, and of clouds.
+//! Files whose hash the catalog does not have, files of unknown releases, and files of clouds.
 
 use std::process::Command;
 
@@ -92,7 +92,7 @@ fn a_run_file_of_an_unknown_release_is_described_too() {
     assert_eq!(configured["vgpu"]["driverSource"], json!({ "url": null }));
 }
 
-/// A guest driver that a cloud has built: `targetdir` says whose it is.
+/// A guest driver that a cloud has built. `targetdir` says which cloud.
 fn cloud_run(target: &str) -> Vec<u8> {
     let payload = sample::compress(&sample::tar(&sample::files(Role::Guest)).unwrap(), Compression::Zstd).unwrap();
     sample::makeself(target, GUEST_VERSION, &payload, b"")
@@ -115,7 +115,7 @@ fn a_clouds_build_is_named_as_such_and_not_suspected() {
             machine.configured(&["driver.run"]),
             json!({ "vgpu": { "release": "17.6", "driverSource": { "name": format!("{target}.run"), "sha256": sri(&file) } } })
         );
-        // Of a release that the catalog has not.
+        // The catalog does not have this release.
         machine.download("catalog.toml", b"");
         let configured = machine.configured(&["driver.run", "--release", "17.55"]);
         assert_eq!(configured["vgpu"]["driverSource"], json!({ "name": format!("{target}.run"), "url": null }));

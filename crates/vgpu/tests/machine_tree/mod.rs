@@ -1,6 +1,6 @@
 //! A machine as a directory tree: what the kernel and NVIDIA's driver show in /sys and /proc of a host with vGPUs.
 //!
-//! Nothing in it does anything: it is for what only reads.
+//! Files in it have no effect when they are written. So it is for code that only reads.
 #![allow(dead_code)] // Each test program uses its part.
 
 use std::fs;
@@ -34,7 +34,7 @@ impl MachineTree {
         self
     }
 
-    /// A symbolic link, and the directories above it. A link that is there is replaced.
+    /// A symbolic link, and the directories above it. It replaces an old link.
     pub fn link(&self, path: &str, target: &str) -> &MachineTree {
         let path = self.root().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();

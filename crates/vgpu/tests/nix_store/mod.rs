@@ -1,4 +1,4 @@
-//! Nix for a test: a real store of its own in a temporary directory, or word that there is no Nix here.
+//! Nix for a test: a real store in a temporary directory. On machines without Nix, the test says so.
 
 #![allow(dead_code)] // Each test uses a part of it.
 
@@ -12,7 +12,7 @@ mod skip;
 
 pub use skip::skip;
 
-/// Where this is set in the environment, tests of Nix must run.
+/// If this environment variable is set, tests of Nix must not be skipped.
 pub const REQUIRED: &str = "VGPU_REQUIRE_NIX";
 
 /// A store with nothing in it.
@@ -21,7 +21,7 @@ pub struct NixStore {
 }
 
 impl NixStore {
-    /// A new store. `None`, after saying so, on a machine without Nix; with VGPU_REQUIRE_NIX set that is a failure.
+    /// A new store. On a machine without Nix it says so and returns `None`. With VGPU_REQUIRE_NIX, that is a failure.
     pub fn new() -> Option<NixStore> {
         if Command::new("nix-store").arg("--version").output().is_err() {
             skip("nix-store is not on PATH", REQUIRED);
@@ -29,7 +29,7 @@ impl NixStore {
         }
         let directory = tempfile::Builder::new().prefix("vgpu-store-").tempdir().unwrap();
         std::fs::create_dir(directory.path().join("conf")).unwrap();
-        // Builds run as whoever runs the tests, with the tools of this machine and nothing from the network.
+        // Builds run as the user who runs the tests, with the tools of this machine. Nothing comes from the network.
         std::fs::write(
             directory.path().join("conf/nix.conf"),
             "sandbox = false\nbuild-users-group =\nsubstituters =\n",
@@ -92,7 +92,7 @@ impl NixStore {
     }
 }
 
-/// Where nixpkgs' library is, by NIX_PATH or nix.conf. `None`, after saying so, if it is nowhere.
+/// Where nixpkgs' library is, from NIX_PATH or nix.conf. If there is none, it says so and returns `None`.
 pub fn nixpkgs_lib() -> Option<PathBuf> {
     let output = Command::new("nix-instantiate").args(["--find-file", "nixpkgs/lib"]).output();
     if let Some(output) = output.ok().filter(|output| output.status.success()) {
@@ -104,7 +104,7 @@ pub fn nixpkgs_lib() -> Option<PathBuf> {
 
 /// The program `vgpu`, with the programs of our derivations built beside it.
 ///
-/// Cargo tells a test of its own package's programs alone, and builds no others for it.
+/// For a test, Cargo builds only the programs of the test's own package.
 pub fn programs() -> PathBuf {
     let vgpu = PathBuf::from(assert_cmd::cargo::cargo_bin!("vgpu"));
     let profile = vgpu.parent().unwrap();

@@ -112,7 +112,7 @@ fn hooks_change_patched_drivers_too() {
     let package = format!("{}.hardware.nvidia.package", host(""));
     let hooked = format!("({package}.overrideAttrs {{ postPatch = \"echo hooked >> vgpuConfig.xml\"; }})");
     assert!(read(store.build(&format!("{hooked}.out")).join("vgpuConfig.xml")).ends_with("hooked\n"));
-    // In a copy: the patcher has not run again, and what it left is as it was.
+    // This changes a copy. The patcher has not run again, and its result is the same as before.
     assert_eq!(store.evaluate(&format!("{hooked}.src.drvPath")), store.evaluate(&format!("{package}.src.drvPath")));
     assert!(!read(store.build(&format!("{package}.src")).join("vgpuConfig.xml")).contains("hooked"));
 }

@@ -1,4 +1,4 @@
-//! The Nix packages around the patchers, built for real by nix-build in a store of the test's own.
+//! The Nix packages of the patchers. nix-build really builds them, in a store that the test makes.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -20,14 +20,14 @@ pub struct Store {
 }
 
 impl Store {
-    /// Nothing, and a word about it, on a machine without Nix or nixpkgs' library.
+    /// On a machine without Nix or nixpkgs' library, it says so and returns nothing.
     pub fn new() -> Option<Self> {
         let store = NixStore::new()?;
         let lib = nixpkgs_lib()?.display().to_string();
         let scene = Scene::new();
         scene.archive();
         fs::write(scene.path("windows.exe"), "MZ, a Windows installer").unwrap();
-        // Others run what is built here.
+        // Other users run what is built here.
         for directory in [&scene.path(""), &scene.path("here"), store.path().parent().unwrap()] {
             fs::set_permissions(directory, PermissionsExt::from_mode(0o755)).unwrap();
         }
@@ -158,7 +158,7 @@ fn nvidia_vup_works_in_any_directory_for_a_user_without_rights() {
         command.args(arguments).current_dir(&here).env("HOME", "/nonexistent").output().unwrap()
     };
     for (file, targets) in [
-        // The archive has the guests' drivers in it; beside a .run file they are fetched.
+        // The archive contains the drivers of guests. With a .run file, they are downloaded.
         ("grid.zip", ["general-merge", "grid", "vgpu-kvm"]),
         ("host.run", ["general", "grid", "vgpu-kvm"]),
     ] {

@@ -1,4 +1,4 @@
-//! Files that were asked for, by their hash or by name: nothing that lies in the current directory replaces them.
+//! Files that were given by hash or by name. No file in the current directory replaces them.
 
 use std::fs;
 use std::process::Command;
@@ -35,9 +35,9 @@ fn another_file_under_the_name_of_one_that_was_asked_for_is_an_error() {
     let same = differs(&scene, &["host.run"], "vgpu-kvm");
     scene.archive();
     assert_eq!(differs(&scene, &["grid.zip"], "vgpu-kvm"), same);
-    // Even if this target does not need it, as far as we know.
+    // This holds even if, as far as we know, this target does not need the file.
     assert_eq!(differs(&scene, &["grid.zip"], "grid"), same);
-    // Of the same length, and different at the end alone.
+    // It has the same length, and differs only at the end.
     let mut flipped = fs::read(scene.path("host.run")).unwrap();
     *flipped.last_mut().unwrap() ^= 1;
     fs::write(scene.path(HOST_RUN), flipped).unwrap();
@@ -79,7 +79,7 @@ fn the_same_file_is_welcome() {
     for (sources, target) in [(&["grid.zip"][..], "grid"), (&["host.run", "guest.run"], "vgpu-kvm")] {
         scene.command(sources).args(["--", target]).assert().success();
     }
-    // Two of the name that are given differ.
+    // Two files with the same name were given, and they differ.
     scene.run_file("other.run", "550.90.05-vgpu-kvm", "550.90.05", &[("other", "UTILITY_BINARY")]);
     let error = differs(&scene, &["host.run", "other.run"], "vgpu-kvm");
     assert!(error.contains("DIR/other.run is not the file of that name"), "{error}");

@@ -1,4 +1,4 @@
-//! What a test needs around `vgpu-patcher`: NVIDIA's files in miniature, the stand-in patcher, a directory to work in.
+//! What a test of `vgpu-patcher` needs: small stand-ins for NVIDIA's files, the stand-in patcher, a directory to work in.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +15,7 @@ pub fn patcher() -> PathBuf {
     crate::nix_store::programs().with_file_name("vgpu-patcher")
 }
 
-/// A directory with NVIDIA's files, as small as patch.sh needs them, and the stand-in patcher, which nobody may write to.
+/// A directory with small stand-ins for NVIDIA's files, and with the stand-in patcher, which nobody may write to.
 pub struct Scene {
     dir: tempfile::TempDir,
 }
@@ -100,7 +100,7 @@ impl Scene {
         command
     }
 
-    /// Patches into `here/out`, for tests of what goes wrong: the error, and that nothing is left.
+    /// Patches into `here/out`, for tests of failures. Returns the error, and checks that nothing is left.
     pub fn refused(&self, sources: &[&str], expect: &str, arguments: &[&str]) -> String {
         let output =
             self.command(sources).args(["--out", "out", "--expect", expect, "--"]).args(arguments).output().unwrap();
@@ -113,7 +113,7 @@ impl Scene {
     pub fn error(&self, output: &Output) -> String {
         let text = String::from_utf8_lossy(&output.stderr);
         let error = &text[text.find("error: ").unwrap_or_else(|| panic!("no error in {text}"))..];
-        // The working directory has a name of its own each time.
+        // The working directory has another name each time.
         let words = error.split_inclusive([' ', '\n']).map(|word| match word.find(".vgpu-patch-") {
             Some(_) => word.rsplit_once('/').map_or(word, |(_, name)| name),
             None => word,

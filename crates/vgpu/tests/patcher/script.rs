@@ -1,4 +1,4 @@
-//! `vgpu-patcher`: what it makes of the script's results, and of every way the script can fail.
+//! `vgpu-patcher`: what it does with the results of the script, and with each kind of failure of the script.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;

@@ -7,7 +7,7 @@ use vgpu_profiles::Config;
 #[test]
 fn a_clone_follows_the_board_it_is_made_from() {
     let changed = applied(SAMPLE, r#"{"clones": {"17f0:1": "13BD:0", "17C2:11a0": "13BD:0000"}}"#);
-    // Each comment stays with the board it is about.
+    // Each comment stays beside its board.
     assert!(changed.contains("</pgpu> <!-- Tesla M10 -->\n  <pgpu"));
     assert!(changed.contains("</pgpu>\n  <!-- Turing -->\n  <pgpu"));
     assert_snapshot!(difference(SAMPLE, &changed), @r#"
@@ -69,7 +69,7 @@ fn a_board_that_is_listed_twice_is_cloned_and_replaced_whole() {
 
 #[test]
 fn the_size_of_a_board_follows_its_clones() {
-    // 1EB8:12A2 has 16 GiB and is the only board that offers 333; as a clone of the M10 it no more does.
+    // 1EB8:12A2 has 16 GiB and is the only board that offers 333. As a clone of the M10, it does not offer it any more.
     let both = r#"{"clones": {"1EB8:12A2": "13BD:0000"}, "overrides": {"333": {"vramAllocation": 99999}}}"#;
     let place = Place::new();
     assert_snapshot!(place.applies(both), @"

@@ -27,7 +27,7 @@ fn list_groups_profiles_by_physical_gpu() {
     ");
 }
 
-/// As `lspci -nn` prints a GPU, as vgpuConfig.xml does, and as this project does.
+/// A GPU as `lspci -nn` prints it, as it is in vgpuConfig.xml, and as this project writes it.
 #[test]
 fn boards_are_found_however_people_write_them() {
     let place = Place::new();
@@ -165,7 +165,7 @@ fn show_gives_json_as_list_does() {
     assert_eq!(json(&["show", "43", "--config", "vgpuConfig.xml", "--json"]), all[0]);
 }
 
-/// Nobody has to unpack a driver to see what it offers.
+/// Users need not unpack a driver to see what it offers.
 #[test]
 fn profiles_are_read_from_archives_and_run_files() {
     let place = Place::new();

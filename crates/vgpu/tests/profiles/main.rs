@@ -1,4 +1,4 @@
-//! vgpuConfig.xml: listed, shown and changed; what was not asked for stays byte for byte.
+//! `vgpu profiles` lists, shows and changes a vgpuConfig.xml. All bytes that the changes do not name stay.
 
 mod clones;
 mod listing;

@@ -1,4 +1,4 @@
-//! Overrides of profiles: what they set, and that all else stays byte for byte.
+//! Overrides of profiles: what they set, and that all other bytes stay.
 
 use crate::scene::*;
 use insta::assert_snapshot;
@@ -20,7 +20,7 @@ fn no_changes_leave_every_byte() {
 
 #[test]
 fn what_holds_already_is_not_rewritten() {
-    // 0x3C is 60, 0xEC000000 what the formula gives: other digits than we would write, but the same numbers.
+    // 0x3C is 60, and 0xEC000000 is the result of the formula. We would write other digits, but the numbers are the same.
     let same =
         r#"{"overrides": {"43": {"vramAllocation": 4096, "heads": 4, "enableCuda": false, "framerateLimit": 60}}}"#;
     assert_eq!(applied(SAMPLE, same), SAMPLE);
@@ -95,7 +95,7 @@ fn a_vgpu_may_take_a_whole_board_and_no_more() {
     ");
 }
 
-/// The number stands beside each board, not in the profile; and one that is not there is made.
+/// Each board has the number, not the profile. If it is missing, it is added.
 #[test]
 fn more_of_a_profile_fit_on_every_board_that_offers_it() {
     let text = SAMPLE.replace(
@@ -138,7 +138,7 @@ fn more_of_a_profile_fit_on_every_board_that_offers_it() {
     assert_eq!((fits("13BD:0"), fits("1E07:0")), (Some(4), Some(4)));
 }
 
-/// Who writes the elements himself is not held to what they said before.
+/// If users write elements by hand (xmlConfig), the old values do not limit them.
 #[test]
 fn a_size_from_xml_config_is_not_checked() {
     let own = r#"{"overrides": {"43": {"maxInstances": 9, "vramAllocation": 4096, "xmlConfig": {"profileSize": "1"}},

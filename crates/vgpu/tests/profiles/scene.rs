@@ -1,4 +1,4 @@
-//! A vgpuConfig.xml of this test's own, and the program run on it.
+//! A vgpuConfig.xml for tests, and runs of the program with it.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use assert_cmd::Command;
 use tempfile::TempDir;
 use vgpu_profiles::{Changes, apply};
 
-/// Two boards and three profiles, in every manner of writing that NVIDIA's files have had.
+/// Two boards and three profiles, in every notation that NVIDIA's files have had.
 pub const SAMPLE: &str = r#"<?xml version="1.0" encoding="utf-8"?>
 <!DOCTYPE vgpuconfig SYSTEM "vgpuConfig.dtd">
 <vgpuconfig>
@@ -76,13 +76,13 @@ impl Place {
         command
     }
 
-    /// What a command prints when it works.
+    /// The output of a command that works.
     pub fn prints(&self, args: &[&str]) -> String {
         let output = self.profiles(args).assert().success().get_output().clone();
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Applies changes in place; what it prints on standard error.
+    /// Applies changes in place. Returns its output on standard error.
     pub fn applies(&self, changes: &str) -> String {
         fs::write(self.path("changes.json"), changes).unwrap();
         let args = ["apply", "--changes", "changes.json", "--config", "vgpuConfig.xml", "--out", "vgpuConfig.xml"];

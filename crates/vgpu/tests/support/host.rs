@@ -12,7 +12,7 @@ pub const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kernel/gues
 pub const GPU: &str = "0000:41:00.0";
 pub const FUNCTIONS: [&str; 3] = ["0000:41:00.4", "0000:41:00.5", "0000:41:00.6"];
 
-/// A host with an A40 whose three functions are on: a vGPU on the first, which a virtual machine has open.
+/// A host with an A40 whose three functions are on. The first has a vGPU, which a virtual machine has open.
 pub fn host() -> MachineTree {
     let machine = MachineTree::new();
     machine.driver("550.163.02").gpu(GPU, "2235", "145a").sriov(GPU, 32, &FUNCTIONS);
@@ -26,7 +26,7 @@ pub fn host() -> MachineTree {
     machine
 }
 
-/// What we remember of having made an instance on a function.
+/// Writes the memory of an instance that we made on a function.
 pub fn remember(machine: &MachineTree, name: &str, function: &str, boot: &str) {
     let remembered = json!({"instances": {name: {
         "gpu": GPU, "function": function, "uuid": null, "type_id": 562, "boot": boot}}});

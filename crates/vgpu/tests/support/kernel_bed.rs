@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::process::Command;
 
-/// Where this is set in the environment, scenes must be played.
+/// If this environment variable is set, scenes must not be skipped.
 pub const REQUIRED: &str = "VGPU_REQUIRE_KERNEL";
 
 pub const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kernel");
 
-/// What `run` exits with where a scene cannot be run at all.
+/// The exit code of `run` if a scene cannot be run at all.
 const SKIPPED: i32 = 77;
 
-/// The program, for a scene that may take so many seconds. It downloads nothing unless scenes are required.
+/// The program, with a time limit for a scene in seconds. It downloads nothing unless scenes are required.
 pub fn run(limit: &str) -> Command {
     let mut run = Command::new(Path::new(HERE).join("run"));
     run.args(["--timeout", limit]);
@@ -21,7 +21,7 @@ pub fn run(limit: &str) -> Command {
     run
 }
 
-/// Plays a scene; one that goes wrong is a failure of the test. `Err`: why it cannot be played here.
+/// Plays a scene. If it fails, the test fails. `Err` says why it cannot be played here.
 pub fn play(run: &mut Command, scene: &str) -> Result<(), String> {
     let output = run.arg(Path::new(HERE).join("scenes").join(scene)).output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);

@@ -1,4 +1,4 @@
-//! 64-bit ELF files that are larger than what they are made of, or say what is not so.
+//! 64-bit ELF files that are made larger, or whose headers are wrong.
 
 #![allow(dead_code)] // Each test program uses its part.
 
@@ -28,7 +28,7 @@ pub fn header_of(file: &[u8], kind: u32) -> usize {
     all.find(|&at| file[at + 4..at + 8] == kind.to_le_bytes()).expect("a section of this type")
 }
 
-/// Puts a section that is not loaded behind a file. What it holds is copied as it is.
+/// Adds a section that is not loaded at the end of a file, with this content.
 pub fn add_section(file: &mut Vec<u8>, content: &[u8]) {
     let (start, count) = headers(file);
     let table = file[start..start + count * HEADER].to_vec();
@@ -45,7 +45,7 @@ pub fn add_section(file: &mut Vec<u8>, content: &[u8]) {
     file[0x3c..0x3e].copy_from_slice(&(count as u16 + 1).to_le_bytes());
 }
 
-/// Puts other content of the section of a type behind a file.
+/// Adds new content for the section of a type at the end of a file.
 pub fn let_section_be(file: &mut Vec<u8>, kind: u32, content: &[u8]) {
     let (header, offset) = (header_of(file, kind), file.len().next_multiple_of(8));
     file.resize(offset, 0);

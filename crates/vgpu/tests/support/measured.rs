@@ -1,4 +1,5 @@
-//! `vgpu build` in a sandbox that is watched: whatever is new in it but d is an escape. Its memory is measured.
+//! `vgpu build` in a sandbox: if anything but d is new in it, the build has written outside its output. Its memory is
+//! measured.
 
 use std::process::{Command, Stdio};
 
@@ -6,10 +7,10 @@ use wait4::Wait4;
 
 use crate::support::Sandbox;
 
-/// All that a build may take, in bytes.
+/// The most memory that a build may take, in bytes.
 pub const MEMORY: u64 = 250_000_000;
 
-/// What a build ended with.
+/// The result of a build.
 pub struct Ended {
     pub code: Option<i32>,
     pub stderr: String,
@@ -17,10 +18,10 @@ pub struct Ended {
     pub memory: u64,
 }
 
-/// Builds the guest driver `source` into d. It must keep to [`MEMORY`] and leave nothing elsewhere.
+/// Builds the guest driver `source` into d. It must not take more than [`MEMORY`], and must write nothing elsewhere.
 pub fn build(sandbox: &Sandbox, source: &str) -> Ended {
     let before = sandbox.names();
-    // The kernel counts the memory of a process from the one that started it on, so that must be a small one.
+    // The kernel's count begins with the memory of the process that starts it. So that process must be small.
     let mut measurer = Command::new(std::env::current_exe().unwrap());
     measurer.args(["measured::measurer", "--exact", "--ignored", "--nocapture"]).current_dir(sandbox.path(""));
     let output = measurer.env("MEASURED_SOURCE", source).output().unwrap();
@@ -36,7 +37,7 @@ pub fn build(sandbox: &Sandbox, source: &str) -> Ended {
     Ended { code, stderr, memory }
 }
 
-/// No test, but the small process that starts the program and measures it.
+/// This is no test. It is the small process that starts the program and measures it.
 #[test]
 #[ignore = "other tests start it"]
 fn measurer() {

@@ -1,4 +1,4 @@
-//! What tests of drivers share: a sandbox to work in, sample packages, and trees to compare.
+//! Shared code for tests of drivers: a sandbox to work in, sample packages, and trees to compare.
 #![allow(dead_code)] // Each test program uses its part.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use vgpu_driver::Role;
 use vgpu_sample::{self as sample, Compression, File};
 
-/// A directory of its own, gone at the end.
+/// A temporary directory, removed at the end.
 pub struct Sandbox(TempDir);
 
 impl Sandbox {
@@ -46,7 +46,7 @@ impl Sandbox {
     }
 }
 
-/// A .run file with these files for a role, right in every check sum.
+/// A .run file with these files for a role. All check sums are right.
 pub fn run_file(role: Role, files: &[File]) -> Vec<u8> {
     run_file_of(role, &sample::tar(files).unwrap())
 }
@@ -56,13 +56,13 @@ pub fn run_file_of(role: Role, tar: &[u8]) -> Vec<u8> {
     packed(role, tar, Compression::Zstd, b"")
 }
 
-/// A .run file around a tar stream, compressed so, with that decompressor embedded.
+/// A .run file around a tar stream, with this compression and this embedded decompressor.
 pub fn packed(role: Role, tar: &[u8], compression: Compression, decompressor: &[u8]) -> Vec<u8> {
     let payload = sample::compress(tar, compression).unwrap();
     sample::makeself(&sample::target(role), sample::version(role), &payload, decompressor)
 }
 
-/// Bytes that no compression makes fewer, the same in every run.
+/// Bytes that cannot be compressed, the same in every run.
 pub fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = || {
@@ -74,7 +74,7 @@ pub fn noise(length: usize) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
-/// What lies in a tree: path → mode and content, or the target of a symlink.
+/// The content of a tree: path → mode and content, or the target of a symlink.
 pub fn tree(dir: &Path) -> BTreeMap<String, (u32, Vec<u8>)> {
     let mut found = BTreeMap::new();
     let mut open = vec![dir.to_owned()];

@@ -1,7 +1,7 @@
 //! Programs that tests make and then start.
 //!
-//! Another process writes them. The kernel starts no program that anybody has open for writing ("Text file busy"), and a file
-//! that this process writes is open in each child, too, that another test starts meanwhile.
+//! Another process writes them. The kernel does not start a program that is open for writing ("Text file busy"). If this
+//! process wrote the file, it would also be open in each child that another test starts at that time.
 
 #![allow(dead_code)] // Each test uses a part of it.
 
@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Makes `path` a program of this content.
+/// Makes a program with this content.
 pub fn write(path: &Path, content: impl AsRef<[u8]>) {
     let mut shell = Command::new("sh");
     shell.args(["-euc", "cat > \"$1\"; chmod 755 \"$1\"", "sh"]).arg(path).stdin(Stdio::piped());

@@ -1,4 +1,4 @@
-//! A scene for each check in which it finds something, and the change, if one is needed, after which it finds nothing.
+//! For each check, a scene in which it finds something, and a change after which it finds nothing, if one is needed.
 
 mod guests;
 mod machines;
@@ -13,9 +13,9 @@ pub struct Case {
     /// What is wrong; see [`crate::scene`].
     pub change: &'static str,
     pub status: &'static str,
-    /// What its evidence or its fix has to tell.
+    /// Text that its evidence or its fix must contain.
     pub tells: &'static str,
-    /// The change that makes the check's object be there, and sound.
+    /// The change after which the object of the check is there, and sound.
     pub sound: &'static str,
 }
 

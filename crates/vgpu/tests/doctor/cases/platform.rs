@@ -1,4 +1,4 @@
-//! Scenes of what everything builds on: platform, modules and services.
+//! Scenes of platform, modules and services, on which all others build.
 
 use super::{Case, failed, sound, warning};
 use crate::scene::Base::*;

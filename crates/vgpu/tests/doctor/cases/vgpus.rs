@@ -9,7 +9,7 @@ const OFF: &str = "$gpu/sriov_numvfs = 0
     - $gpu/virtfn1
     ";
 
-/// What there is in the scene, declared.
+/// Declares the vGPU that is in the scene.
 const DECLARED: &str = "etc/nvidia/vgpu/instances.json = {\"instances\":{\"win10\":{\"profile\":\"T4-2Q\",\"uuid\":\"c73f1fa6-489e-4834-9476-d70dabd98c40\"}}}";
 
 pub const CASES: &[Case] = &[
@@ -67,7 +67,7 @@ pub const CASES: &[Case] = &[
     ),
     sound(
         failed("vgpu-mode", Mdev, "etc/nvidia/vgpu/nvml = host 0\n- $gpu/mdev_supported_types", "does not take it for a GPU"),
-        // An unlocked board: the kernel offers types all the same.
+        // On an unlocked board, the kernel still offers types.
         "etc/nvidia/vgpu/nvml = host 0",
     ),
     failed("types-offered", Mdev, "- $gpu/mdev_supported_types", "no mdev_supported_types"),
@@ -172,7 +172,7 @@ pub const CASES: &[Case] = &[
              etc/nvidia/vgpu/nvml = host 1\\nsupported 0 8 16\\ncreatable 8 16",
             "vgpu-placement-id=0 is taken; free are 8, 16",
         ),
-        // One that is open has its place.
+        // A vGPU that is open has its place already.
         "$vf/c73f1fa6-489e-4834-9476-d70dabd98c40/nvidia/vgpu_params = vgpu-placement-id=0",
     ),
     failed("instances-service", Vfio, "nvidia-vgpu-instances[699]: error: cannot make win10", "vgpu instances plan"),
