@@ -1,7 +1,7 @@
 //! Damaged .run files: reading the driver is an error, wherever a bit is wrong or the end is missing.
 //!
 //! The MD5 of a large file is not computed if its payload has a check sum of its own. So large files are tested, too.
-//! Small ones are damaged in 10,000 ways in every run, large ones in 240: 10,000 of them take half an hour,
+//! Small ones are damaged in 10,000 ways in every run, large ones in 240: 10,000 of them take twenty minutes,
 //! `VGPU_DAMAGE=10000 cargo test --test damage`.
 
 mod support;

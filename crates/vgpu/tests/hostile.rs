@@ -351,6 +351,8 @@ fn zip_archives_that_lie() {
     refused("a.zip", with(10, &[99]), "compression method not supported: 99");
     refused("a.zip", with(16, &[0; 4]), "help: the file is damaged or incomplete"); // A wrong CRC.
     refused("a.zip", with(24, &1000u32.to_le_bytes()), "larger than its declared uncompressed size");
+    let longer = u32::try_from(run.len() + 7).unwrap().to_le_bytes();
+    refused("a.zip", with(24, &longer), "it is 7 bytes shorter than the archive's directory says");
     refused("a.zip", with(24, &u32::to_le_bytes(1 << 30)), "claims to unpack to 1073741824 bytes");
     refused("a.zip", with(42, &u32::to_le_bytes(1 << 30)), "damaged or incomplete .zip archive"); // Starts elsewhere.
     refused("a.zip", zip_with(&[(RUN, b"#! /bin/sh\n")]), "it has no CRCsum line");

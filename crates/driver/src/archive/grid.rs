@@ -135,7 +135,8 @@ impl Grid {
         names
     }
 
-    /// The size and content of a member. Reading fails when it is longer than declared, or when its CRC is wrong.
+    /// The size and content of a member. Reading it to its end fails when it is longer or shorter than declared, or when its
+    /// CRC is wrong.
     pub fn open_driver(&mut self, driver: &Driver) -> Result<(u64, impl Read + Send + '_), Error> {
         let path = self.path.clone();
         let member = self.zip.by_name(&driver.name).map_err(|source| Error::Zip { path: path.clone(), source })?;
@@ -145,7 +146,26 @@ impl Grid {
         if size > UNPACKED_ANYWAY.saturating_add(packed.saturating_mul(RATIO)) {
             return Err(Error::member(&path, &driver.name, MemberError::Bomb(size)));
         }
-        Ok((size, member))
+        Ok((size, Whole { member, left: size }))
+    }
+}
+
+/// A member that must have as many bytes as the directory says.
+struct Whole<R> {
+    member: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Whole<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.member.read(buffer)?;
+        if count == 0 && !buffer.is_empty() && self.left > 0 {
+            let problem = format!("it is {} bytes shorter than the archive's directory says", self.left);
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, problem));
+        }
+        // The crate zip gives no more than was declared.
+        self.left = self.left.saturating_sub(count as u64);
+        Ok(count)
     }
 }
 
