@@ -11,7 +11,8 @@
 # Needs Nix, <nixpkgs/lib>, a finished `vgpu` (cargo build --release), the headers, and what the shell version runs: patchelf,
 # libarchive-tools, jq, xmlstarlet. Both sides use the machine's own tools in a store of their own (nix/tests/host-tools.nix), so
 # that neither waits for downloads. What nixpkgs' stdenv would do behind an installation (man pages, wrappers) is left
-# out of both. Everything is in units of the shell version's first build.
+# out of both. Everything is in units of the shell version's first build: how long it took, and the processor time, which says
+# more when the machine has other work.
 set -euo pipefail
 [ $# = 3 ] || [ $# = 5 ] || { sed -n '2,/^set/p' "$0" | sed 's/^# \{0,1\}//;$d' >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
@@ -24,15 +25,14 @@ lib=$(nix-instantiate --eval -E 'toString <nixpkgs/lib>' | tr -d '"')
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 
-# build SIDE ATTRIBUTE KERNEL: seconds that it took
+# build SIDE ATTRIBUTE KERNEL: seconds that it took, and those of the processor as a user and in the kernel
 build() {
     export NIX_STORE_DIR=$work/$1/store NIX_STATE_DIR=$work/$1/state NIX_LOG_DIR=$work/$1/log
-    local start=$EPOCHREALTIME
-    nix-build "$source/crates/vgpu/benches/end-to-end.nix" --no-out-link -A "$1.$2" --cores "$(nproc)" \
+    local TIMEFORMAT='%R %U %S'
+    { time nix-build "$source/crates/vgpu/benches/end-to-end.nix" --no-out-link -A "$1.$2" --cores "$(nproc)" \
         --option sandbox false --option substitute false --option build-users-group "" --arg lib "import $lib" \
         --argstr vgpu "$(realpath "$vgpu")" --argstr archive "$run" --argstr original "$original" --argstr profiles "$profiles" \
-        --argstr kernelRelease "$3" >"$work/$1.log" 2>&1 || { tail -n 30 "$work/$1.log" >&2; exit 1; }
-    awk "BEGIN { print $EPOCHREALTIME - $start }"
+        --argstr kernelRelease "$3" >"$work/$1.log" 2>&1 || { tail -n 30 "$work/$1.log" >&2; exit 1; }; } 2>&1
 }
 
 # A copy, in which the catalog changes.
@@ -40,16 +40,19 @@ source=$work/source
 mkdir "$source"
 (cd "$root" && git ls-files -z | xargs -0 cp --parents -t "$source")
 
-declare -A took
 unit=''
 # step NAME ATTRIBUTE KERNEL: both sides, one after the other
 step() {
-    local side
-    for side in original ours; do took[$side]=$(build $side "$2" "$3"); done
-    unit=${unit:-${took[original]}}
-    awk "BEGIN { printf \"%-28s %12.3f %12.3f\n\", \"$1\", ${took[original]} / $unit, ${took[ours]} / $unit }"
+    local theirs ours
+    theirs=$(build original "$2" "$3")
+    ours=$(build ours "$2" "$3")
+    unit=${unit:-$theirs}
+    echo "$unit $theirs $ours" | awk -v name="$1" '{
+        printf "%-28s %10.3f %8.3f %10.3f %8.3f\n", name, $4 / $1, $7 / $1, ($5 + $6) / ($2 + $3), ($8 + $9) / ($2 + $3)
+    }'
 }
-printf '%-28s %12s %12s\n' '' 'shell version' 'ours'
+printf '%-28s %19s %19s\n' '' time 'processor time'
+printf '%-28s %10s %8s %10s %8s\n' '' shell ours shell ours
 step 'first build' driver "$old"
 step 'nothing changed' driver "$old"
 step 'another kernel' driver "$new"
