@@ -143,7 +143,7 @@ fn explain(accepted: &Accepted) {
         )),
         Some(Doubt::NoHash(release)) => output::note(format!(
             "the catalog has vGPU {release}, but no hash to compare this file with: it is whole, but is it NVIDIA's? \
-             PayloadUse it only if you got it from NVIDIA"
+             Use it only if you got it from NVIDIA"
         )),
         Some(Doubt::Cloud(cloud)) => output::note(format!(
             "this is the build that {0} makes for its own virtual machines, where the licence comes from {0} too. The catalog \
@@ -152,7 +152,7 @@ fn explain(accepted: &Accepted) {
         )),
         Some(Doubt::UnknownDrivers) => {
             output::note(
-                "the catalog has no such drivers: the file is whole, but is it NVIDIA's? PayloadUse it only if you got it from NVIDIA",
+                "the catalog has no such drivers: the file is whole, but is it NVIDIA's? Use it only if you got it from NVIDIA",
             );
             if accepted.known.number().is_none() {
                 output::note("put the release in place of gridVersion, or give it with --release");
