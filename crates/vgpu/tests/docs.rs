@@ -4,37 +4,23 @@
 //! `UPDATE_DOCS=1 cargo test --test docs` writes the generated pages anew.
 
 mod nix_store;
+#[path = "support/pages.rs"]
+mod pages;
 #[path = "support/program.rs"]
 mod program;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix_store::{NixStore, nixpkgs_lib};
+use nix_store::NixStore;
+use pages::{blocks, docs, page, pages, readme};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use vgpu::catalog::{FileHash, HashSource, Release};
 use vgpu::nix::sri::Sri;
 use vgpu_driver::Role;
-
-fn docs() -> PathBuf {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("docs")
-}
-
-fn page(name: &str) -> String {
-    fs::read_to_string(docs().join(name)).unwrap_or_else(|error| panic!("docs/{name}: {error}"))
-}
-
-/// Every page, by file name.
-fn pages() -> Vec<String> {
-    let entries = fs::read_dir(docs()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut pages: Vec<String> = entries.filter(|name| name.ends_with(".md")).collect();
-    pages.sort();
-    pages
-}
 
 /// Compares a generated page with what it should be, or writes it.
 fn up_to_date(name: &str, expected: &str) {
@@ -43,20 +29,6 @@ fn up_to_date(name: &str, expected: &str) {
     } else if page(name) != expected {
         panic!("docs/{name} is out of date: run `UPDATE_DOCS=1 cargo test --test docs`");
     }
-}
-
-/// The fenced blocks of a page in one language, without the fences.
-fn blocks(text: &str, language: &str) -> Vec<String> {
-    let fence = format!("```{language}");
-    let mut blocks = Vec::new();
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
-        if line.trim() == fence {
-            let inside = lines.by_ref().take_while(|line| line.trim() != "```");
-            blocks.push(inside.map(|line| format!("{line}\n")).collect());
-        }
-    }
-    blocks
 }
 
 #[test]
@@ -269,71 +241,6 @@ fn the_guides_can_be_followed() {
         }
         assert_eq!(machine.store.names(), archives, "{guide}");
     }
-}
-
-#[test]
-fn the_modules_accept_the_guides_configurations() {
-    let (Some(store), Some(lib)) = (NixStore::new(), nixpkgs_lib()) else { return };
-    for (guide, guest) in [("host.md", false), ("guest.md", true), ("which.md", false), ("custom-drivers.md", false)] {
-        for block in blocks(&page(guide), "nix") {
-            // The certificate that the reader has downloaded.
-            let certificate = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/certificates/good.pem");
-            let block = block.replace("./root_certificate.pem", certificate);
-            assert_eq!(failed_assertions(&store, &lib, guest, &without_imports(&block)), "[]", "{guide}:\n{block}");
-        }
-    }
-}
-
-#[test]
-fn the_modules_accept_the_readmes_configurations() {
-    let (Some(store), Some(lib)) = (NixStore::new(), nixpkgs_lib()) else { return };
-    let [flake, plain]: [String; 2] = blocks(&readme(), "nix").try_into().unwrap();
-    // `nixosSystem` gives back the user's own modules: the sets among them.
-    let module = format!(
-        r#"{{
-          imports = builtins.filter builtins.isAttrs
-            (({flake}).outputs {{
-              nixpkgs.lib.nixosSystem = system: system.modules;
-              vgpu4nixos.nixosModules.host = "our module";
-            }}).nixosConfigurations.myhost;
-        }}"#
-    );
-    assert_eq!(failed_assertions(&store, &lib, false, &module), "[]", "{flake}");
-    let plain = without_imports(&plain);
-    assert_eq!(failed_assertions(&store, &lib, false, &plain), "[]", "{plain}");
-    let guest = plain.replace("vgpu_19_6", "grid_19_4");
-    let guest = format!("{{ imports = [ ({guest}) ]; services.xserver.videoDrivers = [ \"nvidia\" ]; }}");
-    assert_eq!(failed_assertions(&store, &lib, true, &guest), "[]", "{guest}");
-}
-
-/// A configuration without its imports: our modules come from here instead of the network.
-fn without_imports(configuration: &str) -> String {
-    let (before, rest) = configuration.split_once("  imports = [").unwrap_or((configuration, ""));
-    format!("{before}{}", rest.split_once("];").map_or("", |(_, after)| after))
-}
-
-/// The assertions of a machine that don't hold, as JSON. The machine's driver is evaluated as well.
-fn failed_assertions(store: &NixStore, lib: &Path, guest: bool, module: &str) -> String {
-    // mdevctl is an option of NixOS that our modules don't set.
-    let failed = store.evaluate(&format!(
-        r#"
-        let
-          lib = import {};
-          mdevctl.options.programs.mdevctl.enable = lib.mkEnableOption "mdevctl";
-          evaluate = import {}/nix/tests/eval.nix {{ inherit lib; }};
-          machine = evaluate {{ guest = {guest}; modules = [ mdevctl ({module}) ]; }};
-        in
-        assert machine.config.hardware.nvidia.package.version != "";
-        machine.failed
-        "#,
-        lib.display(),
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../.."),
-    ));
-    failed.to_string()
-}
-
-fn readme() -> String {
-    fs::read_to_string(docs().join("../README.md")).unwrap()
 }
 
 #[test]

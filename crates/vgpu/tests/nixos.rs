@@ -9,8 +9,11 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
+#[path = "support/pages.rs"]
+mod pages;
 #[path = "support/skip.rs"]
 mod skip;
 
@@ -36,13 +39,38 @@ fn subjects() -> BTreeSet<String> {
         .collect()
 }
 
+/// The blocks of Nix in the README and the manual as files, for nix/tests/nixos/documents.nix.
+fn documents() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    let mut index = Vec::new();
+    let manual = pages::pages().into_iter().map(|name| (format!("docs/{name}"), pages::page(&name)));
+    for (page, text) in std::iter::once(("README.md".to_owned(), pages::readme())).chain(manual) {
+        for block in pages::blocks_of(&text, "nix") {
+            let file = format!("{}-{}.nix", page.replace(['/', '.'], "-"), block.line);
+            // Readers put in the hash of their own file.
+            write(&file, &block.text.replace("sha256-…", &format!("sha256-{}=", "A".repeat(43))));
+            let option = (page == "docs/options.md").then(|| block.heading.trim_matches('`').to_owned());
+            index.push(json!({ "name": format!("{page}:{}", block.line), "file": file, "option": option }));
+        }
+    }
+    write("index.json", &json!(index).to_string());
+    // What a reader has beside the configuration: the installer's files, and a licence server's certificate.
+    write("configuration.nix", "{ }");
+    write("hardware-configuration.nix", "{ }");
+    let certificate = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/certificates/good.pem");
+    fs::copy(certificate, folder.path().join("root_certificate.pem")).unwrap();
+    folder
+}
+
 /// The failed tests of a subject, if there are some.
-fn problems(subject: &str) -> Option<String> {
+fn problems(subject: &str, documents: &TempDir) -> Option<String> {
     let output = Command::new("nix-instantiate")
         .args(["--option", "allow-import-from-derivation", "false", "--eval", "--strict", "--json"])
-        .args(["nix/tests/nixos", "--argstr", "subject", subject])
-        // Otherwise, collecting garbage takes a third of the time.
-        .env("GC_INITIAL_HEAP_SIZE", "1G")
+        .args(["nix/tests/nixos", "--argstr", "subject", subject, "--arg", "documents"])
+        .arg(documents.path())
+        // Collecting garbage takes a third of the time, and finds little: the tests hold on to their machines.
+        .env("GC_INITIAL_HEAP_SIZE", "3G")
         .current_dir(ROOT)
         .output()
         .unwrap();
@@ -66,13 +94,14 @@ fn every_subject_holds() {
     }
     let waiting = Mutex::new(subjects());
     assert!(!waiting.lock().unwrap().is_empty());
+    let documents = documents();
     let wrong = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 loop {
                     let Some(subject) = waiting.lock().unwrap().pop_first() else { break };
-                    if let Some(problems) = problems(&subject) {
+                    if let Some(problems) = problems(&subject, &documents) {
                         wrong.lock().unwrap().push(format!("{subject}:\n{problems}"));
                     }
                 }

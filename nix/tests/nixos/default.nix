@@ -33,6 +33,8 @@
   subject ? null,
   # Part of the names of the tests to run; all by default.
   only ? "",
+  # A folder with the blocks of Nix in the manual, for the subject `documents`.
+  documents ? throw "the manual's blocks are written by `cargo test --test nixos`",
 }:
 
 let
@@ -55,6 +57,7 @@ let
 
   # What a machine needs to be one.
   base =
+    whole:
     { lib, ... }:
     {
       boot.loader.grub.device = lib.mkDefault "/dev/sda";
@@ -65,6 +68,8 @@ let
       system.stateVersion = "25.11";
       # The manual wants nixpkgs' doc folder and says nothing about a machine.
       documentation.nixos.enable = false;
+      # Who may log in is nothing of a driver's, and a quarter of evaluating a system.
+      security.pam.services = lib.mkIf (!whole) (lib.mkForce { });
     };
 
   # The nvidia module of the NixOS to resemble, where the tree has another.
@@ -93,7 +98,12 @@ let
     };
 
   offered = rec {
-    inherit lib nixpkgs treeShape;
+    inherit
+      lib
+      nixpkgs
+      treeShape
+      documents
+      ;
 
     machine =
       {
@@ -101,6 +111,8 @@ let
         role ? "host",
         shape ? treeShape,
         module ? { },
+        # Whether to leave nothing out of it to save time.
+        whole ? false,
         # A module that settles the package set; by default all machines of a process share one.
         packageSet ? {
           nixpkgs.hostPlatform = lib.mkDefault "x86_64-linux";
@@ -111,7 +123,7 @@ let
         inherit lib;
         system = null;
         modules = [
-          base
+          (base whole)
           packageSet
           module
         ]

@@ -9,60 +9,25 @@
 let
   folder = ../../../examples;
 
-  # An example without flakes fetches our module from the network: here it gets this tree.
-  withoutFetching = scopedImport {
-    builtins = builtins // {
-      fetchGit =
-        { url, ... }:
-        assert url == "https://github.com/mrzenc/vgpu4nixos.git";
-        ../../..;
-    };
-  };
+  inherit (import ../as-written.nix { inherit lib machine; }) read modulesOfFlake machineOf;
 
-  # A flake's modules without its inputs: what it would pass to nixosSystem.
-  modulesOfFlake =
-    path:
-    let
-      outputs = (import path).outputs {
-        nixpkgs.lib.nixosSystem =
-          { system, modules }:
-          assert system == "x86_64-linux";
-          modules;
-        vgpu4nixos.nixosModules = {
-          host = ../../modules/host.nix;
-          guest = ../../modules/guest.nix;
-        };
-      };
-    in
-    lib.head (lib.attrValues outputs.nixosConfigurations);
-
-  examples =
-    lib.mapAttrs
-      (
-        _: modules:
-        machine {
-          role = null;
-          packageSet.nixpkgs.hostPlatform = lib.mkDefault "x86_64-linux";
-          module.imports = modules;
-        }
-      )
+  examples = lib.mapAttrs (_: machineOf) {
+    host = modulesOfFlake (read (folder + "/host/flake.nix"));
+    guest = modulesOfFlake (read (folder + "/guest/flake.nix"));
+    host-without-flakes = [ (read (folder + "/host-without-flakes/configuration.nix")) ];
+    guest-without-flakes = [
+      (read (folder + "/guest-without-flakes/configuration.nix"))
+      # Its user downloads it first.
       {
-        host = modulesOfFlake (folder + "/host/flake.nix");
-        guest = modulesOfFlake (folder + "/guest/flake.nix");
-        host-without-flakes = [ (withoutFetching (folder + "/host-without-flakes/configuration.nix")) ];
-        guest-without-flakes = [
-          (withoutFetching (folder + "/guest-without-flakes/configuration.nix"))
-          # Its user downloads it first.
-          {
-            hardware.nvidia.vgpu.griddUnlock.rootCaFile =
-              lib.mkForce ../../../crates/vgpu/tests/certificates/good.pem;
-          }
-        ];
-        merged-host = [
-          ../../modules/host.nix
-          (folder + "/merged-host/configuration.nix")
-        ];
-      };
+        hardware.nvidia.vgpu.griddUnlock.rootCaFile =
+          lib.mkForce ../../../crates/vgpu/tests/certificates/good.pem;
+      }
+    ];
+    merged-host = [
+      ../../modules/host.nix
+      (folder + "/merged-host/configuration.nix")
+    ];
+  };
 in
 {
   "test no example is left out" = {

@@ -24,19 +24,15 @@ let
   };
 
   kinds = {
+    # The only one with all that NixOS has of its own.
     host = {
       role = "host";
+      whole = true;
+      onlyShape = treeShape;
     };
     "headless host with every option of hardware.nvidia" = {
       role = "host";
       module = everyOption;
-    };
-    "merged host" = {
-      role = "host";
-      module = {
-        imports = [ screens ];
-        hardware.nvidia.vgpu.patcher.enable = true;
-      };
     };
     "merged host with a desktop" = {
       role = "host";
@@ -77,6 +73,7 @@ let
     };
     "host that chooses no driver" = {
       role = "host";
+      onlyShape = treeShape;
       module.hardware.nvidia.vgpu.release = lib.mkForce null;
     };
   };

@@ -415,6 +415,7 @@ in
         meta.platforms
         meta.priority
         meta.broken
+        meta.sourceProvenance
         (packageOf plainGuest).bin.meta.license.free
         (packageOf plainGuest).bin.meta.priority
       ];
@@ -423,8 +424,44 @@ in
       [ "x86_64-linux" ]
       4
       false
+      [ lib.sourceTypes.binaryNativeCode ]
       false
       4
+    ];
+  };
+  "test kernel modules say where they come from, and under which licence" = {
+    expr =
+      map
+        (
+          kind:
+          let
+            inherit ((packageOf plainGuest).${kind}) meta;
+          in
+          {
+            binary = lib.elem lib.sourceTypes.binaryNativeCode meta.sourceProvenance;
+            source = lib.elem lib.sourceTypes.fromSource meta.sourceProvenance;
+            free = lib.all (license: license.free) (lib.toList meta.license);
+            inherit (meta) platforms;
+          }
+        )
+        [
+          "mod"
+          "open"
+        ];
+    expected = [
+      # NVIDIA's object files are in the closed ones.
+      {
+        binary = true;
+        source = true;
+        free = false;
+        platforms = [ "x86_64-linux" ];
+      }
+      {
+        binary = false;
+        source = true;
+        free = true;
+        platforms = [ "x86_64-linux" ];
+      }
     ];
   };
   "test scripts of a driver get a shell and the programs they call" = {

@@ -1,0 +1,165 @@
+# Every block of Nix in the README and in docs/, as a whole system. The blocks come as files: crates/vgpu/tests/nixos.rs
+# takes them out of the pages and writes `index.json` beside them, a list of
+#
+#   { name, file, option }     `option`: what it is a value of, in docs/options.md; null for all other blocks
+{
+  lib,
+  machine,
+  packageOf,
+  documents,
+  ...
+}:
+
+let
+  asWritten = import ../as-written.nix { inherit lib machine; };
+  inherit (asWritten) machineOf modulesOfFlake isFlake;
+
+  blocks = map (
+    block:
+    block
+    // {
+      text = builtins.readFile (documents + "/${block.file}");
+      value = asWritten.read (documents + "/${block.file}");
+    }
+  ) (lib.importJSON (documents + "/index.json"));
+
+  mentions = words: text: lib.any (word: lib.hasInfix word text) words;
+
+  # What the reader has when a page changes a machine instead of describing one.
+  role = {
+    host = {
+      module = ../../modules/host.nix;
+      release = "17.3";
+      screens = [ ];
+    };
+    guest = {
+      module = ../../modules/guest.nix;
+      release = "18.4";
+      screens = [ "nvidia" ];
+    };
+  };
+  before =
+    {
+      module,
+      release,
+      screens,
+    }:
+    {
+      imports = [ module ];
+      nixpkgs.config.allowUnfree = lib.mkDefault true;
+      hardware.nvidia.vgpu = {
+        release = lib.mkOverride 1400 release;
+      };
+      services.xserver.videoDrivers = screens;
+    };
+
+  # These options are of guests alone.
+  ofGuests = mentions [
+    "licensing."
+    "griddUnlock."
+  ];
+  # The block says itself which module it takes.
+  importsOurs = mentions [ "mrzenc/vgpu4nixos" ];
+
+  systemOf =
+    { text, value, ... }:
+    if isFlake value then
+      machineOf (modulesOfFlake value)
+    else if importsOurs text then
+      machineOf [ value ]
+    else
+      machineOf [
+        (before (
+          (if ofGuests text then role.guest else role.host)
+          # A driver is chosen by release or by package.
+          // lib.optionalAttrs (mentions [ "nvidiaPackages" ] text) { release = null; }
+        ))
+        value
+      ];
+
+  # Values of options: all of a role in one machine, since each is but a line of a configuration.
+  nameFor = option: if lib.hasInfix ".instances." option then "office" else "333";
+  setting =
+    { option, value, ... }:
+    lib.setAttrByPath (map (part: if part == "<name>" then nameFor option else part) (
+      lib.splitString "." option
+    )) value;
+  values = lib.filter (block: block.option != null) blocks;
+  ofRole = lib.partition (block: ofGuests block.option) values;
+  machineWith = role: blocks: machineOf ([ (before role) ] ++ map setting blocks);
+
+  # A block that says which licences are accepted and nothing else. It is asked about a driver, since not everything that
+  # stands for nixpkgs has the option.
+  isOfLicences = mentions [ "allowUnfreePredicate" ];
+  accepts =
+    { value, ... }:
+    let
+      inherit ((value { inherit lib; }).nixpkgs.config) allowUnfreePredicate;
+    in
+    lib.all allowUnfreePredicate (
+      lib.concatMap (
+        role:
+        let
+          driver = packageOf (machineOf [ (before role) ]);
+        in
+        [
+          driver
+          driver.mod
+          driver.settings
+          driver.persistenced
+        ]
+      ) (lib.attrValues role)
+    );
+
+  expect = system: {
+    expr = {
+      inherit (system) failed;
+      warnings = lib.filter (mentions [
+        "nvidia"
+        "vgpu"
+      ]) system.warnings;
+      system = builtins.stringLength system.toplevel > 0;
+    };
+    expected = {
+      failed = [ ];
+      warnings = [ ];
+      system = true;
+    };
+  };
+in
+lib.listToAttrs (
+  map (block: {
+    name = "test ${block.name}";
+    value =
+      if isOfLicences block.text then
+        {
+          expr = accepts block;
+          expected = true;
+        }
+      else
+        expect (systemOf block);
+  }) (lib.filter (block: block.option == null) blocks)
+)
+// {
+  "test the examples of a guest's options" = expect (machineWith role.guest ofRole.right);
+  "test the examples of a host's options" = expect (
+    (machineWith role.host ofRole.wrong).extend { hardware.nvidia.vgpu.patcher.enable = true; }
+  );
+  # That nothing is left out because a page was not read.
+  "test there are blocks of every kind" = {
+    expr = {
+      flakes = lib.any ({ value, ... }: isFlake value) blocks;
+      withImports = lib.any ({ text, ... }: importsOurs text) blocks;
+      ofGuests = lib.length ofRole.right > 0;
+      ofHosts = lib.length ofRole.wrong > 0;
+      plain = lib.length blocks > 20;
+    };
+    expected = {
+      flakes = true;
+      withImports = true;
+      ofGuests = true;
+      ofHosts = true;
+      plain = true;
+    };
+  };
+}
