@@ -1,4 +1,4 @@
-//! What a check is, and what it finds.
+//! What a check is, and what its result is.
 
 use std::fmt;
 
@@ -6,18 +6,18 @@ use serde::Serialize;
 
 use super::observed::Observed;
 
-/// A question to a machine.
+/// A question about a machine.
 pub struct Check {
-    /// A name that stays, for programs and other checks: `iommu`.
+    /// A name for programs and other checks: `iommu`. It never changes.
     pub id: &'static str,
     pub group: Group,
-    /// The checks without which this one says nothing new: where one of them failed, this one is not made.
+    /// The checks that this one builds on. If one of them failed, this check would say nothing new, so it is not made.
     pub after: &'static [&'static str],
-    /// What is asked; *yes* is good.
+    /// The question. *Yes* is good.
     pub question: &'static str,
-    /// What people see who have this problem, in the words of the program that says it.
+    /// What people with this problem see, in the words of the program that prints it.
     pub symptom: &'static str,
-    /// The way out; a finding may have a better one.
+    /// What to do. A finding may have better advice.
     pub fix: Fix,
     /// Answers the question from what was observed.
     pub answer: fn(&Observed) -> Finding,
@@ -25,7 +25,7 @@ pub struct Check {
 
 /// What to do.
 pub struct Fix {
-    /// On NixOS; empty where it is the same as elsewhere.
+    /// On NixOS. Empty if it is the same as elsewhere.
     pub nixos: &'static str,
     /// On other systems.
     pub elsewhere: &'static str,
@@ -64,12 +64,12 @@ impl fmt::Display for Group {
     }
 }
 
-/// How a check ended; the worst last.
+/// The result of a check. The worst is the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     Ok,
-    /// It could not be looked at; the evidence says why.
+    /// It could not be checked. The evidence says why.
     Unknown,
     Warning,
     Failed,
@@ -89,11 +89,11 @@ impl fmt::Display for Status {
 /// The answer to a check's question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// `None`: the machine has nothing that the question is about.
+    /// `None` if the machine has nothing that the question is about.
     pub status: Option<Status>,
-    /// How it is known, a line each.
+    /// The facts that show it, one per line.
     pub evidence: String,
-    /// A way out that fits better than the check's.
+    /// Better advice than the check's own.
     pub fix: Option<String>,
 }
 
@@ -114,7 +114,7 @@ impl Finding {
         Finding::new(Some(Status::Unknown), why)
     }
 
-    /// There is nothing to ask here.
+    /// The question does not apply to this machine.
     pub fn irrelevant() -> Finding {
         Finding::new(None, "")
     }
@@ -123,12 +123,12 @@ impl Finding {
         Finding { status, evidence: evidence.into(), fix: None }
     }
 
-    /// With a way out of its own.
+    /// Adds advice of its own.
     pub fn fix(self, fix: impl Into<String>) -> Finding {
         Finding { fix: Some(fix.into()), ..self }
     }
 
-    /// The worst of what was found on several things, with all that was found like it.
+    /// The worst of several findings, with the evidence of all findings that are equally bad.
     pub fn worst(findings: impl IntoIterator<Item = Finding>) -> Finding {
         let mut worst = Finding::irrelevant();
         for finding in findings {

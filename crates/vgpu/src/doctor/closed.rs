@@ -20,8 +20,8 @@ pub enum Closed {
 }
 
 impl Observed {
-    /// The finding; or an unknown one, if it rests on a place that this user may not read. Evidence names places at the
-    /// start of a line, or after a semicolon.
+    /// Returns the finding. If its evidence names a place that this user may not read, it returns an unknown one instead.
+    /// Evidence names places at the start of a line, or after a semicolon.
     pub fn or_closed(&self, finding: Finding) -> (Finding, Closed) {
         let parts = finding.evidence.lines().flat_map(|line| line.split("; "));
         let mut places = parts.filter_map(|part| Some(part.strip_prefix('/')?.split(": ").next()?.trim_end()));
@@ -31,19 +31,20 @@ impl Observed {
         }
     }
 
-    /// The finding of a check that has nothing to ask, since a place is not there or empty; unless this user may not read it.
+    /// The finding if a place is missing or empty: the question does not apply. If this user may not read the place, the
+    /// finding is unknown.
     pub fn nothing_in(&self, place: &str) -> Finding {
         self.closed(place).unwrap_or_else(Finding::irrelevant)
     }
 
-    /// Unknown, if this user may not read a place.
+    /// An unknown finding if this user may not read a place.
     pub fn closed(&self, place: &str) -> Option<Finding> {
         let unknown = || Finding::unknown(format!("this user may not read /{place}: run vgpu doctor as root"));
         is_closed(&self.root.join(place)).then(unknown)
     }
 }
 
-/// Whether a file may not be read; or a directory, or one of those in it, may not be listed.
+/// Whether a file may not be read, or whether a directory, or one in it, may not be listed.
 fn is_closed(path: &Path) -> bool {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => {
@@ -64,7 +65,7 @@ fn refused(path: &Path, how: Access) -> bool {
     access(path, how).is_err_and(|error| is_refusal(&error.into()))
 }
 
-/// Not for a place that is missing: there is nothing to be read.
+/// A missing place is no refusal: there is nothing to read.
 fn is_refusal(error: &Error) -> bool {
     error.kind() == ErrorKind::PermissionDenied
 }

@@ -1,4 +1,4 @@
-//! What NVIDIA's library says to a check: how GPUs are set up.
+//! Answers checks about the setup of GPUs, from NVIDIA's library.
 
 use super::check::Finding;
 use super::observed::{Nvml, Observed};
@@ -6,7 +6,8 @@ use crate::machine::nvml::Setup;
 use crate::machine::vgpu::HostGpu;
 
 impl Observed {
-    /// The worst of what `judge` finds on the GPUs that NVIDIA's driver has; `None` from it: the GPU has nothing of the kind.
+    /// The worst finding of `judge` on the GPUs that NVIDIA's driver has. If `judge` returns `None`, the question does not
+    /// apply to that GPU.
     pub fn setups(&self, judge: impl Fn(&HostGpu, &Setup) -> Option<Finding>) -> Finding {
         let setups = match &self.nvml {
             Nvml::NotAsked => return Finding::irrelevant(),

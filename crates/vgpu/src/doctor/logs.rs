@@ -1,4 +1,4 @@
-//! What logs say to a check: are they free of certain messages?
+//! Answers checks from logs: are certain messages in them?
 
 use super::check::Finding;
 use super::observed::{Log, Observed, QEMU_LOGS};
@@ -6,17 +6,17 @@ use crate::machine::journal::{Entry, Source};
 use crate::machine::services::State;
 
 impl Observed {
-    /// Whether a log is free of these messages. It fails with the last one that is there.
+    /// Whether a log has none of these messages. If it has some, the finding is a failure with the last one.
     pub fn free_of(&self, log: Log, messages: &[&str]) -> Finding {
         self.free_of_since(log, messages, &[])
     }
 
-    /// As [`Observed::free_of`], but what came before a message of success, in whatever log, is history.
+    /// As [`Observed::free_of`], but messages before a message of success, in any log, do not count.
     pub fn free_of_since(&self, log: Log, messages: &[&str], success: &[&str]) -> Finding {
         self.free_where(log, |text| messages.iter().any(|message| text.contains(message)), success)
     }
 
-    /// As [`Observed::free_of_since`], of the messages that `wrong` picks.
+    /// As [`Observed::free_of_since`], for the messages that `wrong` picks.
     pub fn free_where(&self, log: Log, wrong: impl Fn(&str) -> bool, success: &[&str]) -> Finding {
         let mut found = self.entries(log);
         found.retain(|entry| wrong(&entry.message));
@@ -29,7 +29,7 @@ impl Observed {
         Finding::failed(quote(last) + &again)
     }
 
-    /// No message was found: is there none, or could nobody look?
+    /// The finding if no message was found. Either there is none, or the log could not be read.
     pub fn nothing(&self, log: Log) -> Finding {
         if let Some(why) = &self.journal.incomplete {
             return Finding::unknown(format!("the journal could not be read: {why}"));

@@ -1,17 +1,17 @@
 //! Why does vGPU not work? Looks at a machine and says what is wrong, how it knows, and what to do.
 //!
-//! A *check* is a small function of what was observed; [`checks`] holds them all, in the order in which causes build on one
-//! another: nothing works without an IOMMU, no type is offered without the driver, no vGPU is made of a type that is not
-//! offered. A check names those it builds on, and where one of them failed it is not made: its failure would
-//! be no news. So the first failure of a report is a cause.
+//! A *check* is a small function of what was observed. [`checks`] has all of them, causes first: nothing works without an
+//! IOMMU, no type is offered without the driver, and no vGPU is made of a type that is not offered. A check names the checks
+//! that it builds on. If one of them failed, it is not made, because its failure would say nothing new. So the first failure
+//! of a report is a cause.
 //!
-//! - [`observed`]: what is looked at, below one root directory.
-//! - [`check`]: what a check is, and what it finds.
-//! - [`logs`]: what logs say to a check.
+//! - [`observed`]: all that checks can ask about, read below one root directory.
+//! - [`check`]: what a check is, and what its result is.
+//! - [`logs`]: answers from logs.
 //! - [`closed`]: places that this user may not read.
-//! - [`library`]: what NVIDIA's library says to a check.
-//! - [`checks`]: the checks, a file a group.
-//! - [`private`]: names of hosts and servers are kept out of reports.
+//! - [`library`]: answers from NVIDIA's library.
+//! - [`checks`]: the checks, one file per group.
+//! - [`private`]: keeps private data out of reports.
 //! - [`table`]: all checks as a page of the manual.
 
 pub mod check;
@@ -34,30 +34,30 @@ use observed::Observed;
 pub use private::Privacy;
 pub use table::table;
 
-/// What `vgpu doctor` found.
+/// The report of `vgpu doctor`.
 #[derive(Debug, Serialize)]
 pub struct Report {
     #[serde(serialize_with = "role_name")]
     pub role: Role,
-    /// In the order of causes. Checks of what this machine does not have are left out.
+    /// Causes come first. Checks that do not apply to this machine are left out.
     pub checks: Vec<Outcome>,
 }
 
-/// What one check found.
+/// The result of one check.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
     pub id: &'static str,
     pub group: Group,
-    /// What was asked; for people.
+    /// The question, for people.
     #[serde(skip)]
     pub question: &'static str,
     pub status: Status,
     /// The failed check that this one waits for, if it was not made.
     #[serde(skip)]
     pub waits_for: Option<&'static str>,
-    /// How it is known: files and what is in them, lines of the journal. A line each.
+    /// The facts that show it, one per line: files with their content, lines of the journal.
     pub evidence: String,
-    /// The way out, for this system.
+    /// What to do on this system.
     pub fix: Option<String>,
 }
 
@@ -71,7 +71,7 @@ impl Report {
 pub fn examine(seen: &Observed, privacy: Privacy) -> Report {
     let secrets = private::secrets(seen);
     let hide = |text: String| if privacy == Privacy::All { text } else { private::hide(&text, &secrets) };
-    // Checks that failed or may not be made, and those that wait for them; with the first cause of each.
+    // Checks that failed or could not be made for want of permission, and those that wait for them. Each has its first cause.
     let mut causes: BTreeMap<&str, &'static str> = BTreeMap::new();
     let mut outcomes = Vec::new();
     for check in checks::of(seen.role) {
@@ -97,7 +97,7 @@ pub fn examine(seen: &Observed, privacy: Privacy) -> Report {
     Report { role: seen.role, checks: outcomes }
 }
 
-/// The way out that was found, or else the check's own for this kind of system.
+/// The advice of the finding. If it has none: the check's own advice for this kind of system.
 fn fix(check: &Check, finding: &Finding, seen: &Observed) -> Option<String> {
     if !matches!(finding.status, Some(Status::Failed | Status::Warning)) {
         return None;
@@ -107,7 +107,7 @@ fn fix(check: &Check, finding: &Finding, seen: &Observed) -> Option<String> {
         Some(if nixos { check.fix.nixos } else { check.fix.elsewhere }.to_owned())
     };
     let mut fix = finding.fix.clone().or_else(own)?;
-    // What is only one has not to be looked up.
+    // If there is only one GPU, users need not look up its address.
     if let [host] = &seen.gpus[..] {
         fix = fix.replace("ADDRESS", &host.address().to_string());
     }

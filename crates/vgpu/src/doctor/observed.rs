@@ -1,4 +1,4 @@
-//! What is looked at: everything about a machine that checks ask about, below one root directory.
+//! All that checks can ask about a machine, read below one root directory.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,11 +24,11 @@ const SERVICES: [&str; 4] = ["nvidia-vgpud", "nvidia-vgpu-mgr", "nvidia-vgpu-ins
 /// Where the vGPU manager has its profiles: on NixOS, and where NVIDIA's installer puts them.
 const VGPU_CONFIGS: [&str; 2] = ["etc/nvidia/vgpu/vgpuConfig.xml", "usr/share/nvidia/vgpu/vgpuConfig.xml"];
 
-/// Logs of QEMU that libvirt keeps, and how much of the end of each is read.
+/// QEMU's logs that libvirt keeps, and how many bytes at the end of each are read.
 pub const QEMU_LOGS: &str = "var/log/libvirt/qemu";
 const QEMU_LOG_END: u64 = 32 << 10;
 
-/// A machine, looked at.
+/// What was read of a machine.
 pub struct Observed {
     pub root: PathBuf,
     pub role: Role,
@@ -49,20 +49,20 @@ pub struct Observed {
 
 /// Options of the module nvidia.
 pub struct ModuleOptions {
-    /// What the loaded module runs with. `None`: it does not tell.
+    /// The options of the loaded module. `None` if it does not show them.
     pub in_effect: Option<BTreeMap<String, String>>,
-    /// What is set for the next time that it is loaded.
+    /// The options for the next time that it is loaded.
     pub set: Vec<options::Setting>,
 }
 
-/// What NVIDIA's library tells of a host's GPUs.
+/// Information of NVIDIA's library about a host's GPUs.
 pub enum Nvml {
     /// There is no host driver to ask, or no GPU.
     NotAsked,
     Silent(NvmlError),
     Told {
         setups: BTreeMap<Address, Setup>,
-        /// Where vGPUs of a type can lie on a GPU, for those that are to lie somewhere.
+        /// The possible placements of a type on a GPU, for vGPUs whose placement is set.
         placements: BTreeMap<(Address, u32), Placements>,
     },
 }
@@ -79,13 +79,13 @@ pub enum Profiles {
     },
 }
 
-/// Where a message is looked for.
+/// A log in which messages are searched.
 #[derive(Clone, Copy)]
 pub enum Log {
     Kernel,
-    /// A service of NVIDIA's, since it was started the last time.
+    /// The journal of a service of NVIDIA's, since its last start.
     Service(&'static str),
-    /// Whoever starts virtual machines: QEMU, libvirt, Proxmox, udev.
+    /// The logs of programs that start virtual machines: QEMU, libvirt, Proxmox, udev.
     Machines,
 }
 
@@ -100,7 +100,7 @@ impl fmt::Display for Log {
 }
 
 impl Observed {
-    /// Looks at the machine whose root directory is `root`. `role`: what it is taken for, instead of a guess.
+    /// Reads the machine with the root directory `root`. Without a `role`, the role is guessed.
     pub fn of_machine(root: &Path, mut journal: Journal, role: Option<Role>) -> Observed {
         let machine = Machine::read(root);
         let modules = driver::modules(root);
@@ -132,7 +132,7 @@ impl Observed {
     }
 
     /// Whether the vGPUs of a GPU are made on virtual functions. A board without `hostVgpuMode="sriov"` in vgpuConfig.xml has
-    /// mediated devices of its own, even if it has SR-IOV, as the T4.
+    /// mediated devices of its own, even if it has SR-IOV. The T4 is such a board.
     pub fn on_functions(&self, host: &HostGpu) -> bool {
         match host.interface() {
             Some(interface) => interface != Interface::Mdev,
@@ -140,7 +140,7 @@ impl Observed {
         }
     }
 
-    /// A small text file, trimmed; the path is relative to the root.
+    /// A small text file, trimmed. The path is relative to the root.
     pub fn read(&self, path: &str) -> Option<String> {
         files::read(&self.root.join(path))
     }
@@ -153,17 +153,17 @@ impl Observed {
         self.services.iter().find(|known| known.name == service).map_or(State::Missing, |known| known.state)
     }
 
-    /// Whether this looks like a container: what it sees of the machine may not be all there is.
+    /// Whether this looks like a container. A container may see only a part of the machine.
     pub fn container(&self) -> bool {
         let exists = |path: &str| self.root.join(path).exists();
         exists(".dockerenv") || exists("run/.containerenv") || exists("run/systemd/container")
     }
 
-    /// What a log has, oldest first.
+    /// The entries of a log, oldest first.
     pub fn entries(&self, log: Log) -> Vec<&Entry> {
         let entries = &self.journal.entries;
         match log {
-            // What was before the driver was loaded again is history.
+            // Entries before the driver was loaded the last time do not count.
             Log::Kernel => since(
                 entries,
                 |entry| entry.source == Source::Kernel,
@@ -183,13 +183,13 @@ impl Observed {
     }
 }
 
-/// The entries that `which` wants, from the last one on that `start` marks; all, if it marks none.
+/// The entries that `which` picks, beginning with the last one that `start` picks. If it picks none, from the beginning.
 fn since(entries: &[Entry], which: impl Fn(&Entry) -> bool, start: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
     let from = entries.iter().rposition(start).unwrap_or(0);
     entries[from..].iter().filter(|entry| which(entry)).collect()
 }
 
-/// What the library tells. It is open for the moment alone: while it is, sriov-manage can have no GPU.
+/// Asks the library. It is open only for a moment, because sriov-manage cannot work on a GPU while it is open.
 fn ask_library(root: &Path, gpus: &[HostGpu]) -> Nvml {
     let library = match Library::open(root) {
         Ok(library) => library,
@@ -216,7 +216,7 @@ fn profiles(root: &Path) -> Profiles {
 }
 
 impl Profiles {
-    /// What a GPU is listed as: exactly, or under any subsystem.
+    /// The entry of a GPU: the exact one, or the one for any subsystem.
     pub fn listed(&self, gpu: &HostGpu) -> Option<&PhysicalGpu> {
         let Profiles::Read { gpus, .. } = self else { return None };
         let function = &gpu.gpu.function;
@@ -225,7 +225,7 @@ impl Profiles {
     }
 }
 
-/// What QEMU said about VFIO in the logs of libvirt that were written since the start of the machine.
+/// QEMU's lines about VFIO, from logs of libvirt that were written since the start of the machine.
 fn qemu_logs(root: &Path) -> Vec<Entry> {
     let started = files::read(&root.join("proc/stat")).unwrap_or_default();
     let started = started.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<u64>().ok());

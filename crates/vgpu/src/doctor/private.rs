@@ -1,5 +1,5 @@
-//! Keeps names of hosts, virtual machines, servers and people out of reports that people paste into issues, and what
-//! identifies a device or a licence: serial numbers, UUIDs, tokens.
+//! Keeps private data out of reports, because people paste them into issues: names of hosts, virtual machines, servers and
+//! people, and identifiers of devices and licences (serial numbers, UUIDs, tokens).
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ pub enum Privacy {
     All,
 }
 
-/// What stands where something was taken out.
+/// The text that replaces what was taken out.
 const HIDDEN: &str = "[hidden]";
 
 /// The names that are known to be private: this host, its virtual machines, its licence servers. The longest first.
@@ -39,7 +39,7 @@ pub fn secrets(seen: &Observed) -> Vec<String> {
     names
 }
 
-/// The users in a passwd file that are people: the numbers below 1000 and nobody's are the system's.
+/// The users in a passwd file that are people. Users with a number below 1000, and nobody, belong to the system.
 fn people(passwd: &str) -> impl Iterator<Item = String> {
     passwd.lines().filter_map(|line| {
         let mut fields = line.split(':');
@@ -48,7 +48,7 @@ fn people(passwd: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// The text without these names, without IP addresses, hosts of URLs, and identifiers.
+/// The text without these names, and without IP addresses, hosts of URLs, and identifiers.
 pub fn hide(text: &str, secrets: &[String]) -> String {
     let mut text = text.to_owned();
     for secret in secrets {
@@ -57,7 +57,8 @@ pub fn hide(text: &str, secrets: &[String]) -> String {
     hide_addresses(&hide_identifiers(&hide_hosts(&text)))
 }
 
-/// Home directories, serial numbers, tokens, and UUIDs but for their beginning: one can tell them apart, no more.
+/// Takes out home directories, serial numbers and tokens. Of a UUID the beginning stays, so that readers can tell UUIDs
+/// apart.
 fn hide_identifiers(text: &str) -> String {
     let inside = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let mut hidden = String::new();
@@ -80,7 +81,7 @@ fn hide_identifiers(text: &str) -> String {
 fn is_identifier(before: &str, word: &str) -> bool {
     let label = before.trim_end_matches([' ', ':', '=', '#']).to_ascii_lowercase();
     let serial = label.ends_with("serial") || label.ends_with("serial number");
-    // A token is JSON in Base64, and begins with its first brace.
+    // A token is JSON in Base64. This is the beginning of such JSON.
     let token = word.starts_with("eyJ") && word.len() > 16;
     before.ends_with("/home/") || token || (serial && word.bytes().any(|byte| byte.is_ascii_digit()))
 }
@@ -96,7 +97,7 @@ fn shorten_uuid(word: &str) -> String {
     }
 }
 
-/// A name where it stands as a word: a host `a40` is no part of `NVIDIA-A40`.
+/// Replaces a name where it is a whole word: the host `a40` is not replaced in `NVIDIA-A40`.
 fn hide_word(text: &str, word: &str) -> String {
     let part = |c: char| c.is_alphanumeric() || c == '-';
     let mut hidden = String::new();
@@ -132,7 +133,7 @@ fn hide_addresses(text: &str) -> String {
     while let Some(start) = rest.find(inside) {
         let end = rest[start..].find(|c| !inside(c)).map_or(rest.len(), |length| start + length);
         let word = &rest[start..end];
-        // At the end of a sentence, or with a port behind it.
+        // At the end of a sentence, or with a port after it.
         let bare = word.trim_end_matches(['.', ':']);
         let host = if bare.matches(':').count() == 1 { bare.split(':').next().unwrap_or(bare) } else { bare };
         hidden.push_str(&rest[..start]);

@@ -1,11 +1,11 @@
-//! All checks as a page of the manual: docs/troubleshooting.md has it between two marks.
+//! Writes all checks as tables of the manual. docs/troubleshooting.md has them between two marks.
 
 use vgpu_driver::Role;
 
 use super::checks;
 use crate::license::failures::FAILURES;
 
-/// Tables in Markdown: of the checks of hosts and guests, a table a group, and of the messages of nvidia-gridd.
+/// Tables in Markdown: the checks of hosts and guests, one table per group, and the messages of nvidia-gridd.
 pub fn table() -> String {
     let mut text = String::new();
     for (role, title) in [(Role::Host, "On hosts"), (Role::Guest, "In guests")] {
@@ -34,7 +34,7 @@ pub fn table() -> String {
     text
 }
 
-/// A text that fits a cell, whatever is in it.
+/// Any text, escaped for a cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "\\<").replace('\n', " ")
 }

@@ -11,7 +11,7 @@ pub fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     fs::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
 }
 
-/// The largest file that is read whole, in bytes: /proc/cpuinfo has 1.5 KB a processor.
+/// The largest file that is read completely, in bytes. /proc/cpuinfo has 1.5 KB for each processor.
 const MOST: u64 = 8 << 20;
 
 /// A small text file, trimmed. Bytes that are not UTF-8 are replaced. `None` if it can't be read, or is not small.
@@ -19,7 +19,7 @@ pub fn read(path: &Path) -> Option<String> {
     bounded::read_file(path, MOST).ok().map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
 }
 
-/// The end of a text file, at most so many bytes.
+/// The end of a text file, at most `most` bytes.
 pub fn end(path: &Path, most: u64) -> Option<String> {
     let mut file = fs::File::open(path).ok()?;
     let length = file.metadata().ok()?.len();

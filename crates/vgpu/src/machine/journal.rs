@@ -52,11 +52,11 @@ const KERNEL: [&str; 15] = [
 
 /// The time limit for journald.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How much is read of a journal, in bytes, and how long a line may be: a message of 48 KiB, journald's own limit (LineMax=),
-/// whose bytes are written as numbers.
+/// How many bytes of a journal are read, and the longest line. journald's own limit for a message is 48 KiB (LineMax=). Its
+/// bytes may be written as numbers.
 const MOST: u64 = 64 << 20;
 const LONGEST_LINE: u64 = 256 << 10;
-/// How many lines are kept: the first, which have the causes, and the last.
+/// How many lines are kept: the first ones, which have the causes, and the last ones.
 const FIRST: usize = 5_000;
 const LAST: usize = 15_000;
 
@@ -118,7 +118,7 @@ impl Journal {
         }
     }
 
-    /// What a source wrote.
+    /// The entries of a source.
     pub fn of<'a>(&'a self, source: &'a Source) -> impl DoubleEndedIterator<Item = &'a Entry> {
         self.entries.iter().filter(move |entry| entry.source == *source)
     }
@@ -173,12 +173,12 @@ fn from_child(mut child: Child) -> Journal {
         }
     }
     let _ = child.kill();
-    // Its children, if it has some, may hold the pipe open.
+    // If it has children, these may hold the pipe open.
     let complaint = complaint.recv_timeout(Duration::from_millis(500)).unwrap_or_default();
     let failed = child.wait().is_ok_and(|status| status.code().is_some_and(|code| code != 0));
     let silent = kept.read == 0;
     let mut journal = kept.finish();
-    // A user who may not see the system's lines gets none, and no error.
+    // Users who may not read the system's journal get no lines, and no error.
     if journal.incomplete.is_none() && (silent || failed) {
         journal.incomplete = Some(match complaint.trim() {
             "" if !rustix::process::geteuid().is_root() => {
@@ -191,7 +191,7 @@ fn from_child(mut child: Child) -> Journal {
     journal
 }
 
-/// The first line of what a program says on standard error. The rest is read as well, so that the program need not wait.
+/// The first line that a program prints on standard error. The rest is read, too, so that the program need not wait.
 fn first_line(complaints: impl Read + Send + 'static) -> io::Result<mpsc::Receiver<String>> {
     let (send, receive) = mpsc::channel();
     thread::Builder::new().spawn(move || {

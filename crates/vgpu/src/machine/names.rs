@@ -11,7 +11,7 @@ use super::pci::NVIDIA;
 /// Where systems keep the names of PCI devices. NixOS has them only in the store: see [`pci_ids`].
 const PCI_IDS: [&str; 3] = ["usr/share/hwdata/pci.ids", "usr/share/misc/pci.ids", "usr/share/pci.ids"];
 
-/// The most that is read of it, in bytes: it has 1.6 MB.
+/// The most that is read of it, in bytes. It has 1.6 MB.
 const LARGEST: u64 = 32 << 20;
 
 /// The names of these NVIDIA devices, as in "GA102GL [A40]": a line `10de  NVIDIA Corporation`, then

@@ -1,14 +1,15 @@
-//! Options of the module nvidia: those it runs with, and those that files and the kernel's command line set.
+//! Options of the module nvidia: those in effect, and those that files and the kernel's command line set.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::files;
 
-/// Where modprobe's files lie, the most important first (modprobe.d(5)): one hides those of its name in later directories.
+/// Directories of modprobe's files, the most important first (modprobe.d(5)). A file hides those with the same name in later
+/// directories.
 const DIRECTORIES: [&str; 4] = ["etc/modprobe.d", "run/modprobe.d", "usr/lib/modprobe.d", "lib/modprobe.d"];
 
-/// Where the module tells what it runs with (kernel-open/nvidia/nv-procfs.c of open-gpu-kernel-modules).
+/// The file in which the module shows its options (kernel-open/nvidia/nv-procfs.c of open-gpu-kernel-modules).
 pub const IN_EFFECT: &str = "proc/driver/nvidia/params";
 
 /// An option that is set for the next time that the module is loaded.
@@ -22,7 +23,7 @@ pub struct Setting {
     pub value: String,
 }
 
-/// The options that the loaded module runs with, without `NVreg_` and quotation marks. `None`: it does not tell.
+/// The options of the loaded module, without `NVreg_` and quotation marks. `None` if it does not show them.
 pub fn in_effect(root: &Path) -> Option<BTreeMap<String, String>> {
     let text = files::read(&root.join(IN_EFFECT))?;
     let option = |line: &str| {
@@ -32,7 +33,7 @@ pub fn in_effect(root: &Path) -> Option<BTreeMap<String, String>> {
     Some(text.lines().filter_map(option).collect())
 }
 
-/// The options that are set, each as modprobe takes it: the last one of a name counts.
+/// The options that are set. As in modprobe, the last one with a name counts.
 pub fn set(root: &Path) -> Vec<Setting> {
     let mut settings: BTreeMap<String, Setting> = BTreeMap::new();
     let mut add = |file: &str, option: &str| {
@@ -52,7 +53,7 @@ pub fn set(root: &Path) -> Vec<Setting> {
             }
         }
     }
-    // What the kernel was started with comes last.
+    // The kernel's command line comes last.
     let command_line = files::read(&root.join("proc/cmdline")).unwrap_or_default();
     for option in words(&command_line) {
         if let Some(option) = option.trim_matches('"').strip_prefix("nvidia.") {
@@ -74,7 +75,7 @@ fn configuration(root: &Path) -> Vec<(String, PathBuf)> {
     found.into_values().collect()
 }
 
-/// Words, apart at spaces that are not between quotation marks.
+/// Splits a line at spaces that are not between quotation marks.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quoted = false;

@@ -1,4 +1,4 @@
-//! Who has a vGPU open: the processes that hold /dev/vfio/N, and the virtual machines they are.
+//! Finds out who has a vGPU open: processes with /dev/vfio/N open, and their virtual machines.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::files;
 
-/// A process that holds a device.
+/// A process that has a device open.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Process {
     pub pid: u32,
@@ -14,12 +14,12 @@ pub struct Process {
     pub command: String,
     /// Name of the virtual machine, from QEMU's `-name`.
     pub vm: Option<String>,
-    /// UUID of the virtual machine, from QEMU's `-uuid`: NVIDIA's library names it so.
+    /// UUID of the virtual machine, from QEMU's `-uuid`. NVIDIA's library uses it as its name.
     #[serde(skip)]
     pub vm_uuid: Option<String>,
 }
 
-/// The open devices of VFIO: names below /dev/vfio (`12` for a group, `devices/vfio3` for a device) and who holds them.
+/// The open devices of VFIO: names below /dev/vfio (`12` for a group, `devices/vfio3` for a device) with their processes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct VfioUsers {
     users: BTreeMap<String, Process>,

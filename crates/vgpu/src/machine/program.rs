@@ -18,7 +18,7 @@ pub fn output(program: &str, arguments: &[&str]) -> Option<String> {
     let mut child = command.spawn().ok()?;
     let stdout = child.stdout.take()?;
     let (send, receive) = mpsc::channel();
-    // Without a thread nothing is ever sent.
+    // If no thread can be started, nothing is ever sent.
     let reader = thread::Builder::new().spawn(move || {
         let mut bytes = Vec::new();
         let read = stdout.take(MOST).read_to_end(&mut bytes);

@@ -1,11 +1,11 @@
-//! The states of services: from systemd, or, where it can't be asked, from their files and processes.
+//! The states of services, from systemd. If systemd cannot be asked, their files and processes tell.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{files, program};
 
-/// Where units lie, the most important first (systemd.unit(5)).
+/// Directories of units, the most important first (systemd.unit(5)).
 const UNIT_DIRECTORIES: [&str; 4] =
     ["etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"];
 
@@ -15,12 +15,12 @@ pub struct Service {
     /// Without `.service`.
     pub name: String,
     pub state: State,
-    /// What it runs, from its unit.
+    /// The program that it runs, from its unit.
     #[serde(skip)]
     pub program: Option<String>,
 }
 
-/// What a service does.
+/// The state of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -29,16 +29,16 @@ pub enum State {
     Running,
     /// It has done its work; systemd counts it as active.
     Exited,
-    /// On its way up.
+    /// It is starting.
     Starting,
     /// Not started, or ended without an error.
     Stopped,
     Failed,
-    /// It has a unit, and who could tell more can't be asked.
+    /// It has a unit, but systemd cannot be asked about its state.
     Unknown,
 }
 
-/// The states of services of the machine with this root directory; names without `.service`.
+/// The states of services of the machine with this root directory. Names are without `.service`.
 pub fn states(root: &Path, names: &[&str]) -> Vec<Service> {
     let asked = if root == Path::new("/") { ask_systemd(names) } else { BTreeMap::new() };
     let running = running_programs(root);
@@ -73,7 +73,7 @@ fn running_programs(root: &Path) -> Vec<String> {
     processes.filter_map(|path| files::read(&path.join("comm"))).collect()
 }
 
-/// What `systemctl show` says. Nothing where systemd is not there, or does not answer.
+/// The output of `systemctl show`. Empty if there is no systemd, or if it does not answer.
 fn ask_systemd(names: &[&str]) -> BTreeMap<String, State> {
     let units: Vec<String> = names.iter().map(|name| format!("{name}.service")).collect();
     let mut arguments = vec!["show", "--property=Id,LoadState,ActiveState,SubState"];
@@ -81,7 +81,7 @@ fn ask_systemd(names: &[&str]) -> BTreeMap<String, State> {
     program::output("systemctl", &arguments).map_or_else(BTreeMap::new, |text| parse(&text))
 }
 
-/// Blocks of `Id=…`, `LoadState=…`, `ActiveState=…`, `SubState=…`, an empty line between them.
+/// Reads blocks of `Id=…`, `LoadState=…`, `ActiveState=…`, `SubState=…`, with an empty line between them.
 fn parse(text: &str) -> BTreeMap<String, State> {
     let block = |block: &str| {
         let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));

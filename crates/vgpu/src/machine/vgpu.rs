@@ -1,8 +1,8 @@
-//! The vGPUs of a machine: by which of the kernel's interfaces they are made, which types it offers, and which there are.
+//! The vGPUs of a machine, the types that the kernel offers, and the interface by which it makes vGPUs.
 //!
-//! There are three interfaces, and which one a function has is looked at, never derived from versions or names: NVIDIA's
-//! module decides when it is compiled for a kernel (nvidia-vgpu-vfio, nv-vgpu-vfio-interface.h), and GPUs without SR-IOV
-//! have their own.
+//! There are three interfaces. The interface of a function is read from sysfs, and never derived from versions or names.
+//! NVIDIA's module decides when it is compiled for a kernel (nvidia-vgpu-vfio, nv-vgpu-vfio-interface.h), and GPUs without
+//! SR-IOV have an interface of their own.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use super::pci::{self, Address, Device};
 pub enum Interface {
     /// Mediated devices of the GPU itself: `mdev_supported_types` of the physical function.
     Mdev,
-    /// Mediated devices of virtual functions, one each: `mdev_supported_types` of a virtual function.
+    /// Mediated devices of virtual functions, one for each: `mdev_supported_types` of a virtual function.
     SriovMdev,
     /// NVIDIA's own files on virtual functions: `nvidia/current_vgpu_type`.
     Vfio,
@@ -40,7 +40,7 @@ impl fmt::Display for Interface {
 pub enum Sizes {
     /// All vGPUs of the GPU have one size. This is what NVIDIA's driver starts with.
     Equal,
-    /// vGPUs of several sizes ("heterogeneous" in NVML): memory alone is the limit.
+    /// vGPUs may have several sizes ("heterogeneous" in NVML). Only memory is the limit.
     Mixed,
 }
 
@@ -60,23 +60,23 @@ pub struct Type {
 pub struct Function {
     pub device: Device,
     pub interface: Interface,
-    /// The types it offers, by number. A virtual function with a vGPU offers none more.
+    /// The types that it offers, by number. A virtual function with a vGPU offers no more.
     pub types: Vec<Type>,
 }
 
-/// A vGPU that there is.
+/// An existing vGPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vgpu {
     /// The function it was made on.
     pub function: Address,
     pub interface: Interface,
-    /// Of mediated devices.
+    /// Only mediated devices have one.
     pub uuid: Option<Uuid>,
     /// Number of its type: 558 in nvidia-558.
     pub type_id: Option<u32>,
-    /// Name of its type. NVIDIA's own files don't tell it.
+    /// Name of its type. With NVIDIA's own files it is not known.
     pub type_name: Option<String>,
-    /// Its directory in sysfs, below the root that was looked at: what QEMU is given as `sysfsdev`.
+    /// Its directory in sysfs, below the root directory. QEMU gets it as `sysfsdev`.
     pub directory: PathBuf,
     /// N of /dev/vfio/N.
     pub iommu_group: Option<u32>,
@@ -84,11 +84,11 @@ pub struct Vgpu {
     pub vfio_device: Option<String>,
     /// What is in `vgpu_params`, where the driver has that file.
     pub parameters: Option<String>,
-    /// The virtual machine that has it open, as the driver's manager tells it. Mediated devices alone have it.
+    /// The virtual machine that has it open, from the driver's manager. Only mediated devices have this.
     pub vm_name: Option<String>,
 }
 
-/// A physical GPU with all that belongs to it.
+/// A physical GPU with its functions and vGPUs.
 #[derive(Debug)]
 pub struct HostGpu {
     pub gpu: Gpu,
@@ -99,11 +99,11 @@ pub struct HostGpu {
     pub vgpus: Vec<Vgpu>,
 }
 
-/// Where in the GPU's memory a vGPU is to lie: a parameter of NVIDIA's user guide.
+/// The parameter for the place of a vGPU in the GPU's memory (NVIDIA's user guide).
 pub const PLACEMENT: &str = "vgpu-placement-id";
 
 impl Vgpu {
-    /// The number in its parameters that says where it is to lie.
+    /// The placement in its parameters.
     pub fn placement(&self) -> Option<u32> {
         let mut parameters = self.parameters.as_deref()?.split(',');
         parameters.find_map(|text| text.trim().strip_prefix(PLACEMENT)?.strip_prefix('=')?.parse().ok())
@@ -115,12 +115,12 @@ impl HostGpu {
         self.gpu.function.address
     }
 
-    /// Whether the kernel offers types on it, or has done so: before nvidia-vgpud has told it the types, it has none.
+    /// Whether the kernel knows types for it. Before nvidia-vgpud has told the kernel the types, it does not.
     pub fn knows_types(&self) -> bool {
         !self.vgpus.is_empty() || self.functions.iter().any(|function| !function.types.is_empty())
     }
 
-    /// The interface of the GPU: `None` as long as nothing offers one, as on GPUs with SR-IOV before it is switched on.
+    /// The interface of the GPU. `None` while it is not known, as on GPUs with SR-IOV before their functions are switched on.
     pub fn interface(&self) -> Option<Interface> {
         self.functions.first().map(|function| function.interface)
     }
@@ -175,8 +175,8 @@ fn mdev_types(directory: &Path) -> Vec<Type> {
     types
 }
 
-/// The types in a `creatable_vgpu_types`: `558   : NVIDIA A40-8Q` a line, below a heading `ID    : vGPU Name`. NVIDIA's user
-/// guide shows lines `NVIDIA A40-8Q 558`.
+/// The types in a `creatable_vgpu_types`. Below a heading `ID    : vGPU Name` it has lines like `558   : NVIDIA A40-8Q`.
+/// NVIDIA's user guide shows lines like `NVIDIA A40-8Q 558`.
 fn creatable_types(table: &str) -> Vec<Type> {
     let parse = |line: &str| {
         let (id, name) = match line.split_once(':') {

@@ -7,7 +7,7 @@ use crate::machine::files;
 use crate::machine::pci;
 use crate::machine::vgpu::HostGpu;
 
-/// Where sriov-manage is run: by our service, or by others'.
+/// The logs of programs that run sriov-manage: our service, and others.
 const BY: [Log; 2] = [Log::Service("nvidia-vgpu-instances"), Log::Machines];
 
 pub const CHECKS: &[Check] = &[
@@ -49,11 +49,11 @@ pub const CHECKS: &[Check] = &[
         id: "unbind-lock",
         group: Group::VirtualFunctions,
         after: &["sriov"],
-        question: "Lets everyone go of the GPU when functions are switched on?",
+        question: "Is no program using a GPU while its functions are switched on?",
         symptom: "Cannot obtain unbindLock for 0000:…",
         fix: Fix {
             nixos: "",
-            elsewhere: "stop who talks to the driver (nvidia-smi, nvidia-persistenced, dcgm, exporters, virtual machines), \
+            elsewhere: "stop the programs that use the driver (nvidia-smi, nvidia-persistenced, dcgm, exporters, virtual machines), \
                         then: sriov-manage -e ADDRESS",
         },
         answer: unbind_lock,
@@ -100,7 +100,7 @@ pub const CHECKS: &[Check] = &[
         id: "functions-sound",
         group: Group::VirtualFunctions,
         after: &["functions-on"],
-        question: "Did virtual functions outlive the virtual machines that had them?",
+        question: "Do virtual functions still work after their virtual machines ended?",
         symptom: "vfio_pci_core_device not found; in the guest RmInitAdapter failed! (0x22:0x65:884)",
         fix: Fix {
             nixos: "",
@@ -178,7 +178,7 @@ fn pf_stub(seen: &Observed) -> Finding {
 }
 
 fn functions_on(seen: &Observed) -> Finding {
-    // A GPU may be meant for something else, as long as another one makes vGPUs.
+    // If another GPU makes vGPUs, this one may be for something else.
     let others = seen.gpus.iter().any(|host| host.interface().is_some());
     Finding::worst(with_driver(seen).filter(|host| seen.on_functions(host)).filter_map(|host| {
         let sriov = host.gpu.function.sriov?;

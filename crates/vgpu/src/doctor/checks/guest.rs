@@ -20,7 +20,7 @@ pub const CHECKS: &[Check] = &[
         id: "guest-gpu",
         group: Group::Driver,
         after: &[],
-        question: "Has the virtual machine a vGPU?",
+        question: "Does the virtual machine have a vGPU?",
         symptom: "lspci shows no NVIDIA GPU",
         fix: Fix {
             nixos: "",
@@ -71,7 +71,7 @@ pub const CHECKS: &[Check] = &[
         id: "guest-versions",
         group: Group::Driver,
         after: &["guest-bound"],
-        question: "Are programs and loaded modules of one version?",
+        question: "Do programs and loaded modules have the same version?",
         symptom: "Failed to initialize NVML: Driver/library version mismatch",
         fix: Fix { nixos: "", elsewhere: "restart: loaded modules stay until then" },
         answer: modules::versions,
@@ -93,7 +93,7 @@ pub const CHECKS: &[Check] = &[
         id: "guest-package",
         group: Group::Driver,
         after: &["guest-bound"],
-        question: "Is it a guest driver, with its licence client?",
+        question: "Is this a guest driver with its licence client?",
         symptom: "no licence is ever asked for: there is no nvidia-gridd, and nothing in its journal",
         fix: Fix {
             nixos: "import our guest module, and leave hardware.nvidia.package to it: the driver here is NVIDIA's for \
@@ -109,7 +109,7 @@ pub const CHECKS: &[Check] = &[
         id: "guest-window",
         group: Group::Driver,
         after: &["guest-gpu"],
-        question: "Does the firmware of the virtual machine give the vGPU all the addresses it needs?",
+        question: "Does the virtual machine's firmware give the vGPU all addresses that it needs?",
         symptom: "NVRM: BAR1 is 0M @ 0x0; This PCI I/O region assigned to your NVIDIA device is invalid",
         fix: Fix {
             nixos: "",
@@ -186,7 +186,7 @@ fn bound(seen: &Observed) -> Finding {
     }))
 }
 
-/// The GPU's own system processor serves the host; on some releases a guest must not ask for it.
+/// The GPU's own system processor serves the host. With some releases, a guest must not use it.
 fn starts(seen: &Observed) -> Finding {
     let finding = seen.free_of(Log::Kernel, &["RmInitAdapter failed", "rm_init_adapter failed"]);
     if finding.status != Some(Status::Failed) {

@@ -22,7 +22,7 @@ pub const CHECKS: &[Check] = &[
         id: "refused-unknown",
         group: Group::Instances,
         after: &["types-offered"],
-        question: "Does the GPU know the types that were asked for?",
+        question: "Does the GPU know the types that were requested?",
         symptom: "write error: Input/output error; NVRM: Failed to add vgpu create request: 0x57",
         fix: Fix {
             nixos: "",
@@ -47,7 +47,7 @@ pub const CHECKS: &[Check] = &[
         id: "refused-mig",
         group: Group::Instances,
         after: &["types-offered"],
-        question: "Do types and the GPU's mode (MIG or not) go together?",
+        question: "Do the types fit the mode of the GPU (MIG or not)?",
         symptom: "write error: Input/output error; NVRM: Failed to add vgpu create request: 0x38",
         fix: Fix {
             nixos: "",
@@ -60,7 +60,7 @@ pub const CHECKS: &[Check] = &[
         id: "refused-size",
         group: Group::Instances,
         after: &["types-offered"],
-        question: "Have all vGPUs of a board the size that it allows?",
+        question: "Do all vGPUs of a board have the size that it allows?",
         symptom: "write error: Input/output error; NVRM: Failed to add vgpu create request: 0x56",
         fix: Fix {
             nixos: "give all instances of a GPU profiles of the same memory, or set \
@@ -74,7 +74,7 @@ pub const CHECKS: &[Check] = &[
         id: "refused-full",
         group: Group::Instances,
         after: &["types-offered"],
-        question: "Is there memory for all vGPUs?",
+        question: "Is there enough memory for all vGPUs?",
         symptom: "write error: Input/output error; NVRM: Failed to add vgpu create request: 0x1a (or 0x51)",
         fix: Fix {
             nixos: "",
@@ -99,7 +99,7 @@ pub const CHECKS: &[Check] = &[
         id: "declaration",
         group: Group::Instances,
         after: &["profiles-file"],
-        question: "Can what is declared be on any machine?",
+        question: "Is the declaration valid?",
         symptom: "vgpu instances: … is no declaration of vGPUs; this driver has no profile …",
         fix: Fix {
             nixos: "correct hardware.nvidia.vgpu.instances; `vgpu profiles list` shows what each board offers",
@@ -111,7 +111,7 @@ pub const CHECKS: &[Check] = &[
         id: "declared",
         group: Group::Instances,
         after: &["types-offered", "declaration"],
-        question: "Is every declared vGPU there, and as declared?",
+        question: "Is every declared vGPU there, as it is declared?",
         symptom: "a virtual machine finds no vGPU; vgpu instances list: missing",
         fix: Fix {
             nixos: "",
@@ -131,7 +131,7 @@ pub const CHECKS: &[Check] = &[
             "refused-full",
             "declared",
         ],
-        question: "Has nvidia-vgpu-instances made what is declared?",
+        question: "Has nvidia-vgpu-instances made all declared vGPUs?",
         symptom: "systemctl status nvidia-vgpu-instances: failed",
         fix: Fix {
             nixos: "",
@@ -150,7 +150,7 @@ pub const CHECKS: &[Check] = &[
         id: "mdevctl-definitions",
         group: Group::Instances,
         after: &["types-offered", "right-tool"],
-        question: "Can mdevctl start what it is to start?",
+        question: "Can mdevctl start the devices that are defined for it?",
         symptom: "mdevctl start: Invalid argument (os error 22), or: does not support mdev type",
         fix: Fix {
             nixos: "declare hardware.nvidia.vgpu.instances in place of mdevctl's definitions",
@@ -171,7 +171,7 @@ pub const CHECKS: &[Check] = &[
         id: "mdevctl-started",
         group: Group::Instances,
         after: &["mdevctl-definitions", "mdevctl-elsewhere"],
-        question: "Are the mediated devices there that mdevctl is to start by itself?",
+        question: "Are all mediated devices there that mdevctl starts automatically?",
         symptom: "mdevctl list is empty after a restart, mdevctl list -d is not",
         fix: Fix {
             nixos: "declare hardware.nvidia.vgpu.instances in place of mdevctl's definitions: its udev rule runs before \
@@ -193,7 +193,7 @@ fn refused(seen: &Observed, codes: &[&str]) -> Finding {
     history(seen.free_where(Log::Kernel, is_one, &[]))
 }
 
-/// A refusal may have been mended since, and the kernel writes nothing when a vGPU is made.
+/// The cause of a refusal may be gone meanwhile. The kernel writes nothing when a vGPU is made, so this is only a warning.
 fn history(finding: Finding) -> Finding {
     match finding.status {
         Some(Status::Failed) => Finding { status: Some(Status::Warning), ..finding },
@@ -201,7 +201,7 @@ fn history(finding: Finding) -> Finding {
     }
 }
 
-/// What is declared. `None`: there is no such file.
+/// The declaration. `None` if there is no such file.
 pub(super) fn read_declaration(seen: &Observed) -> Option<Result<Declaration, declaration::Error>> {
     let path = declaration::path(&seen.root);
     path.exists().then(|| declaration::read(&path))
@@ -236,7 +236,7 @@ fn declared(seen: &Observed) -> Finding {
     };
     let wanted = view.wanted(&declaration);
     let plan = plan::plan(view.situation(&wanted));
-    // The kernel's last answer tells why one could not be made that has a place.
+    // If there is a place for it, the kernel's last answer says why it could not be made.
     let refusal = seen.free_of(Log::Kernel, &["Failed to add vgpu create request"]);
     let refusal = (refusal.status == Some(Status::Failed)).then_some(refusal.evidence);
     Finding::worst(plan.instances.iter().map(|(name, step)| {
@@ -261,7 +261,7 @@ fn declared(seen: &Observed) -> Finding {
 struct Definition {
     parent: String,
     name: String,
-    /// What it holds, if it is JSON.
+    /// Its content, if it is JSON.
     content: Option<serde_json::Value>,
 }
 
@@ -327,7 +327,8 @@ fn mdevctl_definitions(seen: &Observed) -> Finding {
     })))
 }
 
-/// What mdevctl or the driver refuses of a definition's attributes: objects with one file and its text each (mdevctl(8)).
+/// What mdevctl or the driver would refuse in the attributes of a definition. Each attribute is an object with one file and
+/// its text (mdevctl(8)).
 fn wrong_attribute(definition: &serde_json::Value) -> Option<String> {
     let attributes = definition.get("attrs")?;
     let Some(attributes) = attributes.as_array() else { return Some("no array".to_owned()) };

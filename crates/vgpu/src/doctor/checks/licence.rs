@@ -23,7 +23,7 @@ pub const OF_HOSTS: &[Check] = &[Check {
     id: "guest-licences",
     group: Group::Licence,
     after: &["guest-match"],
-    question: "Have the guests licences?",
+    question: "Do the guests have licences?",
     symptom: "a guest slows down to 15 and then 3 frames a second; CUDA stops",
     fix: Fix { nixos: "", elsewhere: "in the guest: vgpu doctor, or vgpu license status" },
     answer: guest_licences,
@@ -34,7 +34,7 @@ pub const OF_GUESTS: &[Check] = &[
         id: "clock",
         group: Group::Licence,
         after: &[],
-        question: "Is the clock kept right?",
+        question: "Does something keep the clock right?",
         symptom: "no licence: The allowed time to process response has expired; Clock windback has been detected",
         fix: Fix {
             nixos: "services.timesyncd.enable = true; and time.hardwareClockInLocalTime = false; (in libvirt: \
@@ -47,7 +47,7 @@ pub const OF_GUESTS: &[Check] = &[
         id: "token",
         group: Group::Licence,
         after: &["guest-package"],
-        question: "Is there one good client configuration token?",
+        question: "Is there exactly one valid client configuration token?",
         symptom: "nvidia-gridd: Unable to fetch the client configuration token file",
         fix: Fix {
             nixos: "get a token from the licence server, and set hardware.nvidia.vgpu.licensing.tokenFile to it",
@@ -60,7 +60,7 @@ pub const OF_GUESTS: &[Check] = &[
         id: "gridd-conf",
         group: Group::Licence,
         after: &["guest-package"],
-        question: "Does gridd.conf leave the server to the token?",
+        question: "Does only the token name the licence server, and not gridd.conf, too?",
         symptom: "the licence is asked of a server that has none",
         fix: Fix {
             nixos: "take ServerAddress and ServerPort out of hardware.nvidia.vgpu.licensing.settings: the token has them",
@@ -90,7 +90,7 @@ pub const OF_GUESTS: &[Check] = &[
         id: "licence-messages",
         group: Group::Licence,
         after: &["clock", "token"],
-        question: "Is nvidia-gridd content?",
+        question: "Does nvidia-gridd work without errors?",
         symptom: "Failed to acquire license from …; what each message means is listed below",
         fix: Fix {
             nixos: "see the table of what nvidia-gridd says",
@@ -102,14 +102,14 @@ pub const OF_GUESTS: &[Check] = &[
         id: "licensed",
         group: Group::Licence,
         after: &["gridd", "licence-messages", "host-match"],
-        question: "Has this guest a licence?",
+        question: "Does this guest have a licence?",
         symptom: "nvidia-smi -q: License Status: Unlicensed (Restricted); 15 and then 3 frames a second; CUDA stops",
         fix: Fix { nixos: "", elsewhere: "vgpu license status --connect shows whether the server answers" },
         answer: licensed,
     },
 ];
 
-/// What the manager last heard of each guest: `vGPU license state: Licensed`.
+/// The last message of the manager about each guest: `vGPU license state: Licensed`.
 fn guest_licences(seen: &Observed) -> Finding {
     let mut last = std::collections::BTreeMap::new();
     for entry in seen.entries(MANAGER) {
@@ -222,7 +222,7 @@ fn summary(seen: &Observed) -> JournalSummary {
 
 fn messages(seen: &Observed) -> Finding {
     let failures = summary(seen).failures;
-    // The table of failures has the most telling first.
+    // In the table of failures, those that explain most come first.
     let rank =
         |told: &&ReportedFailure| FAILURES.iter().position(|failure| failure.id == told.id).unwrap_or(FAILURES.len());
     let Some(told) = failures.iter().min_by_key(rank) else { return seen.nothing(CLIENT) };

@@ -1,4 +1,4 @@
-//! Virtual machines: why one with a vGPU does not start, or not work.
+//! Virtual machines: why one with a vGPU does not start or does not work.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::machine::journal::{Entry, Source};
 use crate::machine::vgpu::Vgpu;
 
 const MANAGER: Log = Log::Service("nvidia-vgpu-mgr");
-/// The manager's word for a vGPU that started.
+/// The manager's message for a vGPU that started.
 const STARTED: &[&str] = &["display_init inst: 0 successful"];
 
 pub const CHECKS: &[Check] = &[
@@ -30,7 +30,7 @@ pub const CHECKS: &[Check] = &[
         id: "no-type",
         group: Group::VirtualMachines,
         after: &["types-offered", "functions-on"],
-        question: "Has every virtual function that is opened a vGPU?",
+        question: "Does every opened virtual function have a vGPU?",
         symptom: "current_vgpu_type of VF not configured; QEMU: No such device",
         fix: Fix {
             nixos: "declare it under hardware.nvidia.vgpu.instances, so that it is there after every start",
@@ -59,12 +59,12 @@ pub const CHECKS: &[Check] = &[
         id: "profile-accepted",
         group: Group::VirtualMachines,
         after: &["vgpud-unlock"],
-        question: "Does the driver accept the profile as it was changed?",
+        question: "Does the driver accept the changed profile?",
         symptom: "error setting vGPU configuration information from RM",
         fix: Fix {
-            nixos: "take back what hardware.nvidia.vgpu.patcher.profileOverrides changes, one by one; `vgpu profiles show \
+            nixos: "undo the changes of hardware.nvidia.vgpu.patcher.profileOverrides one by one; `vgpu profiles show \
                     ID` prints what is in effect",
-            elsewhere: "take back the changes of the profile, one by one (switches are 0 or 1)",
+            elsewhere: "undo the changes of the profile one by one (switches are 0 or 1)",
         },
         answer: |seen| seen.free_of_since(MANAGER, &["error setting vGPU configuration information from RM"], STARTED),
     },
@@ -72,7 +72,7 @@ pub const CHECKS: &[Check] = &[
         id: "gpu-information",
         group: Group::VirtualMachines,
         after: &["vgpud-unlock"],
-        question: "Does the manager learn from the driver what it needs?",
+        question: "Does the manager get all information about the GPU from the driver?",
         symptom: "unable to setup host connection state; Failed to get C2C info",
         fix: Fix {
             nixos: "take a release with a newer patcher; on a GPU that NVIDIA supports: restart the machine",
@@ -86,7 +86,7 @@ pub const CHECKS: &[Check] = &[
         id: "mgr-crash",
         group: Group::VirtualMachines,
         after: &["board-supported", "profile-accepted", "gpu-information"],
-        question: "Has the manager outlived its work?",
+        question: "Has the manager never crashed?",
         symptom: "a vGPU works once after the start of the host, then never again; code=dumped",
         fix: Fix {
             nixos: "take a release that knows this kernel, or an older kernel (boot.kernelPackages); then restart",
@@ -122,7 +122,7 @@ pub const CHECKS: &[Check] = &[
             "mgr-crash",
             "mgr-answer",
         ],
-        question: "Does the manager start the vGPUs that are opened?",
+        question: "Does the manager start every vGPU that is opened?",
         symptom: "QEMU: vfio …: error getting device from group …: Input/output error; start failed. status: 0x1; \
                   failed to read device config space: Bad address",
         fix: Fix {
@@ -135,7 +135,7 @@ pub const CHECKS: &[Check] = &[
         id: "slow-release",
         group: Group::VirtualMachines,
         after: &["mgr-crash"],
-        question: "Are vGPUs free as soon as their virtual machine ended?",
+        question: "Are vGPUs free soon after their virtual machine ended?",
         symptom: "Existing vgpu process not cleaned up yet. Aborting...; waited 10 seconds for mediated device driver \
                   finishing clean up",
         fix: Fix {
@@ -152,7 +152,7 @@ pub const CHECKS: &[Check] = &[
         id: "vfio-permission",
         group: Group::VirtualMachines,
         after: &[],
-        question: "May the virtual machines' user open the vGPUs?",
+        question: "May the user who runs virtual machines open the vGPUs?",
         symptom: "vfio …: Could not open '/dev/vfio/…': Permission denied",
         fix: Fix {
             nixos: "set user or group of the instance (hardware.nvidia.vgpu.instances.<name>.group = \"kvm\";), or \
@@ -242,7 +242,7 @@ pub const CHECKS: &[Check] = &[
         id: "first-screen",
         group: Group::VirtualMachines,
         after: &[],
-        question: "Is the first screen of virtual machines another one than their vGPU?",
+        question: "Do virtual machines have another first screen than their vGPU?",
         symptom: "noVNC or SPICE goes black when the guest's driver loads",
         fix: Fix {
             nixos: "",
@@ -253,7 +253,7 @@ pub const CHECKS: &[Check] = &[
     },
 ];
 
-/// As a warning what would be a failure.
+/// Turns a failure into a warning.
 fn warn(finding: Finding) -> Finding {
     match finding.status {
         Some(Status::Failed) => Finding { status: Some(Status::Warning), ..finding },
@@ -289,7 +289,7 @@ fn vm_uuid(seen: &Observed) -> Finding {
         if has { Finding::ok(format!("{who} has -uuid")) } else { Finding::failed(format!("{who} has no -uuid")) }
     });
     let running = Finding::worst(running);
-    // What runs can be seen without a journal.
+    // Running virtual machines can be seen without a journal.
     if said.status == Some(Status::Unknown) && running.status.is_some() {
         running
     } else {
@@ -319,7 +319,7 @@ fn mgr_refusal(seen: &Observed) -> Finding {
     Finding::worst([kernel, manager, seen.free_where(Log::Machines, refused, STARTED)])
 }
 
-/// The manager writes about each guest's driver when that loads. It runs a process for each virtual machine.
+/// The manager runs a process for each virtual machine. It writes a message when the guest's driver loads.
 fn guest_driver(seen: &Observed) -> Finding {
     let mut guests: BTreeMap<u32, (&Entry, bool)> = BTreeMap::new();
     for entry in seen.entries(MANAGER) {
@@ -354,7 +354,7 @@ fn guest_match(seen: &Observed) -> Finding {
     let spoken = |entry: &Entry| number(entry.message.split_once("vGPU version: ")?.1.split_whitespace().next()?);
     let entries = seen.entries(MANAGER);
     let Some((low, high)) = entries.iter().rev().find_map(|entry| range(entry)) else { return seen.nothing(MANAGER) };
-    // The last word of each virtual machine counts: it may have been given another driver.
+    // The last message about each virtual machine counts: its driver may have been replaced.
     let mut last = BTreeMap::new();
     for entry in entries {
         if let Some(version) = spoken(entry) {

@@ -1,4 +1,4 @@
-//! The checks: a file a group. CONTRIBUTING.md shows how to add one.
+//! The checks, one file per group. CONTRIBUTING.md shows how to add one.
 
 mod functions;
 mod guest;

@@ -8,7 +8,7 @@ use crate::machine::files;
 use crate::machine::services::State;
 use vgpu_driver::Role;
 
-/// Where libraries and programs of the driver lie whose names tell its version.
+/// Directories of libraries whose names contain the version of the driver.
 const LIBRARIES: [&str; 4] =
     ["run/opengl-driver/lib", "usr/lib/x86_64-linux-gnu", "usr/lib64", "usr/lib/x86_64-linux-gnu/nvidia/current"];
 
@@ -79,7 +79,7 @@ pub const CHECKS: &[Check] = &[
         id: "host-driver",
         group: Group::Modules,
         after: &["nvidia-module"],
-        question: "Is it a host driver?",
+        question: "Is this a host driver?",
         symptom: "No supported devices in vGPU mode; there is no nvidia-vgpu-mgr",
         fix: Fix {
             nixos: "import our host module and set hardware.nvidia.vgpu.release: the driver here has no vGPU manager",
@@ -91,7 +91,7 @@ pub const CHECKS: &[Check] = &[
         id: "versions",
         group: Group::Modules,
         after: &["nvidia-module"],
-        question: "Are programs and loaded modules of one version?",
+        question: "Do programs and loaded modules have the same version?",
         symptom: "Failed to initialize NVML: Driver/library version mismatch",
         fix: Fix { nixos: "", elsewhere: "restart the machine: loaded modules stay until then" },
         answer: versions,
@@ -100,7 +100,7 @@ pub const CHECKS: &[Check] = &[
         id: "vfio-version",
         group: Group::Modules,
         after: &["host-driver"],
-        question: "Are nvidia and nvidia-vgpu-vfio of one version?",
+        question: "Do nvidia and nvidia-vgpu-vfio have the same version?",
         symptom: "[nvidia-vgpu-vfio] Version mismatch: nvidia.ko(…) nvidia-vgpu-vfio.ko(…)",
         fix: Fix { nixos: "", elsewhere: "restart the machine: one of them is left from before an update" },
         answer: |seen| seen.free_of(Log::Kernel, &["Version mismatch: nvidia.ko"]),
@@ -197,7 +197,7 @@ pub fn flavour(seen: &Observed) -> Finding {
 }
 
 fn gpu_driver(seen: &Observed) -> Finding {
-    // Another GPU may well be passed through as a whole.
+    // It is normal that another GPU is passed through as a whole.
     let one_has_nvidia = seen.gpus.iter().any(|host| host.gpu.function.driver.as_deref() == Some("nvidia"));
     Finding::worst(seen.gpus.iter().map(|host| {
         let driver = host.gpu.function.driver.as_deref();
@@ -206,7 +206,7 @@ fn gpu_driver(seen: &Observed) -> Finding {
             Some("nvidia") => Finding::ok(evidence),
             // sriov-manage gives it to this driver for a moment: the check of virtual functions knows.
             Some("pci-pf-stub") => Finding::ok(evidence),
-            // Without the module nobody can have it: that is the next check's matter.
+            // Without the module, no driver can have it. The next check is about that.
             None if seen.driver.is_none() => Finding::irrelevant(),
             _ if one_has_nvidia => Finding::warning(evidence),
             _ => Finding::failed(evidence),
@@ -214,7 +214,7 @@ fn gpu_driver(seen: &Observed) -> Finding {
     }))
 }
 
-/// What is loaded has compiled. What is not may have failed to, if its kernel is none of those that were measured.
+/// A loaded module has compiled. If it is not loaded, and its kernel is none of the measured ones, compiling may have failed.
 fn kernel_fit(seen: &Observed) -> Finding {
     let kernel = seen.machine.kernel.as_deref().unwrap_or_default();
     if let Some(loaded) = &seen.driver {
@@ -239,7 +239,7 @@ fn kernel_fit(seen: &Observed) -> Finding {
     fit().unwrap_or_else(Finding::irrelevant)
 }
 
-/// Whether the driver is loaded, and, if the system was rebuilt since, that this is why.
+/// Whether the driver is loaded. If not, and the system was rebuilt since its start, that is the reason.
 pub fn nvidia_module(seen: &Observed) -> Finding {
     if let Some(version) = &seen.driver {
         return Finding::ok(format!("/proc/driver/nvidia/version: {version}"));
@@ -278,7 +278,7 @@ fn host_driver(seen: &Observed) -> Finding {
     Finding::ok("there are units nvidia-vgpud and nvidia-vgpu-mgr")
 }
 
-/// Compares what is loaded with what is installed.
+/// Compares the loaded version with the installed one.
 pub fn versions(seen: &Observed) -> Finding {
     let Some(loaded) = &seen.driver else { return Finding::unknown("/proc/driver/nvidia/version: missing") };
     let Some((path, installed)) = installed(seen) else {
@@ -307,7 +307,7 @@ fn installed(seen: &Observed) -> Option<(String, String)> {
     library.or_else(by_service)
 }
 
-/// What the catalog knows of the loaded driver.
+/// What the catalog knows about the loaded driver.
 pub fn support(seen: &Observed) -> Finding {
     let Some(version) = seen.driver.as_deref() else { return Finding::irrelevant() };
     let catalog = Catalog::builtin();

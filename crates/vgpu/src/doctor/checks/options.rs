@@ -1,4 +1,4 @@
-//! Options of the module nvidia: are they in effect, and is the scheduler of vGPUs among them one that there is?
+//! Options of the module nvidia: are they in effect, and is the scheduler for vGPUs valid?
 
 use super::super::check::{Check, Finding, Fix, Group};
 use super::super::observed::Observed;
@@ -13,7 +13,7 @@ pub const CHECKS: &[Check] = &[
         symptom: "an option was changed, and nothing changes",
         fix: Fix {
             nixos: "nixos-rebuild boot, then restart the machine: options are read when the module is loaded",
-            elsewhere: "restart the machine (where an initramfs loads the module, make that anew first): options are read \
+            elsewhere: "restart the machine (if an initramfs loads the module, build that again first): options are read \
                         when the module is loaded",
         },
         answer: in_effect,
@@ -22,7 +22,7 @@ pub const CHECKS: &[Check] = &[
         id: "scheduler",
         group: Group::Modules,
         after: &["nvidia-module"],
-        question: "Is the scheduler that is set for vGPUs one that there is?",
+        question: "Is the scheduler that is set for vGPUs valid?",
         symptom: "RmPVMRL is set, and vGPUs share the GPU as before, or stutter",
         fix: Fix {
             nixos: "set hardware.nvidia.vgpu.scheduler.policy, which writes RmPVMRL for you, or correct it in \
@@ -60,7 +60,7 @@ fn number(text: &str) -> Option<u32> {
     }
 }
 
-/// What is in effect, and what will be.
+/// Checks the scheduler that is in effect, and the one that is set for the next start.
 fn scheduler(seen: &Observed) -> Finding {
     let Some(there) = &seen.options.in_effect else {
         return Finding::unknown(format!("/{} can't be read", options::IN_EFFECT));

@@ -1,4 +1,4 @@
-//! Firmware, kernel and boards: what everything else builds on.
+//! Firmware, kernel and boards. All other checks build on these.
 
 use super::super::check::{Check, Finding, Fix, Group};
 use super::super::observed::{Log, Observed};
@@ -45,7 +45,7 @@ pub const CHECKS: &[Check] = &[
         id: "gpu-alive",
         group: Group::Platform,
         after: &["gpu"],
-        question: "Do the GPUs start, and answer on the bus?",
+        question: "Do the GPUs start and answer on the bus?",
         symptom: "RmInitAdapter failed!; failed to attach device: 59; GPU has fallen off the bus",
         fix: Fix {
             nixos: "",
@@ -83,7 +83,7 @@ fn iommu(seen: &Observed) -> Finding {
     if !seen.root.join("sys/bus/pci").exists() {
         return Finding::unknown("/sys/bus/pci can't be read");
     }
-    // AMD's is on as soon as the firmware shows it; Intel's has to be asked for on many kernels.
+    // AMD's is on as soon as the firmware shows it. Many kernels switch Intel's on only if a parameter says so.
     if seen.machine.cpu == Cpu::Amd || asked("intel_iommu=on") {
         return Finding::failed(format!("{evidence}; the kernel's parameters allow it"))
             .fix("switch on VT-d (Intel) or AMD-Vi, also called IOMMU or SVM, in the firmware's setup");

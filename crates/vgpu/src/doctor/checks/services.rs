@@ -50,7 +50,7 @@ pub const CHECKS: &[Check] = &[
         question: "Has nvidia-vgpud done its work?",
         symptom: "no type is offered; systemctl status nvidia-vgpud: failed",
         fix: Fix { nixos: "", elsewhere: "journalctl -u nvidia-vgpud tells why; then: systemctl restart nvidia-vgpud" },
-        // It ends when the kernel knows the types: that it does not run says nothing.
+        // It ends when the kernel knows the types. So it is no failure if it does not run.
         answer: |seen| service(seen, "nvidia-vgpud", Runs::Once),
     },
     Check {
@@ -146,13 +146,13 @@ fn describe(state: State) -> &'static str {
 fn mgr_restarted(seen: &Observed) -> Finding {
     let started = |pid: &str| {
         let stat = seen.read(&format!("proc/{pid}/stat"))?;
-        // The name, in brackets, may hold anything.
+        // The name is in brackets and may contain anything.
         stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse::<u64>().ok()
     };
     let processes = files::entries(&seen.root.join("proc")).filter_map(|path| files::name(&path));
     let manager = processes
         .filter(|pid| seen.read(&format!("proc/{pid}/comm")).as_deref() == Some("nvidia-vgpu-mgr"))
-        // It starts one process of its own for each virtual machine: the first is the service.
+        // It starts a process for each virtual machine. The first process is the service.
         .filter_map(|pid| started(&pid))
         .min();
     let Some(manager) = manager else { return Finding::irrelevant() };

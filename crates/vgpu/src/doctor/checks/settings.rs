@@ -1,4 +1,4 @@
-//! What vGPUs are set to: parameters, error correction, and where in the GPU's memory they are to lie.
+//! Settings of vGPUs: parameters, error correction, and their place in the GPU's memory.
 
 use vgpu_profiles::likeness::likeness;
 
@@ -9,8 +9,8 @@ use crate::catalog::gpus::Gpus;
 use crate::instances::declaration;
 use crate::machine::vgpu::{HostGpu, PLACEMENT, Vgpu};
 
-/// What NVIDIA's user guide lists for `vgpu_params` ("Setting vGPU Plugin Parameters on a Linux with KVM Hypervisor"), and
-/// whether it is a switch.
+/// The parameters that NVIDIA's user guide lists for `vgpu_params` ("Setting vGPU Plugin Parameters on a Linux with KVM
+/// Hypervisor"), and whether each is a switch.
 const PARAMETERS: [(&str, bool); 6] = [
     ("frame_rate_limiter", true),
     ("disable_vnc", true),
@@ -52,7 +52,7 @@ pub const CHECKS: &[Check] = &[
         id: "placement",
         group: Group::Instances,
         after: &["types-offered", "vgpu-parameters"],
-        question: "Are vGPUs to lie where there is room for them?",
+        question: "Is the declared place of each vGPU in the GPU's memory free?",
         symptom: "a virtual machine does not start since vgpu-placement-id was set",
         fix: Fix {
             nixos: "take another hardware.nvidia.vgpu.instances.<name>.placement, or leave it out; `nvidia-smi vgpu -c -v` \
@@ -63,7 +63,7 @@ pub const CHECKS: &[Check] = &[
     },
 ];
 
-/// Parameters of vGPUs that are there, and of those that are declared.
+/// Checks the parameters of existing and of declared vGPUs.
 fn parameters(seen: &Observed) -> Finding {
     let there = seen.gpus.iter().flat_map(|host| &host.vgpus).filter_map(|vgpu| {
         let text = vgpu.parameters.clone().filter(|text| !text.is_empty())?;
@@ -121,7 +121,7 @@ fn ecc(seen: &Observed) -> Finding {
     })
 }
 
-/// The name of a vGPU's type: NVIDIA A40-8Q. Empty if nobody tells.
+/// The name of a vGPU's type: NVIDIA A40-8Q. Empty if it is not known.
 fn type_name(seen: &Observed, host: &HostGpu, vgpu: &Vgpu) -> String {
     let offered = host.functions.iter().flat_map(|function| &function.types);
     let offered = offered.into_iter().find(|kind| Some(kind.id) == vgpu.type_id).map(|kind| kind.name.clone());

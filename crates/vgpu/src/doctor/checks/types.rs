@@ -1,4 +1,4 @@
-//! Types: what the kernel offers to make vGPUs of, by NVIDIA's list of boards.
+//! Types of vGPU: which ones the kernel offers, and which boards NVIDIA lists.
 
 use super::super::check::{Check, Finding, Fix, Group};
 use super::super::observed::{Observed, Profiles};
@@ -31,7 +31,7 @@ pub const CHECKS: &[Check] = &[
         id: "mig-instances",
         group: Group::Types,
         after: &["functions-on"],
-        question: "Have GPUs in MIG mode GPU instances?",
+        question: "Do GPUs in MIG mode have GPU instances?",
         symptom: "creatable_vgpu_types has its heading alone; nvidia-smi mig -lgi: No GPU instances found",
         fix: Fix {
             nixos: "",
@@ -44,7 +44,7 @@ pub const CHECKS: &[Check] = &[
         id: "vgpu-mode",
         group: Group::Types,
         after: &["gpu-listed", "vgpud", "vgpud-unlock", "functions-on", "mig-instances"],
-        question: "Does the driver take the GPUs for ones that make vGPUs?",
+        question: "Does the driver see the GPUs as GPUs for vGPUs?",
         symptom: "nvidia-smi vgpu: No supported devices in vGPU mode",
         fix: Fix {
             nixos: "hardware.nvidia.vgpu.release with our host module; on a board that NVIDIA does not list, \
@@ -84,7 +84,7 @@ pub const CHECKS: &[Check] = &[
         id: "right-tool",
         group: Group::Types,
         after: &["types-offered"],
-        question: "Is mdevctl left alone where there are no mediated devices?",
+        question: "Does mdevctl have definitions only where there are mediated devices?",
         symptom: "mdevctl types prints nothing, and /etc/mdevctl.d has definitions that never start",
         fix: Fix {
             nixos: "declare hardware.nvidia.vgpu.instances in place of mdevctl's definitions, and remove \
@@ -134,7 +134,7 @@ fn gpu_listed(seen: &Observed) -> Finding {
     }))
 }
 
-/// What to do about a GPU that is not listed, as far as the catalog and the list itself tell.
+/// Advice for a GPU that is not listed, from the catalog and from the list.
 fn way_out(seen: &Observed, gpu: GpuId, listed: &[PhysicalGpu]) -> String {
     let generation = Gpus::builtin().generation_of(gpu.device);
     let branch = seen.driver.as_deref().and_then(|version| Catalog::builtin().target(version, Role::Host));
@@ -191,7 +191,7 @@ fn mig_instances(seen: &Observed) -> Finding {
     })
 }
 
-/// An unlocked board is none that makes vGPUs to those who ask without the unlock: what the kernel offers counts.
+/// Without the unlock library, the driver says that an unlocked board makes no vGPUs. So only the kernel's types count.
 fn vgpu_mode(seen: &Observed) -> Finding {
     seen.setups(|host, setup| {
         let (address, types) = (host.address(), offers(host));
@@ -212,7 +212,7 @@ fn types_offered(seen: &Observed) -> Finding {
         |host: &&HostGpu| seen.profiles.listed(host).is_some() || matches!(seen.profiles, Profiles::Damaged(_));
     let others = if with_nvidia(seen).any(|host| offers(host) > 0) { Others::Work } else { Others::Fail };
     Finding::worst(with_nvidia(seen).filter(listed).filter_map(|host| {
-        // One without functions is the matter of another check.
+        // Another check is about GPUs without functions.
         let on_functions = seen.on_functions(host);
         if on_functions && host.gpu.function.sriov.is_some_and(|sriov| sriov.enabled == 0) {
             return None;
@@ -239,7 +239,7 @@ enum Others {
     Fail,
 }
 
-/// Something is wrong with one GPU: a failure, unless another one works.
+/// The finding if something is wrong with one GPU. It is a failure, unless another GPU works.
 fn wrong(others: Others, evidence: String) -> Finding {
     match others {
         Others::Work => Finding::warning(evidence),
@@ -247,7 +247,7 @@ fn wrong(others: Others, evidence: String) -> Finding {
     }
 }
 
-/// How many different types the functions of a GPU show.
+/// The number of different types that the functions of a GPU show.
 fn offers(host: &HostGpu) -> usize {
     let mut types: Vec<u32> = host.functions.iter().flat_map(|function| &function.types).map(|kind| kind.id).collect();
     types.sort_unstable();
@@ -291,7 +291,7 @@ fn vgpus(host: &HostGpu) -> String {
     format!("{count} vGPU{}", if count == 1 { "" } else { "s" })
 }
 
-/// What is in use on a GPU, and what could be added.
+/// Describes the vGPUs of a GPU, and what could be added.
 fn describe_room(seen: &Observed, host: &HostGpu) -> String {
     let name = |id: u32| {
         let offered = host.functions.iter().flat_map(|function| &function.types).find(|kind| kind.id == id);

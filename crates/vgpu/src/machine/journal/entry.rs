@@ -26,20 +26,20 @@ impl Source {
 /// A line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// As it is to be shown: `2026-11-24 12:03:04 UTC`, or whatever a text has. Empty where there is none.
+    /// The time as it is shown: `2026-11-24 12:03:04 UTC`, or as it is in the text. Empty if there is none.
     pub time: String,
     pub source: Source,
     pub pid: Option<u32>,
     pub message: String,
 }
 
-/// Reads a line, in either form. `None` for what is no line of a journal.
+/// Reads a line in either form. `None` if it is no line of a journal.
 pub fn read(line: &str) -> Option<Entry> {
     if line.starts_with('{') { of_json(line) } else { of_text(line.trim_end()) }
 }
 
-/// Fields of a journal entry (systemd.journal-fields(7)). A field whose bytes are no text is an array of numbers, one that is
-/// there several times is an array of these, and one that is long may be null (systemd's Journal JSON format).
+/// Fields of a journal entry (systemd.journal-fields(7)). If the bytes of a field are no text, it is an array of numbers. If
+/// a field is there several times, it is an array. A long field may be null (systemd's Journal JSON format).
 #[derive(Deserialize)]
 struct Fields {
     #[serde(rename = "MESSAGE", default)]
@@ -105,7 +105,7 @@ fn of_text(line: &str) -> Option<Entry> {
     let (head, message) = line.split_once(": ")?;
     let mut words: Vec<&str> = head.split_whitespace().collect();
     let program = words.pop()?;
-    words.pop()?; // The host's name is nobody's business.
+    words.pop()?; // The host's name is private.
     let (name, pid) = match program.strip_suffix(']').and_then(|program| program.split_once('[')) {
         Some((name, pid)) => (name, pid.parse().ok()),
         None => (program, None),

@@ -1,4 +1,4 @@
-//! How a GPU is set up, as far as NVIDIA's library alone tells: whether it makes vGPUs, ECC, MIG, and free placements.
+//! The setup of a GPU that only NVIDIA's library knows: whether it makes vGPUs, ECC, MIG, and free placements.
 
 use nvml_wrapper::Device;
 use nvml_wrapper::enum_wrappers::device::GpuVirtualizationMode;
@@ -11,10 +11,10 @@ use nvml_wrapper_sys::bindings::{
 use super::{Library, symbol};
 use crate::machine::pci::Address;
 
-/// How a GPU is set up. What the driver does not tell is `None`.
+/// The setup of a GPU. A value is `None` if the driver does not tell it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Setup {
-    /// Whether the driver takes it for a GPU that makes vGPUs.
+    /// Whether the driver sees it as a GPU that makes vGPUs.
     pub host: Option<bool>,
     pub ecc: Option<bool>,
     /// `None` also for GPUs that do not have MIG.
@@ -25,11 +25,11 @@ pub struct Setup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mig {
     Off,
-    /// On, with so many GPU instances.
+    /// On, with this number of GPU instances.
     On(usize),
 }
 
-/// Where vGPUs of a type can lie in a GPU's memory: the numbers of `vgpu-placement-id`.
+/// The places for vGPUs of a type in a GPU's memory: the numbers of `vgpu-placement-id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placements {
     pub supported: Vec<u32>,
@@ -37,7 +37,7 @@ pub struct Placements {
     pub creatable: Vec<u32>,
 }
 
-/// More placements than a board has: they are a gibibyte each.
+/// More placements than a board has. Each is a gibibyte.
 const MOST_PLACEMENTS: usize = 1024;
 /// More GPU instances of a profile than a board has.
 const MOST_INSTANCES: usize = 64;
@@ -63,7 +63,7 @@ impl Library {
         }
         let counts =
             (0..NVML_GPU_INSTANCE_PROFILE_COUNT).filter_map(|profile| self.gpu_instances(device, profile).ok());
-        // Where no profile can be asked about, it is not known that there is none.
+        // If the library answers for no profile, the number of instances is not known.
         counts.reduce(|one, other| one + other).map(Mig::On)
     }
 

@@ -59,7 +59,7 @@ impl Library {
         self.active(device).unwrap_or_default().into_iter().map(figures).collect()
     }
 
-    /// The library's numbers of the vGPUs. The wrapper has the call as well, but keeps the numbers to itself.
+    /// The library's numbers for the vGPUs. The wrapper has this call, too, but does not give out the numbers.
     fn active(&self, device: &Device) -> Result<Vec<nvmlVgpuInstance_t>, NvmlError> {
         type Get = unsafe extern "C" fn(nvmlDevice_t, *mut u32, *mut nvmlVgpuInstance_t) -> nvmlReturn_t;
         let get: Get = *symbol(self.0.lib().nvmlDeviceGetActiveVgpus.as_ref())?;
