@@ -1,9 +1,13 @@
 //! `vgpu check-certificate` with good files, expired ones, and other files that people have.
 
+#[path = "nix_store/mod.rs"]
+mod nix_store;
+
 use std::path::Path;
 
 use assert_cmd::Command;
 use insta::assert_snapshot;
+use nix_store::{NixStore, nixpkgs_lib};
 
 /// Self-signed, 2024 to the end of 9999.
 const GOOD: &str = include_str!("certificates/good.pem");
@@ -177,11 +181,10 @@ fn damaged_certificates_are_refused() {
         ");
 }
 
-/// A key may be there in forms that no PEM parser recognises as a key.
-#[test]
-fn anything_else_in_the_file_is_refused() {
+/// A key in forms that no PEM parser recognises as one.
+fn disguises() -> [String; 7] {
     let key = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7\n";
-    for more in [
+    [
         key.to_owned(),
         format!("-----BEGIN PRIVATE KEY----\n{key}-----END PRIVATE KEY----\n"),
         format!("----BEGIN PRIVATE KEY----\n{key}"),
@@ -189,7 +192,12 @@ fn anything_else_in_the_file_is_refused() {
         format!("> -----BEGIN RSA PRIVATE KEY-----\n> {key}"),
         format!("PRIVATE KEY: {key}"),
         "\u{0}\u{1}\u{2}\n".to_owned(),
-    ] {
+    ]
+}
+
+#[test]
+fn anything_else_in_the_file_is_refused() {
+    for more in disguises() {
         let lines = GOOD.lines().count();
         assert!(refused(format!("{GOOD}{more}")).contains(&format!("line {} belongs to no", lines + 1)), "{more:?}");
         assert!(!refused(format!("{more}{GOOD}")).is_empty(), "{more:?}");
@@ -197,4 +205,47 @@ fn anything_else_in_the_file_is_refused() {
     // In the block, only the certificate is base64.
     let headers = GOOD.replacen("-----\n", "-----\nProc-Type: 4,ENCRYPTED\n\n", 1);
     assert!(!refused(headers).is_empty());
+    // Nor is there more in it.
+    let key = &disguises()[0];
+    let inside = GOOD.replace("-----END", &format!("{key}-----END"));
+    assert!(refused(inside).contains("damaged certificate"));
+}
+
+/// What the modules say of a file before it is in the store, where every user can read it.
+#[test]
+fn nix_refuses_what_could_be_a_key() {
+    let (Some(store), Some(lib)) = (NixStore::new(), nixpkgs_lib()) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let problem = |content: &str| {
+        let file = dir.path().join("root.pem");
+        std::fs::write(&file, content).unwrap();
+        let (problem, lib) =
+            (concat!(env!("CARGO_MANIFEST_DIR"), "/../../nix/lib/certificate-problem.nix"), lib.display());
+        let said = [file.display().to_string(), format!("\"{}\"", file.display())].map(|file| {
+            let said = store.evaluate(&format!("import {problem} {{ lib = import {lib}; }} {file}"));
+            said.as_str().map(ToOwned::to_owned)
+        });
+        assert_eq!(said[0], said[1], "a path, and a string that is one");
+        said[0].clone()
+    };
+    for good in [GOOD.to_owned(), EXPIRED.to_owned(), format!("# subject=CN\r\n{}\r\n", GOOD.replace('\n', "\r\n"))] {
+        assert_eq!(problem(&good), None, "{good}");
+    }
+    // Nix has no strings with a NUL.
+    for more in disguises().iter().filter(|more| !more.contains('\0')) {
+        for content in [format!("{GOOD}{more}"), format!("{more}{GOOD}")] {
+            assert!(problem(&content).is_some(), "{content}");
+        }
+    }
+    for label in ["PRIVATE KEY", "RSA PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "OPENSSH PRIVATE KEY"] {
+        let said = problem(&format!("{GOOD}{}", block(label)));
+        assert_eq!(
+            said.unwrap(),
+            "has a private key in it: make a new one if this file was ever in a store or repository"
+        );
+    }
+    assert!(problem(&format!("{GOOD}{GOOD}")).is_some());
+    assert!(problem("").is_some());
+    assert!(problem(&"A".repeat(20_000)).is_some());
+    assert_eq!(store.names(), [""; 0], "something is in the store");
 }
