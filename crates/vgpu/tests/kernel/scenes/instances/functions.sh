@@ -39,3 +39,17 @@ sleep 100 <>/dev/nvidia1 &
 holder=$!
 fails_with "0000:42:00.0 is in use by a process that talks to the driver" vgpu instances apply
 kill $holder
+
+# A GPU that carries a vGPU keeps its functions, even when all others have lost their driver.
+declare '{"instances": {"a": {"profile": "A40-8Q", "gpu": "0000:41:00.0"}}}'
+vgpu instances apply
+is 1 "$(vgpus | wc -l)"
+for function in /sys/bus/pci/devices/0000:41:00.0/virtfn*; do
+    if [ "$(cat "$function/nvidia/current_vgpu_type")" = 0 ]; then
+        basename "$(readlink "$function")" >"$function/driver/unbind"
+    fi
+done
+declare '{"instances": {"a": {"profile": "A40-8Q", "gpu": "0000:41:00.0"}, "b": {"profile": "A40-8Q", "gpu": "0000:41:00.0"}}}'
+fails_with "0000:41:00.0 has no free virtual function" vgpu instances apply
+is 1 "$(vgpus | wc -l)"
+file_is /sys/bus/pci/devices/0000:41:00.0/sriov_numvfs 32
