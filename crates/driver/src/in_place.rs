@@ -38,11 +38,11 @@ pub fn correct<'l>(
 ) -> Result<Corrected, Failed> {
     let mapped = file.mapped()?;
     let mut difference = Difference { old: &mapped, at: 0, changes: vec![], held: 0 };
-    let treated = treat::library(place, &mapped, options, &mut ReleasingReader::of(&mapped, &mut difference));
+    let treated = treat::library(place, &mapped, options, &mut ReleasingWriter::of(&mapped, &mut difference));
     if difference.held > MOST_CHANGED {
         file.forget(mapped.len() as u64);
         let mut out = io::BufWriter::with_capacity(256 << 10, anew()?);
-        let soname = treat::library(place, &mapped, options, &mut ReleasingReader::of(&mapped, &mut out))?;
+        let soname = treat::library(place, &mapped, options, &mut ReleasingWriter::of(&mapped, &mut out))?;
         out.flush()?;
         return Ok(Corrected { soname, length: out.get_ref().length()? });
     }
@@ -65,20 +65,20 @@ pub struct Corrected {
 
 /// Passes bytes on, and gives back the memory of the mapping that was read for them. A library may be larger than all
 /// memory that this program may take.
-struct ReleasingReader<'a> {
+struct ReleasingWriter<'a> {
     mapped: &'a Mapped,
     out: &'a mut dyn Write,
     /// Bytes that came since memory was given back the last time.
     looked_at: usize,
 }
 
-impl<'a> ReleasingReader<'a> {
-    fn of(mapped: &'a Mapped, out: &'a mut dyn Write) -> ReleasingReader<'a> {
-        ReleasingReader { mapped, out, looked_at: 0 }
+impl<'a> ReleasingWriter<'a> {
+    fn of(mapped: &'a Mapped, out: &'a mut dyn Write) -> ReleasingWriter<'a> {
+        ReleasingWriter { mapped, out, looked_at: 0 }
     }
 }
 
-impl Write for ReleasingReader<'_> {
+impl Write for ReleasingWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         for part in bytes.chunks(LOOKED_AT) {
             self.out.write_all(part)?;

@@ -13,7 +13,6 @@ use std::thread;
 use crate::archive::payload::Member;
 use crate::archive::{self, MemberError, Progress};
 use crate::confined::Executable;
-
 use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::links::Tree;

@@ -69,6 +69,7 @@ mod tests {
         assert!(!ledger.is_exceeded());
         assert!(ledger.write(1).is_err() && ledger.is_exceeded());
     }
+
     #[test]
     fn what_is_written_again_counts_once() {
         let ledger = Ledger::default();

@@ -16,8 +16,14 @@ use vgpu_driver::archive::{self, Error, Progress};
 pub fn verify_all(path: &Path, identity: &Identity, progress: Progress) -> Result<Option<Sri>, Error> {
     match identity.kind {
         ArchiveKind::GridArchive => {
-            check_member(path, Role::Host, progress)?;
-            check_member(path, Role::Guest, progress)
+            let mut grid = Grid::open(path)?;
+            if let Some(host) = grid.driver(Role::Host)? {
+                check_run(path, grid.open_driver(&host)?.1, progress)?;
+            }
+            let Some(guest) = grid.driver(Role::Guest)? else { return Ok(None) };
+            let mut hashing = Hashing { inner: grid.open_driver(&guest)?.1, sha256: Sha256::new() };
+            check_run(path, &mut hashing, progress)?;
+            Ok(Some(Sri::of_digest(hashing.sha256.finalize().into())))
         }
         // One driver, whatever the role, and the hash of the file is known.
         ArchiveKind::Run => {
@@ -25,16 +31,6 @@ pub fn verify_all(path: &Path, identity: &Identity, progress: Progress) -> Resul
             Ok(identity.guest.as_ref().map(|_| identity.sha256))
         }
     }
-}
-
-/// Checks the driver of `role` in an archive, if there is one, and returns its hash.
-fn check_member(path: &Path, role: Role, progress: Progress) -> Result<Option<Sri>, Error> {
-    let mut grid = Grid::open(path)?;
-    let Some(driver) = grid.driver(role)? else { return Ok(None) };
-    let (_, run) = grid.open_driver(&driver)?;
-    let mut hashing = Hashing { inner: run, sha256: Sha256::new() };
-    check_run(path, &mut hashing, progress)?;
-    Ok(Some(Sri::of_digest(hashing.sha256.finalize().into())))
 }
 
 fn check_run(path: &Path, mut run: impl Read + Send, progress: Progress) -> Result<(), Error> {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use libraries::{SHT_DYNSYM, add_section, let_section_be};
 use measured::{Ended, MEMORY, build, refused};
-use support::{Sandbox, run_file, run_file_of, tree};
+use support::{Sandbox, run_file, run_file_of, tree, unpacked};
 use vgpu_driver::Role;
 use vgpu_sample::{self as sample, elf};
 
@@ -113,13 +113,6 @@ fn no_more_is_written_than_was_read() {
     let script = format!("#!/bin/sh\n{}", "/usr/bin/nvidia-sleep.sh\n".repeat(200_000));
     sandbox.write("script.run", with("s 0755 UTILITY_BINARY\n", vec![sample::File::new("s", 0o755, script)]));
     refused(&sandbox, "script.run", "s is a script of absurd length");
-}
-
-/// An unpacked guest driver.
-fn unpacked(sandbox: &Sandbox) {
-    for sample::File { name, data, .. } in sample::files(Role::Guest) {
-        sandbox.write(&format!("unpacked/{name}"), data);
-    }
 }
 
 #[test]

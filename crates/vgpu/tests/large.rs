@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use libraries::{SHT_DYNSYM, SHT_STRTAB, add_section, header_of, let_section_be};
 use measured::{Ended, build, refused};
 use object_rewrite::Rewriter;
-use support::{Sandbox, noise, run_file};
+use support::{Sandbox, noise, run_file, unpacked};
 use vgpu_driver::Role;
 use vgpu_sample::{self as sample, File, elf};
 
@@ -147,13 +147,6 @@ fn names_that_take_hours_are_refused() {
     let start = Instant::now();
     refused(&sandbox, "unpacked", "its names are absurdly long");
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
-}
-
-/// An unpacked guest driver.
-fn unpacked(sandbox: &Sandbox) {
-    for File { name, data, .. } in sample::files(Role::Guest) {
-        sandbox.write(&format!("unpacked/{name}"), data);
-    }
 }
 
 /// Other bytes at an offset of a library of 3 MiB.

@@ -62,6 +62,13 @@ pub fn packed(role: Role, tar: &[u8], compression: Compression, decompressor: &[
     sample::makeself(&sample::target(role), sample::version(role), &payload, decompressor)
 }
 
+/// Writes the sample guest driver, unpacked, into `unpacked`.
+pub fn unpacked(sandbox: &Sandbox) {
+    for File { name, data, .. } in sample::files(Role::Guest) {
+        sandbox.write(&format!("unpacked/{name}"), data);
+    }
+}
+
 /// Bytes that cannot be compressed, the same in every run.
 pub fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
