@@ -46,7 +46,6 @@ let
     }:
     {
       imports = [ module ];
-      nixpkgs.config.allowUnfree = lib.mkDefault true;
       hardware.nvidia.vgpu = {
         release = lib.mkOverride 1400 release;
       };
@@ -61,6 +60,17 @@ let
   # The block says itself which module it takes.
   importsOurs = mentions [ "mrzenc/vgpu4nixos" ];
 
+  # Machines that settle nothing about their package set share one: evaluating it takes as long as all the rest.
+  sharing =
+    modules:
+    machine {
+      role = null;
+      module.imports = modules;
+    };
+  # The block settles it.
+  setsPackages = mentions [ "nixpkgs." ];
+  unfree.nixpkgs.config.allowUnfree = lib.mkDefault true;
+
   systemOf =
     { text, value, ... }:
     if isFlake value then
@@ -68,7 +78,7 @@ let
     else if importsOurs text then
       machineOf [ value ]
     else
-      machineOf [
+      (if setsPackages text then modules: machineOf ([ unfree ] ++ modules) else sharing) [
         (before (
           (if ofGuests text then role.guest else role.host)
           # A driver is chosen by release or by package.
@@ -86,7 +96,7 @@ let
     )) value;
   values = lib.filter (block: block.option != null) blocks;
   ofRole = lib.partition (block: ofGuests block.option) values;
-  machineWith = role: blocks: machineOf ([ (before role) ] ++ map setting blocks);
+  machineWith = role: blocks: sharing ([ (before role) ] ++ map setting blocks);
 
   # A block that says which licences are accepted and nothing else. It is asked about a driver, since not everything that
   # stands for nixpkgs has the option.
@@ -100,7 +110,7 @@ let
       lib.concatMap (
         role:
         let
-          driver = packageOf (machineOf [ (before role) ]);
+          driver = packageOf (sharing [ (before role) ]);
         in
         [
           driver
