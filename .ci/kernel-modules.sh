@@ -81,7 +81,11 @@ check "$(of_archive modules)" "$oldest" "the archive's"
 # Closed modules for the oldest were just built.
 for pair in "$oldest true" "$newest false" "$newest true"; do
     read -r release open <<<"$pair"
-    result=$(build nix/tests/module-build.nix --argstr sources "$work/sources" --arg open "$open" --argstr kernelRelease "$release")
+    folder=$work/sources/kernel
+    [ "$open" = false ] || folder=$folder-open
+    version=$(sed -n 's/.*NV_VERSION_STRING=\\"\([0-9.]*\)\\".*/\1/p' "$folder/Kbuild" | head -n 1)
+    [ -n "$version" ] || fail "no version in $folder/Kbuild"
+    result=$(build nix/tests/module-build.nix --argstr sources "$work/sources" --arg open "$open" --argstr kernelRelease "$release" --argstr version "$version")
     check "$result" "$release" "open = $open"
     case $open:$(strings -a "$(find "$result" -name nvidia.ko)" | grep '^license=') in
         false:license=NVIDIA | "true:license=Dual MIT/GPL") ;;

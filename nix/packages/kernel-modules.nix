@@ -1,7 +1,11 @@
 # The kernel modules of a driver, for one kernel. A new kernel builds these again, and nothing else.
+#
+# nixpkgs has a file of this name too, since 26.05, which is not used: it takes open modules from tags on GitHub, where
+# vGPU's drivers have none, and NVIDIA's sources as they are. nix/tests/nixos/kernels.nix compares the two.
 {
   lib,
   stdenv,
+  kmod,
   nukeReferences,
   kernel,
   moduleMakeFlags,
@@ -31,7 +35,11 @@ stdenv.mkDerivation {
 
   src = "${driver.modsrc}/${directory}";
 
-  nativeBuildInputs = [ nukeReferences ] ++ kernel.moduleBuildDependencies;
+  nativeBuildInputs = [
+    kmod
+    nukeReferences
+  ]
+  ++ kernel.moduleBuildDependencies;
   hardeningDisable = [
     "format"
     "pic"
@@ -62,6 +70,7 @@ stdenv.mkDerivation {
       "SYSOUT=${build}/build"
       "MODLIB=${placeholder "out"}/lib/modules/${kernel.modDirVersion}"
       "DATE="
+      "TARGET_ARCH=x86_64"
       # Debug information is stripped below, and takes a quarter of the time. Types for BPF (BTF) are made of it.
       "KCFLAGS=-g0"
       "CONFIG_DEBUG_INFO_BTF_MODULES="
@@ -93,14 +102,28 @@ stdenv.mkDerivation {
     fi
   '';
 
+  # NVIDIA's programs refuse modules of another version than their own, but only on the machine they are for. Kernels may
+  # have modules compressed.
+  #
   # The compiler leaves paths of the kernel's sources in a module. One alone would keep 100 MB of them installed.
   postInstall = ''
+    modules=$(find $out -name '*.ko*')
+    if [ -z "$modules" ]; then
+      echo "error: the ${flavour} sources of ${driver.name} made no kernel modules" >&2
+      exit 1
+    fi
+    for module in $modules; do
+      version=$(modinfo -F version "$module")
+      if [ "$version" != "${driver.version}" ]; then
+        echo "error: checking the version of ''${module##*/} in ${driver.name}" >&2
+        echo "cause: it is ''${version:-none}, and the driver is called ${driver.version}" >&2
+        echo "help: choose the release that the file is of, which \`vgpu identify FILE\` says; where src or patches are overridden, override version too" >&2
+        exit 1
+      fi
+    done
     find $out -name '*.ko' -exec nuke-refs {} +
   '';
-  disallowedReferences = [
-    kernel.dev
-    compat
-  ];
+  allowedReferences = [ ];
 
   meta = {
     description = "Kernel modules of ${driver.meta.description}, ${flavour}";

@@ -84,8 +84,8 @@ let
             __ignoreNulls = true;
             nativeBuildInputs = map toString (attrs.nativeBuildInputs or [ ]);
           }
-          // lib.optionalAttrs (!structured && attrs ? disallowedReferences) {
-            disallowedReferences = map toString attrs.disallowedReferences;
+          // lib.optionalAttrs (!structured && attrs ? allowedReferences) {
+            allowedReferences = map toString attrs.allowedReferences;
           }
         )
       );

@@ -6,6 +6,8 @@
   open ? false,
   hooks ? { },
   kernelRelease ? "6.1.0-47-amd64",
+  # Of the sources.
+  version ? "550.163.02",
 }:
 
 let
@@ -20,9 +22,8 @@ pkgs.callPackage ../packages/kernel-modules.nix {
   inherit open hooks;
   moduleMakeFlags = [ ];
   driver = {
-    name = "nvidia-vgpu-host-550.163.02";
-    version = "550.163.02";
-    inherit modsrc;
+    name = "nvidia-vgpu-host-${version}";
+    inherit version modsrc;
     meta = {
       description = "a driver";
       homepage = "";

@@ -22,6 +22,11 @@ modules_install:
 \tgrep -c '^include .*/compat.mk$$' Kbuild > $(MODLIB)/included
 ";
 
+/// What the kernel's headers put into a module that says its version.
+fn modinfo(version: &str) -> String {
+    format!("__attribute__((section(\".modinfo\"), used)) static const char version[] = \"version={version}\";\n")
+}
+
 struct Scene {
     store: NixStore,
     lib: PathBuf,
@@ -37,8 +42,17 @@ impl Scene {
         fs::create_dir_all(folder.join("nvidia")).unwrap();
         fs::write(folder.join("Makefile"), MAKEFILE).unwrap();
         fs::write(folder.join("Kbuild"), "").unwrap();
-        fs::write(folder.join("nvidia/nv.c"), code).unwrap();
+        fs::write(folder.join("nvidia/nv.c"), code.to_owned() + &modinfo("550.163.02")).unwrap();
         Some(Scene { store, lib, sources })
+    }
+
+    /// Changes one of the files.
+    fn edit(&self, file: &str, change: impl FnOnce(String) -> String) {
+        let path = self.sources.path().join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        let changed = change(text.clone());
+        assert_ne!(text, changed);
+        fs::write(path, changed).unwrap();
     }
 
     /// The result of the build, or its last lines, starting with `error:`.
@@ -103,4 +117,41 @@ fn patches_and_hooks_reach_the_modules_alone() {
     let Some(scene) = Scene::new("kernel", "int f(void) { return undeclared; }\n") else { return };
     let hook = r#"hooks.postPatch = "sed -i s/undeclared/0/ nvidia/nv.c";"#;
     assert!(modules(&scene.build(hook).unwrap()).join("misc/nvidia.ko").is_file());
+}
+
+/// Each: a change of the sources, and what is said of it.
+#[test]
+fn modules_of_another_version_than_the_driver_are_refused() {
+    let Some(scene) = Scene::new("kernel", "int f(void) { return 0; }\n") else { return };
+    let refused = |from: &str, to: &str, cause: &str| {
+        scene.edit("kernel/nvidia/nv.c", |code| code.replace(from, to));
+        let said = scene.build("").unwrap_err();
+        for part in ["version of nvidia.ko in nvidia-vgpu-host-550.163.02", cause, "vgpu identify"] {
+            assert!(said.contains(part), "{said}");
+        }
+    };
+    refused("=550.163.02", "=550.163.01", "cause: it is 550.163.01, and the driver is called 550.163.02");
+    refused("version=550.163.01", "license=NVIDIA", "cause: it is none, and");
+}
+
+#[test]
+fn sources_that_make_no_modules_are_refused() {
+    let Some(scene) = Scene::new("kernel", "") else { return };
+    scene.edit("kernel/Makefile", |text| {
+        text.replace("install -D nvidia.ko $(MODLIB)/misc/nvidia.ko", "mkdir -p $(MODLIB)")
+    });
+    let said = scene.build("").unwrap_err();
+    assert!(said.contains("the closed sources of nvidia-vgpu-host-550.163.02 made no kernel modules"), "{said}");
+}
+
+#[test]
+fn modules_keep_nothing_else_installed() {
+    let Some(scene) = Scene::new("kernel", "const char *place = PLACE;\n") else { return };
+    // As the compiler leaves paths of the store in a module …
+    scene.edit("kernel/Makefile", |text| text.replace("gcc ", "gcc -DPLACE='\"$(MODLIB)\"' "));
+    assert!(scene.build("").is_ok());
+    // … and where nothing removes them.
+    scene.edit("kernel/Makefile", |text| text + "\techo $(MODLIB) > $(MODLIB)/place\n");
+    let said = scene.build("").unwrap_err();
+    assert!(said.contains("is not allowed to refer to"), "{said}");
 }

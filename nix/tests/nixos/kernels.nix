@@ -3,6 +3,7 @@
   lib,
   host,
   guest,
+  nixpkgs,
   packageOf,
   ...
 }:
@@ -37,8 +38,50 @@ let
     true
     false
   ];
+
+  # Since 26.05.
+  nixpkgsFile = nixpkgs + "/pkgs/os-specific/linux/nvidia-x11/kernel-modules.nix";
 in
-{
+lib.optionalAttrs (builtins.pathExists nixpkgsFile) {
+  "test modules are built as nixpkgs builds those of its own driver" =
+    let
+      driver = packageOf plainHost;
+      ours = driver.mod;
+      theirs = plainHost.pkgs.callPackage nixpkgsFile {
+        inherit (plainHost.config.boot.kernelPackages) kernel kernelModuleMakeFlags;
+        inherit (driver.meta) broken;
+        open = false;
+        patches = [ ];
+        # Ours has the sources of both kinds, in a folder each.
+        nvidia_x11 = driver // {
+          modsrc = "${driver.modsrc}/kernel";
+        };
+      };
+      outline = modules: {
+        inherit (modules)
+          src
+          version
+          allowedReferences
+          enableParallelBuilding
+          installTargets
+          ;
+        inherit (modules.meta) broken license sourceProvenance;
+      };
+    in
+    {
+      expr = outline ours // {
+        missingFlags = lib.subtractLists ours.makeFlags (
+          map (lib.replaceStrings [ "$(out)" ] [ (placeholder "out") ]) theirs.makeFlags
+        );
+        missingTools = lib.subtractLists ours.nativeBuildInputs theirs.nativeBuildInputs;
+      };
+      expected = outline theirs // {
+        missingFlags = [ ];
+        missingTools = [ ];
+      };
+    };
+}
+// {
   "test a host without screens loads the kind of modules that is chosen" = {
     expr = [
       (lib.elem "${(packageOf openHost).open}" (modulesOf openHost))
