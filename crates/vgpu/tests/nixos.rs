@@ -39,13 +39,47 @@ fn subjects() -> BTreeSet<String> {
         .collect()
 }
 
-/// The blocks of Nix in the README and the manual as files, for nix/tests/nixos/documents.nix.
+/// The names of drivers that a page has, as `vgpu_17_6`, `grid_17_6`, or `release = "17.6"`; and both drivers of the
+/// releases in the README's list, whose lines begin with a series (`- 17.x:`).
+fn drivers_in(text: &str) -> BTreeSet<String> {
+    let is_release = |word: &str| {
+        let (major, minor) = word.split_once('.').unwrap_or_default();
+        [major, minor].iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let package = |word: &&str| {
+        let release = word.strip_prefix("vgpu_").or(word.strip_prefix("grid_")).unwrap_or_default();
+        is_release(&release.replacen('_', ".", 1))
+    };
+    let both = |release: &str| ["vgpu", "grid"].map(|role| format!("{role}_{}", release.replace('.', "_")));
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(package).map(str::to_owned);
+    let chosen = text.split("release = \"").skip(1).filter_map(|rest| rest.split('"').next());
+    let listed = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("- ")?.split_once(".x: ").map(|(_, list)| list))
+        .flat_map(|list| list.split(", "));
+    words.chain(chosen.chain(listed).filter(|word| is_release(word)).flat_map(both)).collect()
+}
+
+#[test]
+fn drivers_are_found_in_pages() {
+    let text = "vgpu_17_6; # grid_19_4 in VMs, `vgpu_XX_X`, my_vgpu_1_2\nrelease = \"18.1\"; release = \"…\"\n- 16.x: 16.2, 16.10";
+    let found: Vec<String> = drivers_in(text).into_iter().collect();
+    assert_eq!(
+        found,
+        ["grid_16_10", "grid_16_2", "grid_18_1", "grid_19_4", "vgpu_16_10", "vgpu_16_2", "vgpu_17_6", "vgpu_18_1"]
+    );
+}
+
+/// The blocks of Nix in the README and the manual as files, and the drivers that they name, for
+/// nix/tests/nixos/documents.nix.
 fn documents() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
     let mut index = Vec::new();
+    let mut drivers = BTreeSet::new();
     let manual = pages::pages().into_iter().map(|name| (format!("docs/{name}"), pages::page(&name)));
     for (page, text) in std::iter::once(("README.md".to_owned(), pages::readme())).chain(manual) {
+        drivers.append(&mut drivers_in(&text));
         for block in pages::blocks_of(&text, "nix") {
             let file = format!("{}-{}.nix", page.replace(['/', '.'], "-"), block.line);
             // Readers put in the hash of their own file.
@@ -55,6 +89,7 @@ fn documents() -> TempDir {
         }
     }
     write("index.json", &json!(index).to_string());
+    write("drivers.json", &json!(drivers).to_string());
     // What a reader has beside the configuration: the installer's files, and a licence server's certificate.
     write("configuration.nix", "{ }");
     write("hardware-configuration.nix", "{ }");

@@ -2,10 +2,16 @@
 # takes them out of the pages and writes `index.json` beside them, a list of
 #
 #   { name, file, option }     `option`: what it is a value of, in docs/options.md; null for all other blocks
+#
+# and `drivers.json`, the names of all drivers that the pages mention.
 {
   lib,
   machine,
   packageOf,
+  nvidiaPackagesOf,
+  host,
+  guest,
+  byPackage,
   documents,
   ...
 }:
@@ -155,6 +161,30 @@ lib.listToAttrs (
   "test the examples of a host's options" = expect (
     (machineWith role.host ofRole.wrong).extend { hardware.nvidia.vgpu.patcher.enable = true; }
   );
+  # Whatever a reader puts in place of the driver in an example.
+  "test every driver that a page names is one" =
+    let
+      hosts = nvidiaPackagesOf (host (byPackage "vgpu_17_3"));
+      guests = nvidiaPackagesOf (guest (byPackage "grid_17_3"));
+      named = lib.importJSON (documents + "/drivers.json");
+      packages = name: if lib.hasPrefix "vgpu_" name then hosts else guests;
+    in
+    {
+      expr = {
+        wrong = lib.filter (name: !lib.isString ((packages name).${name}.drvPath or null)) named;
+        kinds = lib.unique (map (lib.substring 0 5) named);
+        # The one that is in a comment.
+        guestOfReadme = lib.elem "grid_19_4" named;
+      };
+      expected = {
+        wrong = [ ];
+        kinds = [
+          "grid_"
+          "vgpu_"
+        ];
+        guestOfReadme = true;
+      };
+    };
   # That nothing is left out because a page was not read.
   "test there are blocks of every kind" = {
     expr = {
