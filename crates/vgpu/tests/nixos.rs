@@ -39,8 +39,8 @@ fn subjects() -> BTreeSet<String> {
         .collect()
 }
 
-/// The names of drivers that a page has, as `vgpu_17_6`, `grid_17_6`, or `release = "17.6"`; and both drivers of the
-/// releases in the README's list, whose lines begin with a series (`- 17.x:`).
+/// The names of drivers that a page has, as `vgpu_17_6`, `grid_17_6`, or `release = "17.6";`, and both drivers of the
+/// releases in the README's list, whose lines begin with a series (`- 17.x:`). The catalog's own lines have no semicolon.
 fn drivers_in(text: &str) -> BTreeSet<String> {
     let is_release = |word: &str| {
         let (major, minor) = word.split_once('.').unwrap_or_default();
@@ -52,7 +52,7 @@ fn drivers_in(text: &str) -> BTreeSet<String> {
     };
     let both = |release: &str| ["vgpu", "grid"].map(|role| format!("{role}_{}", release.replace('.', "_")));
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(package).map(str::to_owned);
-    let chosen = text.split("release = \"").skip(1).filter_map(|rest| rest.split('"').next());
+    let chosen = text.split("release = \"").skip(1).filter_map(|rest| Some(rest.split_once("\";")?.0));
     let listed = text
         .lines()
         .filter_map(|line| line.strip_prefix("- ")?.split_once(".x: ").map(|(_, list)| list))
@@ -62,7 +62,7 @@ fn drivers_in(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn drivers_are_found_in_pages() {
-    let text = "vgpu_17_6; # grid_19_4 in VMs, `vgpu_XX_X`, my_vgpu_1_2\nrelease = \"18.1\"; release = \"…\"\n- 16.x: 16.2, 16.10";
+    let text = "vgpu_17_6; # grid_19_4 in VMs, `vgpu_XX_X`, my_vgpu_1_2\nrelease = \"18.1\"; release = \"99.1\"\nrelease = \"…\";\n- 16.x: 16.2, 16.10";
     let found: Vec<String> = drivers_in(text).into_iter().collect();
     assert_eq!(
         found,
