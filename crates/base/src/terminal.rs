@@ -25,10 +25,10 @@ pub enum PrintError {
     Failed(#[source] std::io::Error),
 }
 
-/// Prints a result to standard output.
+/// Prints a result to standard output, made safe for a terminal: its lines and colours stay.
 pub fn print(text: impl Display) -> Result<()> {
     let mut out = anstream::stdout().lock();
-    let written = writeln!(out, "{text}").and_then(|()| out.flush());
+    let written = writeln!(out, "{}", shown::result(&text.to_string())).and_then(|()| out.flush());
     Ok(written.map_err(|error| match error.kind() {
         ErrorKind::BrokenPipe => PrintError::ReaderGone,
         _ => PrintError::Failed(error),
@@ -47,7 +47,7 @@ pub fn note(text: impl Display) {
 
 /// Prints a line of a program that we run to standard error.
 pub fn relay(line: &str) {
-    say(line);
+    say(shown::result(line));
 }
 
 /// Prints an error: what was being done, why it failed, what to do.

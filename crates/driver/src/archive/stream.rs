@@ -6,7 +6,7 @@
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 
 use md5::{Digest, Md5};
 use memchr::memchr_iter;
@@ -69,12 +69,17 @@ pub fn with_payload<T, E: From<Error>>(
         let reader = thread::Builder::new().name("reader".into()).spawn_scoped(scope, check);
         let reader = reader.map_err(no_thread)?;
         let consumed = consume(&header, payload);
-        reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        if let Some(md5) = md5 {
-            check_md5(path, &header, md5.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))?;
-        }
+        // Both end here, whatever they say: a scope waits for their work, but not for their threads.
+        let (checked, md5) = (joined(reader), md5.map(joined));
+        checked?;
+        md5.map_or(Ok(()), |md5| check_md5(path, &header, md5))?;
         consumed
     })
+}
+
+/// Waits for a thread's end, and goes on with its panic, if it has one.
+fn joined<T>(thread: ScopedJoinHandle<T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// The MD5 of all chunks that come. Each is passed on to the consumer, as long as the consumer wants them.

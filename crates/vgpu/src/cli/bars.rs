@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Color, Style};
+use vgpu_base::shown;
 
 /// Width of a whole bar, in characters.
 const WIDTH: u64 = 60;
@@ -37,7 +38,7 @@ pub fn bar(pieces: &[Piece], whole: u64) -> String {
         let style = Style::new()
             .fg_color(Some(Color::Ansi(AnsiColor::Black)))
             .bg_color(Some(Color::Ansi(COLOURS[number % COLOURS.len()])));
-        let _ = write!(text, "{style}{}{style:#}", cell(piece.label, end - start));
+        let _ = write!(text, "{style}{}{style:#}", cell(&shown::name(piece.label), end - start));
     }
     text + &"·".repeat(WIDTH as usize - at(offset))
 }

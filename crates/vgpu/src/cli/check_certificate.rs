@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use miette::{Result, WrapErr};
+use vgpu_base::shown;
 
 use super::output;
 use crate::license::certificate;
@@ -26,5 +27,5 @@ pub fn run(args: Args) -> Result<()> {
     if let Some(warning) = checked.warning {
         output::note(format!("{}: {warning} by this machine's clock", args.file.display()));
     }
-    output::print(checked.subject)
+    output::print(shown::line(&checked.subject))
 }

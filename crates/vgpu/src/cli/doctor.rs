@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anstyle::{AnsiColor, Style};
 use miette::{Diagnostic, Result};
+use vgpu_base::shown;
 use vgpu_driver::Role;
 
 use super::output::{self, wrap};
@@ -105,7 +106,7 @@ fn headline(seen: &Observed) -> String {
         Some(version) => format!("NVIDIA's driver {version}"),
         None => "no driver of NVIDIA's".to_owned(),
     });
-    parts.join(", ")
+    shown::line(&parts.join(", "))
 }
 
 /// `1 failed, 3 ok, 4 wait for gpu`.

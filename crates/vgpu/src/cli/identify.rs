@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anstyle::{AnsiColor, Style};
 use miette::{Diagnostic, Result, WrapErr};
 use serde::Serialize;
+use vgpu_base::shown;
 
 use super::output;
 use crate::catalog::{HashSource, ReleaseNumber};
@@ -137,9 +138,9 @@ const GREEN: Style = AnsiColor::Green.on_default();
 
 /// What an archive is, in lines.
 pub fn describe(identity: &Identity, sums: Sums) -> String {
-    let mut lines = vec![identity.file.clone()];
+    let mut lines = vec![shown::name(&identity.file)];
     let mut line = |what: &str, value: String| lines.push(format!("  {what:<9} {value}"));
-    let driver = |driver: &Driver| format!("{:<12}{}", driver.version.to_string(), driver.file);
+    let driver = |driver: &Driver| format!("{:<12}{}", driver.version.to_string(), shown::name(&driver.file));
     line(
         "kind",
         match identity.kind {

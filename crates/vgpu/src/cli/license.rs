@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use miette::{Result, WrapErr};
+use vgpu_base::shown;
 
 use super::output;
 use crate::license::state::State;
@@ -195,7 +196,7 @@ fn read(file: &Path) -> Result<Token, TokenError> {
 }
 
 fn describe(file: &Path, token: &Token) -> String {
-    let mut lines = Lines(format!("{}\n", file.display()));
+    let mut lines = Lines(format!("{}\n", shown::line(&file.display().to_string())));
     lines.add(
         "kind",
         match token.kind {

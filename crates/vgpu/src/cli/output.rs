@@ -5,6 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use miette::{IntoDiagnostic, Result};
 use serde::Serialize;
 use textwrap::{WordSeparator, WordSplitter};
+use vgpu_base::shown;
 use vgpu_driver::archive::Progress;
 
 pub use vgpu_base::terminal::{note, print};
@@ -57,10 +58,11 @@ impl From<&'static str> for Column {
 }
 
 /// Lays out rows under headings. Columns are as wide as they need and two spaces apart. Columns for which a narrow terminal
-/// has no room are left out.
+/// has no room are left out. Each cell is made safe to show, as a name.
 pub fn table(columns: &[impl Into<Column> + Copy], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut columns: Vec<Column> = columns.iter().map(|column| (*column).into()).collect();
-    let mut rows: Vec<Vec<String>> = rows.into_iter().collect();
+    let mut rows: Vec<Vec<String>> =
+        rows.into_iter().map(|row| row.iter().map(|cell| shown::name(cell)).collect()).collect();
     let room = width();
     loop {
         let text = laid_out(&columns, &rows);
@@ -76,9 +78,9 @@ pub fn table(columns: &[impl Into<Column> + Copy], rows: impl IntoIterator<Item 
     }
 }
 
-/// Facts, a line each: the name, and the value from column `width` on.
+/// Facts, a line each: the name, and the value from column `width` on, made safe to show.
 pub fn facts(width: usize, facts: &[(&str, String)]) -> String {
-    facts.iter().map(|(name, value)| format!("{name:<width$}{value}")).collect::<Vec<_>>().join("\n")
+    facts.iter().map(|(name, value)| format!("{name:<width$}{}", shown::line(value))).collect::<Vec<_>>().join("\n")
 }
 
 fn laid_out(columns: &[Column], rows: &[Vec<String>]) -> String {
@@ -101,8 +103,8 @@ fn width() -> usize {
 /// Wraps a text to lines of at most 80 columns, indented by `indent`. The first line begins with `label`; the others are
 /// aligned with its text.
 pub fn wrap(text: &str, label: &str, indent: usize) -> String {
-    // Text from a journal or a token must not control the terminal.
-    let text: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    // It may be from a journal or a token.
+    let text = shown::line(text);
     let first = format!("{:indent$}{label}", "");
     let rest = " ".repeat(first.len());
     let options = textwrap::Options::new(80).initial_indent(&first).subsequent_indent(&rest).break_words(false);
@@ -113,7 +115,7 @@ pub fn wrap(text: &str, label: &str, indent: usize) -> String {
 
 /// Prints one JSON document to standard output.
 pub fn json(value: &impl Serialize) -> Result<()> {
-    print(serde_json::to_string_pretty(value).into_diagnostic()?)
+    print(shown::json(&serde_json::to_string_pretty(value).into_diagnostic()?))
 }
 
 /// A progress bar over a number of bytes, only on terminals. `doing` is one word for the work.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 use miette::{Diagnostic, Result, WrapErr};
 use similar::TextDiff;
+use vgpu_base::shown;
 
 use super::bars::{self, Piece};
 use super::output::{self, Column};
@@ -271,7 +272,7 @@ fn bars(config: &Config, gpu: &PhysicalGpu) -> String {
     let bar = |Cut { label, size, count }: &Cut| {
         // A file can give any number. A bar needs no more pieces than it has characters.
         let pieces: Vec<Piece> = (0..(*count).min(1024)).map(|_| Piece { label, size: *size }).collect();
-        format!("\n{label:>5} {} {count} x {}", bars::bar(&pieces, whole), bars::mib(size >> 20))
+        format!("\n{:>5} {} {count} x {}", shown::name(label), bars::bar(&pieces, whole), bars::mib(size >> 20))
     };
     let drawn: String = cuts.iter().map(bar).collect();
     if drawn.is_empty() { drawn } else { format!("\n{drawn}") }
@@ -284,7 +285,7 @@ fn heading(config: &Config, gpu: &PhysicalGpu) -> String {
     let mode = gpu.mode.as_deref().map(|mode| if mode == "sriov" { "SR-IOV" } else { mode });
     for part in [config.board_name(gpu), any, mode].into_iter().flatten() {
         heading.push_str(", ");
-        heading.push_str(part);
+        heading.push_str(&shown::name(part));
     }
     heading
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use miette::{Result, WrapErr};
+use vgpu_base::shown;
 
 use super::bars::{Piece, bar, mib};
 use super::{output, watch};
@@ -104,7 +105,7 @@ fn load(utilization: Option<u32>, used: Option<String>) -> Option<String> {
 }
 
 fn heading(gpu: &Gpu) -> String {
-    let name = gpu.name.as_deref().unwrap_or("NVIDIA GPU");
+    let name = shown::name(gpu.name.as_deref().unwrap_or("NVIDIA GPU"));
     let driver = match (&gpu.driver, &gpu.driver_version) {
         (Some(_), Some(version)) => format!("driver {version}"),
         (Some(driver), None) => format!("driver {driver}"),
@@ -124,7 +125,8 @@ fn label(vgpu: &Listed) -> String {
 
 /// "; still fits: 3 x A40-8Q"
 fn fits(room: &[Fits]) -> String {
-    let all: Vec<String> = room.iter().map(|fits| format!("{} x {}", fits.count, fits.profile)).collect();
+    let all: Vec<String> =
+        room.iter().map(|fits| format!("{} x {}", fits.count, shown::name(&fits.profile.to_string()))).collect();
     if all.is_empty() {
         return "; nothing more fits".to_owned();
     }
@@ -151,5 +153,5 @@ fn instance(on: &OnGpu) -> String {
     let load = on.live.as_ref().and_then(|live| load(live.utilization, used(live)));
     let (user, load) = (user.unwrap_or_default(), load.unwrap_or_default());
     let line = format!("  {name:<16} {profile:<14} {:<10} {user:<12} {load}", vgpu.state.name());
-    line.trim_end().to_owned()
+    shown::line(line.trim_end())
 }
