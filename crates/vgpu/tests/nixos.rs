@@ -3,7 +3,7 @@
 //! They need nix-instantiate and a `<nixpkgs>` with NixOS in it. Where there is none they say so and pass, unless
 //! VGPU_REQUIRE_NIX is set.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::process::Command;
 use std::sync::Mutex;
@@ -98,11 +98,11 @@ fn documents() -> TempDir {
     folder
 }
 
-/// The failed tests of a subject, if there are some.
-fn problems(subject: &str, documents: &TempDir) -> Option<String> {
+/// The failed tests of subjects, each with its subject.
+fn problems(subjects: &[String], documents: &TempDir) -> Vec<String> {
     let output = Command::new("nix-instantiate")
         .args(["--option", "allow-import-from-derivation", "false", "--eval", "--strict", "--json"])
-        .args(["nix/tests/nixos", "--argstr", "subject", subject, "--arg", "documents"])
+        .args(["nix/tests/nixos", "--argstr", "subject", &subjects.join(" "), "--arg", "documents"])
         .arg(documents.path())
         // Collecting garbage takes a third of the time, and finds little: the tests hold on to their machines.
         .env("GC_INITIAL_HEAP_SIZE", "3G")
@@ -110,35 +110,45 @@ fn problems(subject: &str, documents: &TempDir) -> Option<String> {
         .output()
         .unwrap();
     if !output.status.success() {
-        return Some(String::from_utf8_lossy(&output.stderr).into_owned());
+        return vec![format!("one of {subjects:?}: {}", String::from_utf8_lossy(&output.stderr))];
     }
-    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(result["ran"].as_u64().unwrap() > 0, "{subject} has no tests");
-    let failed = result["failed"].as_array().unwrap();
-    let lines = failed.iter().map(|test| {
-        format!("{}\n  got  {}\n  want {}", test["name"].as_str().unwrap(), test["result"], test["expected"])
-    });
-    (!failed.is_empty()).then(|| lines.collect::<Vec<_>>().join("\n"))
+    let results: BTreeMap<String, Value> = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(results.len(), subjects.len());
+    let mut wrong = Vec::new();
+    for (subject, result) in results {
+        assert!(result["ran"].as_u64().unwrap() > 0, "{subject} has no tests");
+        for test in result["failed"].as_array().unwrap() {
+            let name = test["name"].as_str().unwrap();
+            wrong.push(format!("{subject}: {name}\n  got  {}\n  want {}", test["result"], test["expected"]));
+        }
+    }
+    wrong
 }
 
-/// Runs every subject, two at the same time. An evaluation takes two to three gigabytes of memory.
+/// How many evaluations there are: few, since each begins with NixOS' own modules and packages.
+const EVALUATIONS: usize = 4;
+
+/// Runs every subject, two evaluations at the same time. An evaluation takes three to four gigabytes of memory.
 #[test]
 fn every_subject_holds() {
     if !have_nixos() {
         return;
     }
-    let waiting = Mutex::new(subjects());
-    assert!(!waiting.lock().unwrap().is_empty());
+    let mut waiting = VecDeque::from(vec![Vec::new(); EVALUATIONS]);
+    for (at, subject) in subjects().into_iter().enumerate() {
+        waiting[at % EVALUATIONS].push(subject);
+    }
+    assert!(waiting.iter().all(|subjects| !subjects.is_empty()));
+    let waiting = Mutex::new(waiting);
     let documents = documents();
     let wrong = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 loop {
-                    let Some(subject) = waiting.lock().unwrap().pop_first() else { break };
-                    if let Some(problems) = problems(&subject, &documents) {
-                        wrong.lock().unwrap().push(format!("{subject}:\n{problems}"));
-                    }
+                    let Some(subjects) = waiting.lock().unwrap().pop_front() else { break };
+                    let problems = problems(&subjects, &documents);
+                    wrong.lock().unwrap().extend(problems);
                 }
             });
         }

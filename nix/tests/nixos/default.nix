@@ -2,6 +2,8 @@
 #
 #   nix-instantiate --eval --strict nix/tests/nixos --argstr subject services [--argstr only "is never restarted"]
 #
+# Several subjects in one process, separated by spaces, share what is evaluated once: `--argstr subject "services source"`.
+#
 # A subject is a file beside this one, nix/tests/nixos/SUBJECT.nix, and is found by itself: `cargo test --test nixos`
 # runs them all. It is a function of what this file offers (the arguments below `offered`) and returns tests in the
 # form of lib.runTests; names say what is promised and must begin with "test":
@@ -29,7 +31,7 @@
 {
   lib ? import <nixpkgs/lib>,
   nixpkgs ? <nixpkgs>,
-  # null: what is offered to subjects, for evaluations elsewhere.
+  # One or more; null: what is offered to subjects, for evaluations elsewhere.
   subject ? null,
   # Part of the names of the tests to run; all by default.
   only ? "",
@@ -174,17 +176,22 @@ let
     pkgs = own;
   };
 
-  tests = lib.filterAttrs (name: _: lib.hasInfix only name) (
-    import (./. + "/${subject}.nix") offered
-  );
-  misnamed = lib.filter (name: !lib.hasPrefix "test" name) (lib.attrNames tests);
+  run =
+    subject:
+    let
+      tests = lib.filterAttrs (name: _: lib.hasInfix only name) (
+        import (./. + "/${subject}.nix") offered
+      );
+      misnamed = lib.filter (name: !lib.hasPrefix "test" name) (lib.attrNames tests);
+      result = {
+        ran = lib.length (lib.attrNames tests);
+        failed = lib.runTests tests;
+      };
+    in
+    if misnamed != [ ] then
+      throw "${subject}.nix: lib.runTests leaves out what does not begin with \"test\": ${toString misnamed}"
+    else
+      # All of it now, so that memory for the machines is free again.
+      builtins.deepSeq result result;
 in
-if subject == null then
-  offered
-else if misnamed != [ ] then
-  throw "${subject}.nix: lib.runTests leaves out what does not begin with \"test\": ${toString misnamed}"
-else
-  {
-    ran = lib.length (lib.attrNames tests);
-    failed = lib.runTests tests;
-  }
+if subject == null then offered else lib.genAttrs (lib.splitString " " subject) run
