@@ -22,7 +22,37 @@ let
     lib.length certificate > 2
     && lib.head certificate == "-----BEGIN CERTIFICATE-----"
     && lib.last certificate == "-----END CERTIFICATE-----"
-    && lib.all (line: builtins.match "[A-Za-z0-9+/=]+" line != null) inside;
+    && lib.all (line: builtins.match "[A-Za-z0-9+/=]+" line != null) inside
+    && fills (lib.concatStrings inside);
+
+  # Whether a text in base64 is one DER value to its last byte, and begins as certificates do: a sequence in a sequence. What
+  # is behind it could be a key, and keys themselves begin with a number.
+  fills =
+    base64:
+    let
+      digits = lib.stringToCharacters "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+      values = lib.listToAttrs (lib.imap0 (value: digit: lib.nameValuePair digit value) digits);
+      value = at: values.${builtins.substring at 1 base64} or 0;
+      four = at: ((value at * 64 + value (at + 1)) * 64 + value (at + 2)) * 64 + value (at + 3);
+      three = number: [
+        (number / 65536)
+        (lib.mod (number / 256) 256)
+        (lib.mod number 256)
+      ];
+      bytes = three (four 0) ++ three (four 4);
+      byte = lib.elemAt bytes;
+      # A certificate's length takes one byte or two.
+      long = byte 1 == 130;
+      header = if long then 4 else 3;
+      length = header + (if long then byte 2 * 256 + byte 3 else byte 2);
+      data = builtins.replaceStrings [ "=" ] [ "" ] base64;
+      padding = lib.mod (3 - lib.mod length 3) 3;
+    in
+    byte 0 == 48
+    && (long || byte 1 == 129)
+    && byte header == 48
+    && lib.stringLength data == (length * 4 + 2) / 3
+    && base64 == data + builtins.substring 0 padding "==";
 in
 if !isThere then
   null

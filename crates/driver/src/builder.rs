@@ -4,6 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use miette::{Report, Result, WrapErr, miette};
+use vgpu_base::publish::Staged;
 use vgpu_base::terminal::note;
 
 use crate::error::Error;
@@ -14,6 +15,7 @@ use crate::source::Source;
 use crate::unpack::unpack;
 use crate::words::options::Options;
 use crate::words::report::Report as Installed;
+use crate::words::role::Role;
 
 /// What to do with the derivation's `src`, which is a driver.
 #[derive(Clone, Debug)]
@@ -40,9 +42,7 @@ pub fn run(work: Work) -> Result<()> {
     };
     let options = attributes.options();
     if let Some(dir) = dir {
-        return Source::open(&path, options.role)
-            .and_then(|source| unpack(&source, &dir))
-            .map_err(Report::from)
+        return unpack_into(&dir, &path, options.role)
             .wrap_err_with(|| format!("cannot unpack the {} driver from {}", options.role, path.display()));
     }
     let report = build(&path, &options)
@@ -54,6 +54,14 @@ pub fn run(work: Work) -> Result<()> {
         note(format!("files of type {kind} are new to this program and were left out"));
     }
     Ok(())
+}
+
+/// Unpacks beside `dir`. If all is well, what is there gets that name; if not, it is removed.
+fn unpack_into(dir: &Path, path: &Path, role: Role) -> Result<()> {
+    let source = Source::open(path, role)?;
+    let staged = Staged::directory(dir)?;
+    unpack(&source, staged.path())?;
+    Ok(staged.publish()?)
 }
 
 /// Writes straight to the outputs. Nix drops them if this fails.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use miette::Diagnostic;
 use thiserror::Error;
+use vgpu_base::publish::scarce;
 
 use crate::gpu_id::{GpuId, GpuIdError};
 use crate::limits::{MAX_BYTES, MIN_VRAM_MIB};
@@ -90,10 +91,12 @@ pub enum Error {
 }
 
 fn advice(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    if let Some(advice) = scarce(error) {
+        return advice;
+    }
     match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            "make room there; the old file is unchanged"
-        }
+        StorageFull | QuotaExceeded | FileTooLarge => "make room there; the old file is unchanged",
         _ => "name a file in a directory that exists and that you may write to",
     }
 }

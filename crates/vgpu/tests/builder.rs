@@ -1,13 +1,17 @@
 //! `vgpu builder` as Nix runs it, without Nix.
 
+mod support;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use assert_cmd::Command;
 use serde_json::{Value, json};
+use support::{run_file, run_file_of, tree};
 use tempfile::TempDir;
 use vgpu_driver::Role;
+use vgpu_sample as sample;
 
 /// What Nix leaves in the build directory for a guest driver, with `changes`.
 fn attributes(dir: &Path, changes: Value) -> std::path::PathBuf {
@@ -125,4 +129,97 @@ fn says_what_is_wrong() {
     cause: No such file or directory (os error 2)
     help: check the path, and that you may read it
     ");
+}
+
+/// The sample driver with another member before all others.
+fn with_member(name: &[u8], kind: tar::EntryType, target: Option<&str>) -> Vec<u8> {
+    let mut header = tar::Header::new_gnu();
+    header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name);
+    header.set_entry_type(kind);
+    header.set_mode(0o644);
+    header.set_size(0);
+    target.iter().for_each(|target| header.set_link_name_literal(target).unwrap());
+    header.set_cksum();
+    let files = sample::tar(&sample::files(Role::Guest)).unwrap();
+    run_file_of(Role::Guest, &[header.as_bytes().as_slice(), &files].concat())
+}
+
+/// The sample driver with another line in its manifest.
+fn with_line(line: &str) -> Vec<u8> {
+    let mut files = sample::files(Role::Guest);
+    files[0].data.extend(format!("{line}\n").bytes());
+    run_file(Role::Guest, &files)
+}
+
+/// What derivations have: outputs that Nix drops after an error, and their own source. All else stays as it was.
+fn stays_within(dir: &Path, file: &Path, args: &[&str], expected: &str) {
+    const OUTPUTS: [&str; 5] = ["out", "bin", "lib32", "firmware", "modsrc"];
+    let beside = || {
+        let mut all = tree(dir);
+        all.retain(|name, _| !OUTPUTS.iter().any(|output| name == output || name.starts_with(&format!("{output}/"))));
+        all
+    };
+    let before = beside();
+    let message = error(builder().args(args).current_dir(dir).env("NIX_ATTRS_JSON_FILE", file));
+    assert!(message.contains(expected), "expected {expected:?} in:\n{message}");
+    assert!(message.starts_with("error: cannot ") && message.contains("\nhelp: "), "{message}");
+    assert!(beside() == before, "{args:?}: {:?} after\n{message}", beside().keys());
+    for (name, (mode, target)) in tree(dir).into_iter().filter(|(name, _)| !before.contains_key(name)) {
+        let target = String::from_utf8_lossy(&target);
+        assert!(mode & 0o170_000 != 0o120_000 || !target.contains("outside"), "{name} leads to {target}");
+    }
+    OUTPUTS.iter().for_each(|output| drop(fs::remove_dir_all(dir.join(output))));
+}
+
+/// With hooks, the archive is unpacked first.
+#[test]
+fn an_archive_that_leads_out_writes_nothing_there() {
+    use tar::EntryType::{Fifo, Regular, Symlink};
+    let dir = TempDir::new().unwrap();
+    let place = dir.path().join("top/build");
+    fs::create_dir_all(&place).unwrap();
+    fs::write(dir.path().join("top/outside"), "mine").unwrap();
+    let outside = dir.path().join("top/outside").display().to_string();
+    let file = attributes(&place, json!({}));
+    let run = place.join(vgpu_sample::run_file(Role::Guest).unwrap().0);
+    let untouched = tree(&dir.path().join("top"));
+    for (content, expected) in [
+        (with_member(b"../outside", Regular, None), "leads out of the package with `..`"),
+        (with_member(b"a/../../../outside", Regular, None), "leads out of the package with `..`"),
+        (with_member(&outside.as_bytes()[..outside.len().min(100)], Regular, None), "has an absolute path"),
+        (with_member(b"l", Symlink, Some("../outside")), "is a symbolic link that leads out"),
+        (with_member(b"kernel", Symlink, Some("firmware")), "lies below a symbolic link"),
+        (with_member(b"pipe", Fifo, None), "is a device"),
+    ] {
+        fs::write(&run, content).unwrap();
+        stays_within(&place, &file, &[], expected);
+        stays_within(&place, &file, &["--unpack", "driver"], expected);
+    }
+    // A file that is damaged at its end is unpacked by then.
+    let (_, mut damaged) = vgpu_sample::run_file(Role::Guest).unwrap();
+    *damaged.last_mut().unwrap() ^= 1;
+    fs::write(&run, damaged).unwrap();
+    stays_within(&place, &file, &["--unpack", "driver"], "is damaged or incomplete");
+    for (line, expected) in [
+        ("evil 0000 CUDA_SYMLINK NATIVE ../../../../outside libcuda.so.1", "leads out of the package with `..`"),
+        ("evil 0000 VGX_LIB_SYMLINK ../../../outside", "which leads out of the output out"),
+        ("../../outside 0644 OPENGL_DATA /", "leads out of the package with `..`"),
+    ] {
+        fs::write(&run, with_line(line)).unwrap();
+        stays_within(&place, &file, &[], expected);
+        // Only what is installed has links of the manifest.
+        builder().args(["--unpack", "driver"]).current_dir(&place).env("NIX_ATTRS_JSON_FILE", &file).assert().success();
+        stays_within(&place, &file, &["--source", "driver"], expected);
+        // Nothing is unpacked over something else.
+        stays_within(&place, &file, &["--unpack", "driver"], "driver exists already");
+        fs::remove_dir_all(place.join("driver")).unwrap();
+    }
+    // What hooks leave is no archive, but is not followed out of it either.
+    fs::write(&run, vgpu_sample::run_file(Role::Guest).unwrap().1).unwrap();
+    builder().args(["--unpack", "driver"]).current_dir(&place).env("NIX_ATTRS_JSON_FILE", &file).assert().success();
+    fs::remove_file(place.join("driver/nvidia-smi")).unwrap();
+    std::os::unix::fs::symlink("../../outside", place.join("driver/nvidia-smi")).unwrap();
+    stays_within(&place, &file, &["--source", "driver"], "which is a symbolic link");
+    fs::remove_dir_all(place.join("driver")).unwrap();
+    assert!(tree(&dir.path().join("top")) == untouched);
 }

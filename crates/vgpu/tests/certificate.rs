@@ -244,7 +244,28 @@ fn nix_refuses_what_could_be_a_key() {
             "has a private key in it: make a new one if this file was ever in a store or repository"
         );
     }
-    assert!(problem(&format!("{GOOD}{GOOD}")).is_some());
+    // Base64 as a certificate has it, in the block and behind it; a second block; a key under the name of a certificate.
+    let key = &disguises()[0];
+    let in_block = |content: &str| format!("-----BEGIN CERTIFICATE-----\n{content}-----END CERTIFICATE-----\n");
+    let inside = GOOD.lines().filter(|line| !line.starts_with('-')).map(|line| format!("{line}\n")).collect::<String>();
+    assert_eq!(problem(&in_block(&inside)), None);
+    for content in [
+        GOOD.replace("-----END", &format!("{key}-----END")),
+        GOOD.replacen("-----\n", &format!("-----\n{key}"), 1),
+        format!("{GOOD}{key}"),
+        format!("{GOOD}{GOOD}"),
+        format!("{GOOD}{}", in_block(key)),
+        in_block(key),
+        in_block("MHcCAQEEIBDANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEA\n"),
+        in_block(&inside.replace('=', "")),
+        in_block(&inside.replacen('\n', "=\n", 1)),
+        in_block(&inside[..inside.len() / 2]),
+        in_block("AAAA\n"),
+        in_block("=\n"),
+    ] {
+        let said = problem(&content);
+        assert_eq!(said.as_deref(), Some("has lines that belong to no certificate, and could be a key"), "{content}");
+    }
     assert!(problem("").is_some());
     assert!(problem(&"A".repeat(20_000)).is_some());
     assert_eq!(store.names(), [""; 0], "something is in the store");

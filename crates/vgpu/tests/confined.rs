@@ -6,8 +6,10 @@ mod libraries;
 mod measured;
 mod support;
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
@@ -237,6 +239,43 @@ fn paths_that_programs_cannot_hold_are_refused() {
         assert!(stderr.contains("cannot be written into programs and scripts"), "{option} {value:?}: {stderr}");
         assert_eq!(sandbox.names(), ["a.run"]);
     }
+}
+
+/// The archive does not exist, but it has not been opened yet.
+#[test]
+fn paths_are_refused_before_the_work() {
+    let sandbox = Sandbox::new();
+    let refused = |args: &[&OsStr], expected: &str| {
+        let output = sandbox.vgpu(&[]).args(args).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(matches!(output.status.code(), Some(1 | 2)), "{args:?}: {stderr}");
+        assert!(stderr.contains(expected), "{args:?}: expected {expected:?} in:\n{stderr}");
+        assert_eq!(sandbox.names(), [""; 0]);
+    };
+    let build = ["build", "absent.run", "--role", "guest"].map(OsStr::new);
+    let with = |more: &[&OsStr], expected: &str| refused(&[&build[..], more].concat(), expected);
+    let [out, lib_path, lib_path_32, interpreter, d] =
+        ["--out", "--lib-path", "--lib-path-32", "--interpreter", "d"].map(OsStr::new);
+    let bytes = OsStr::from_bytes;
+    with(&[out, bytes(b"a\xff")], "cannot be written into programs and scripts: it is not UTF-8");
+    for (name, character) in
+        [("a:b", "':'"), ("a$b", "'$'"), ("a\nb", r"'\n'"), ("a\u{1b}b", r"'\u{1b}'"), ("a`b", "'`'")]
+    {
+        let problem = format!("a path with {character} in it means something else there");
+        with(&[out, OsStr::new(name)], &problem);
+        refused(&["demo", "--out", name].map(OsStr::new), &problem);
+    }
+    refused(&[OsStr::new("demo"), out, bytes(b"a\xff")], "it is not UTF-8");
+    for option in [lib_path, lib_path_32, interpreter] {
+        with(&[out, d, option, bytes(b"/a\xff")], "invalid UTF-8");
+        with(&[out, d, option, OsStr::new("/a$b")], "a path with '$' in it means something else there");
+        with(&[out, d, option, OsStr::new("/a\nb")], r"a path with '\n' in it means something else there");
+        with(&[out, d, option, OsStr::new("a")], "it has to be an absolute path");
+    }
+    // `:` is between directories.
+    with(&[out, d, lib_path, OsStr::new("/a:/b$")], "/b$ cannot be written");
+    with(&[out, d, lib_path, OsStr::new("/a:/b")], "absent.run cannot be opened");
+    with(&[out, d, interpreter, OsStr::new("/a:b")], "a path with ':' in it means something else there");
 }
 
 /// A system that gives too few open files, or a full device, causes an error, too.

@@ -109,7 +109,6 @@ fn build(args: &Args, config: Option<String>) -> Result<Report> {
 
 /// Installs into the directory `staging`, which will be `out` in the end. `config` replaces the driver's vgpuConfig.xml.
 pub fn install(args: &Args, config: Option<String>, out: &Path, staging: &Path) -> Result<Report> {
-    let source = Source::open(&args.source, args.role)?;
     let options = Options {
         role: args.role,
         outputs: Outputs::below(out),
@@ -122,6 +121,8 @@ pub fn install(args: &Args, config: Option<String>, out: &Path, staging: &Path) 
         tools: Vec::new(),
         egl_platforms: true,
     };
+    options.check()?;
+    let source = Source::open(&args.source, args.role)?;
     Ok(output::with_progress("unpacking", source.size, |progress| install::install(&source, &options, progress))?)
 }
 
