@@ -306,6 +306,23 @@ fn unknown_types_are_reported_and_put_nowhere() {
 }
 
 #[test]
+fn the_report_names_what_nobody_builds_with_what_does_its_work() {
+    let sandbox = Sandbox::new();
+    let mut files = sample::files(Role::Guest);
+    files[0].data.extend(b"nvidia-xconfig 0755 UTILITY_BINARY MODULE:installer\n");
+    files.push(File::new("nvidia-xconfig", 0o755, "?"));
+    sandbox.write("driver.run", run_file(Role::Guest, &files));
+    let report = build(&sandbox, "driver.run", Role::Guest, "d");
+    let reason = |name: &str| {
+        let skipped = report["skipped"].as_array().unwrap();
+        skipped.iter().find(|skipped| skipped["file"] == name).unwrap_or_else(|| panic!("{name}"))["reason"].clone()
+    };
+    assert_eq!(reason("nvidia-modprobe"), "udev loads the modules and makes the device files");
+    assert_eq!(reason("nvidia-xconfig"), "NixOS writes the X server's configuration");
+    assert!(!tree(&sandbox.path("d")).keys().any(|name| name.contains("xconfig") || name.contains("modprobe")));
+}
+
+#[test]
 fn a_large_file_comes_out_whole() {
     let sandbox = Sandbox::new();
     let mut files = sample::files(Role::Guest);

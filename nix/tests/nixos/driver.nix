@@ -315,30 +315,4 @@ in
         .config.environment.systemPackages;
     expected = true;
   };
-  "test options name the file they are declared in" = {
-    expr =
-      map
-        (
-          path:
-          map (
-            file: baseNameOf (toString file)
-          ) (lib.getAttrFromPath path plainByRelease.options.hardware.nvidia.vgpu).declarations
-        )
-        [
-          [ "release" ]
-          [
-            "driverSource"
-            "url"
-          ]
-          [
-            "patcher"
-            "enable"
-          ]
-        ];
-    expected = [
-      [ "driver.nix" ]
-      [ "source.nix" ]
-      [ "patching.nix" ]
-    ];
-  };
 }

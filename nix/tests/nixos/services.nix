@@ -122,6 +122,21 @@ in
       };
     };
   };
+  "test nvidia-topologyd is not restarted, as it would meet the modules of another release" = {
+    expr = service plainGuest "nvidia-topologyd";
+    expected = {
+      description = "NVIDIA Topology Daemon";
+      wantedBy = [ "multi-user.target" ];
+      wants = [ ];
+      requires = [ ];
+      after = [ ];
+      restartIfChanged = false;
+      serviceConfig = {
+        Type = "forking";
+        ExecStart = "PROGRAMS/bin/nvidia-topologyd";
+      };
+    };
+  };
   "test a guest's D-Bus policies are read" = {
     expr = lib.elem "${(packageOf plainGuest).vgpu.programs}" (
       map toString plainGuest.config.services.dbus.packages
