@@ -20,7 +20,15 @@ let
   };
 
   folder = toString ../../modules + "/";
-  # Options that are declared elsewhere than in files of ours.
+  # host.nix and guest.nix import the files that declare options.
+  declares =
+    file:
+    lib.hasPrefix folder (toString file)
+    && lib.any (word: lib.hasInfix word (builtins.readFile file)) [
+      "mkOption"
+      "mkEnableOption"
+    ];
+  # Options that name no file of ours in which options are declared.
   strays =
     evaluated:
     map (option: option.name) (
@@ -28,12 +36,7 @@ let
         option:
         option.visible
         && !option.internal
-        && (
-          option.declarations == [ ]
-          || !lib.all (
-            file: lib.hasPrefix folder (toString file) && builtins.pathExists (toString file)
-          ) option.declarations
-        )
+        && (option.declarations == [ ] || !lib.all declares option.declarations)
       ) (lib.optionAttrSetToDocList { inherit (evaluated.options.hardware.nvidia) vgpu; })
     );
 in
