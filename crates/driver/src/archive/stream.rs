@@ -25,7 +25,7 @@ const LONGEST_STUB: usize = 16 << 20;
 
 /// The MD5 of files up to this size is always compared, because nobody notices the time. So damage of the MD5 itself is
 /// found, too.
-const SMALL: u64 = 16 << 20;
+const SMALL: u64 = 4 << 20;
 
 /// What happens to a payload. This decides which check sums are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
