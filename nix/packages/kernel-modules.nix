@@ -102,8 +102,8 @@ stdenv.mkDerivation {
     fi
   '';
 
-  # NVIDIA's programs refuse modules of another version than their own, but only on the machine they are for. Kernels may
-  # have modules compressed.
+  # NVIDIA's programs refuse modules of another version than their own, but only on the machine they are for. A module need
+  # not say its version. Kernels may have modules compressed.
   #
   # The compiler leaves paths of the kernel's sources in a module. One alone would keep 100 MB of them installed.
   postInstall = ''
@@ -114,9 +114,9 @@ stdenv.mkDerivation {
     fi
     for module in $modules; do
       version=$(modinfo -F version "$module")
-      if [ "$version" != "${driver.version}" ]; then
+      if [ -n "$version" ] && [ "$version" != "${driver.version}" ]; then
         echo "error: checking the version of ''${module##*/} in ${driver.name}" >&2
-        echo "cause: it is ''${version:-none}, and the driver is called ${driver.version}" >&2
+        echo "cause: it is $version, and the driver is called ${driver.version}" >&2
         echo "help: choose the release that the file is of, which \`vgpu identify FILE\` says; where src or patches are overridden, override version too" >&2
         exit 1
       fi
