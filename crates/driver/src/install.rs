@@ -84,9 +84,9 @@ pub fn install(source: &Source, options: &Options, progress: Progress) -> Result
 }
 
 /// Takes the members of a package, in the order of the archive.
-struct Reader<'t, 'a> {
+struct Reader<'s, 't, 'a> {
     target: &'t Target<'a>,
-    threads: Threads<'t>,
+    threads: Threads<'s, 't>,
     /// Known once the manifest has been seen.
     plan: Option<Underway>,
     /// Members that came before the manifest.
@@ -108,7 +108,7 @@ struct Deferred {
     text: String,
 }
 
-impl<'t> Reader<'t, '_> {
+impl<'t> Reader<'_, 't, '_> {
     fn take(&mut self, member: Member) -> Result<(), Error> {
         if member.path.as_str() == manifest::FILE {
             return self.take_manifest(member);
@@ -150,7 +150,7 @@ impl<'t> Reader<'t, '_> {
 /// Takes a member of the archive. If it has a place, it is handed to the writers.
 fn take_file<'t>(
     target: &'t Target<'_>,
-    threads: &mut Threads<'t>,
+    threads: &mut Threads<'_, 't>,
     underway: &mut Underway,
     member: Member,
 ) -> Result<(), Error> {

@@ -18,9 +18,9 @@ use crate::writer::Writers;
 pub const PART: u64 = 1 << 20;
 
 /// The writers, and the work that waits for them.
-pub struct Threads<'t> {
+pub struct Threads<'s, 't> {
     pub memory: &'t Memory,
-    pub writers: Writers<'t>,
+    pub writers: Writers<'s, 't>,
     /// Libraries that may not be written completely yet.
     unfinished: Vec<Unfinished<'t>>,
 }
@@ -33,8 +33,8 @@ struct Unfinished<'t> {
     place: Place,
 }
 
-impl<'t> Threads<'t> {
-    pub fn new(memory: &'t Memory, writers: Writers<'t>) -> Threads<'t> {
+impl<'s, 't> Threads<'s, 't> {
+    pub fn new(memory: &'t Memory, writers: Writers<'s, 't>) -> Threads<'s, 't> {
         Threads { memory, writers, unfinished: vec![] }
     }
 

@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, Scope};
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 use crate::error::Error;
 use crate::memory::{Buffer, Memory};
@@ -39,33 +39,52 @@ impl Shared {
     }
 }
 
-/// The way to the threads. They end when this is dropped.
-pub struct Writers<'a> {
-    jobs: SyncSender<Job<'a>>,
+/// The way to the threads. They have ended when this has been dropped: a scope waits for their work alone.
+pub struct Writers<'scope, 'a> {
+    /// `None` when no more work comes.
+    jobs: Option<SyncSender<Job<'a>>>,
+    threads: Vec<ScopedJoinHandle<'scope, ()>>,
 }
 
-impl<'a> Writers<'a> {
+impl<'scope, 'a> Writers<'scope, 'a> {
     /// Starts the threads.
     ///
     /// # Errors
     /// When the system lets none start.
-    pub fn start<'scope, 'env>(scope: &'scope Scope<'scope, 'env>, shared: &'a Shared) -> io::Result<Writers<'a>>
+    pub fn start<'env>(scope: &'scope Scope<'scope, 'env>, shared: &'a Shared) -> io::Result<Writers<'scope, 'a>>
     where
         'a: 'scope,
     {
         let (jobs, queue) = sync_channel(64);
         let queue = Arc::new(Mutex::new(queue));
+        let mut writers = Writers { jobs: Some(jobs), threads: Vec::with_capacity(THREADS) };
         for _ in 0..THREADS {
             let queue = Arc::clone(&queue);
-            thread::Builder::new().name("writer".into()).spawn_scoped(scope, move || work(shared, &queue))?;
+            let thread = thread::Builder::new().name("writer".into());
+            writers.threads.push(thread.spawn_scoped(scope, move || work(shared, &queue))?);
         }
-        Ok(Writers { jobs })
+        Ok(writers)
     }
 
     /// Hands work over.
     pub fn hand_over(&self, data: Buffer<'a>, work: Work<'a>) {
         // The threads take work until this is dropped, so there is always a receiver.
-        let _ = self.jobs.send(Job { data, work });
+        if let Some(jobs) = &self.jobs {
+            let _ = jobs.send(Job { data, work });
+        }
+    }
+}
+
+impl Drop for Writers<'_, '_> {
+    fn drop(&mut self) {
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            if let Err(panic) = thread.join()
+                && !thread::panicking()
+            {
+                std::panic::resume_unwind(panic);
+            }
+        }
     }
 }
 
