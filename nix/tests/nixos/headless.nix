@@ -20,7 +20,10 @@ let
         { hardware.nvidia = options; }
       ];
     };
-  onBoth = options: look: map (shape: look (headless shape options)) shapes;
+  plain = lib.genAttrs shapes (shape: headless shape { });
+  onBoth =
+    options: look:
+    map (shape: look (if options == { } then plain.${shape} else headless shape options)) shapes;
 
   ofNvidia = lib.filter (lib.hasInfix "nvidia");
   programs =

@@ -10,6 +10,7 @@
 }:
 
 let
+  plainHost = host { };
   plainGuest = guest { };
   merged = host {
     imports = [ screens ];
@@ -46,7 +47,7 @@ in
   "test a host without screens has no 32-bit libraries and no application profiles" = {
     expr =
       let
-        driver = packageOf (host { });
+        driver = packageOf plainHost;
       in
       [
         (lib.elem "lib32" driver.outputs)
@@ -61,7 +62,7 @@ in
   };
   "test files under /etc" = {
     expr = map (machine: ofNvidia (lib.attrNames machine.config.environment.etc)) [
-      (host { })
+      plainHost
       plainGuest
     ];
     expected = [
