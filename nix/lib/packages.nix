@@ -3,7 +3,7 @@
 #   vgpu_17_6 … on hosts, grid_17_6 … on guests      every release of the catalog
 #   mkVgpuDriver, mkVgpuPatcher                      for releases that are not in it
 #
-# `settings` are the user's wishes as the modules pass them on:
+# `settings` come from the user's options. The modules pass them on:
 #
 #   role            "host" or "guest"
 #   merged          whether a host's driver must serve its own screens

@@ -75,8 +75,8 @@ let
   # What a message says of the driver.
   driver = "vGPU ${package.vgpu.gridVersion}";
 
-  # Options that do nothing unless the driver is ours.
-  wishes =
+  # Options that are set, and that do nothing unless the driver is ours.
+  optionsForOurDriver =
     lib.optional cfg.patcher.enable "patcher.enable"
     ++ lib.optional (cfg.griddUnlock.enable or false) "griddUnlock.enable"
     ++ lib.optional ((cfg.licensing.tokenFile or null) != null) "licensing.tokenFile"
@@ -126,10 +126,10 @@ in
           '';
         }
         {
-          assertion = wishes == [ ] || ours;
+          assertion = optionsForOurDriver == [ ] || ours;
           message = ''
             ${
-              lib.concatMapStringsSep ", " (name: "hardware.nvidia.vgpu.${name}") wishes
+              lib.concatMapStringsSep ", " (name: "hardware.nvidia.vgpu.${name}") optionsForOurDriver
             }: the driver is not one of vgpu4nixos, so there is nothing to apply this to.
             Set hardware.nvidia.vgpu.release = "${releases.${newest}.release}", or hardware.nvidia.package =
             config.boot.kernelPackages.nvidiaPackages.${prefix}${newest}.

@@ -178,7 +178,7 @@ in
               "L+ /run/nvidia-docker/extras/bin/nvidia-persistenced - - - - ${package.persistenced}/origBin/nvidia-persistenced";
         })
       ]
-      # Since 24.11 this refuses hosts whose X server has no "nvidia"; here the driver is there all the same.
+      # Without this, nixpkgs refuses hosts whose X server has no "nvidia". But these hosts have the driver.
       ++ lib.optional (options.hardware ? nvidia-container-toolkit.suppressNvidiaDriverAssertion) {
         hardware.nvidia-container-toolkit.suppressNvidiaDriverAssertion = lib.mkDefault true;
       }

@@ -62,7 +62,7 @@ let
           hooks = moduleHooks;
         };
 
-      # Whether someone wants to change NVIDIA's files before they are installed, be it by mkVgpuDriver or overrideAttrs.
+      # Whether NVIDIA's files are changed before they are installed: by hooks of mkVgpuDriver, or by overrideAttrs.
       hooked =
         lib.any
           (

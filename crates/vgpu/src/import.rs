@@ -100,8 +100,8 @@ pub fn identity_of(file: &Path, catalog: &Catalog, progress: Progress) -> Result
     })
 }
 
-/// Decides whether to accept the file, and as what. `identity` is from [`look`]. Its release becomes the one that the user
-/// asked for. The file is read once more, unless its hash is enough.
+/// Decides whether to accept the file, and as what. `identity` is from [`identity_of`]. Its release becomes the one
+/// that the user asked for. The file is read once more, unless its hash is enough.
 pub fn accept<'c>(
     file: &Path,
     identity: &mut Identity,

@@ -11,7 +11,7 @@ let
   scheduler = settings: host { hardware.nvidia.vgpu.scheduler = settings; };
 in
 {
-  "test without wishes there are no parameters" = {
+  "test without options there are no parameters" = {
     expr = lines (host { });
     expected = [ ];
   };

@@ -138,17 +138,17 @@ fn existing(dirs: &[&str]) -> Vec<PathBuf> {
 
 pub fn summary(report: &Report) -> String {
     let mut text = format!(
-        "Installed the {} driver {}: {} files, {}\n",
+        "Installed the {} driver {}: {}, {}\n",
         report.role,
         report.version,
-        report.files,
+        output::count(report.files, "file"),
         indicatif::DecimalBytes(report.bytes)
     );
     for (name, path) in &report.outputs {
         text += &format!("  {name:<9} {}\n", path.display());
     }
-    text +=
-        &format!("Left out: {} files that NixOS has itself or doesn't need (--json lists them)", report.skipped.len());
+    let skipped = output::count(report.skipped.len() as u64, "file");
+    text += &format!("Left out: {skipped} that NixOS has itself or doesn't need (--json lists them)");
     if !report.unknown.is_empty() {
         text += &format!("\nOf unknown types, also left out: {}", report.unknown.join(", "));
     }

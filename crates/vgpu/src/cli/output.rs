@@ -118,10 +118,18 @@ pub fn json(value: &impl Serialize) -> Result<()> {
     print(shown::json(&serde_json::to_string_pretty(value).into_diagnostic()?))
 }
 
-/// A progress bar over a number of bytes, only on terminals. `doing` is one word for the work.
+/// A number of things: `1 file`, `2 files`. `thing` is one of them.
+pub fn count(number: u64, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
+/// A progress bar over a number of bytes, only on terminals. `doing` is one word for the work. A line is at most 80
+/// columns long.
 pub fn progress(doing: &'static str, bytes: u64) -> ProgressBar {
     let bar = ProgressBar::new(bytes);
-    let style = ProgressStyle::with_template("{msg:9} {bar:30} {decimal_bytes} of {decimal_total_bytes}, {eta} left");
+    let style = ProgressStyle::with_template(
+        "{msg:9} {percent:>3} % {bar:20} {decimal_bytes} of {decimal_total_bytes}, {eta} left",
+    );
     bar.with_message(doing).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
@@ -138,4 +146,68 @@ pub fn spinner(text: String) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(text);
     spinner.enable_steady_tick(std::time::Duration::from_millis(120));
     spinner
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use indicatif::{ProgressDrawTarget, TermLike};
+
+    use super::*;
+
+    #[test]
+    fn one_thing_is_not_called_several() {
+        assert_eq!([0, 1, 2].map(|number| count(number, "file")), ["0 files", "1 file", "2 files"]);
+    }
+
+    /// A terminal of 80 columns that remembers what was written to it.
+    #[derive(Clone, Debug, Default)]
+    struct Terminal(Arc<Mutex<String>>);
+
+    impl TermLike for Terminal {
+        fn width(&self) -> u16 {
+            80
+        }
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(text)
+        }
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.0.lock().unwrap().push_str(text);
+            Ok(())
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            self.0.lock().unwrap().push('\n');
+            Ok(())
+        }
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_progress_bar_says_what_is_done_and_how_far_it_is() {
+        let terminal = Terminal::default();
+        let bar = progress("unpacking", 353_305_520);
+        bar.set_draw_target(ProgressDrawTarget::term_like(Box::new(terminal.clone())));
+        bar.set_position(176_652_760);
+        bar.tick();
+        let text = terminal.0.lock().unwrap().clone();
+        let line = text.lines().last().unwrap().trim_end();
+        assert!(line.starts_with("unpacking  50 % █"), "{text}");
+        assert!(line.contains("176.65 MB of 353.31 MB, ") && line.ends_with(" left"), "{text}");
+    }
 }

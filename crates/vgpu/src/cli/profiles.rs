@@ -75,11 +75,11 @@ struct List {
 /// Show one profile in full, with everything NVIDIA wrote about it.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  vgpu profiles show 43
-  vgpu profiles show nvidia-43 --config ./vgpuConfig.xml
+  vgpu profiles show 46
+  vgpu profiles show nvidia-46 --config ./vgpuConfig.xml
   vgpu profiles show 'GRID T4-2Q'")]
 struct Show {
-    /// The number of the profile (43 or nvidia-43), or its name
+    /// The number of the profile (46 or nvidia-46), or its name
     id: String,
     #[command(flatten)]
     config: ConfigFile,
@@ -113,7 +113,7 @@ impl ConfigFile {
   clones              {"AAAA:BBBB": "CCCC:DDDD"}: AAAA:BBBB gets the profiles of
                       CCCC:DDDD (PCI device and subsystem of physical GPUs). One
                       that is listed already is replaced
-  overrides           {"43": {...}}: what of this is set changes nvidia-43:
+  overrides           {"46": {...}}: what of this is set changes nvidia-46:
     vramAllocation      memory in MiB, from 384 on
     maxInstances        vGPUs of it on one board, as far as its memory goes
     heads               virtual monitors

@@ -35,6 +35,18 @@ fn another_file_under_a_pinned_name_is_refused() {
     assert!(message.contains(&sri(&archive())) && message.contains(&sri(b"another")), "{message}");
 }
 
+/// There is nothing to take out of a .run file. The advice says where NVIDIA has it.
+#[test]
+fn another_run_file_gets_advice_for_a_run_file() {
+    let Some(machine) = Machine::new() else { return };
+    machine.download(GUEST_RUN, &run_file(Role::Guest)).catalog(None, Some(b"another"));
+    insta::assert_snapshot!(refused(&machine, &[GUEST_RUN]), @r"
+    error: cannot import NVIDIA-Linux-x86_64-550.163.01-grid.run
+    cause: it is not the file that NVIDIA published as vGPU 17.6: its hash is sha256-…, the catalog says sha256-…
+    help: the file is whole, so the download was not cut short: somebody changed it. Get it from https://storage.googleapis.com/nvidia-drivers-us-public/GRID/vGPU17.6/NVIDIA-Linux-x86_64-550.163.01-grid.run. If you trust this one, set hardware.nvidia.vgpu.driverSource.name to its name and .sha256 to its hash
+    ");
+}
+
 /// Nobody has confirmed the record. So neither a match nor a difference proves whether the file is NVIDIA's.
 #[test]
 fn one_public_record_is_no_judge() {
@@ -150,7 +162,7 @@ fn what_has_no_end_is_refused() {
 }
 
 #[test]
-fn wrong_wishes_are_refused() {
+fn options_that_do_not_fit_the_file_are_refused() {
     let Some(machine) = Machine::new() else { return };
     machine.download("host.run", &run_file(Role::Host)).download("guest.run", &run_file(Role::Guest));
     let message = refused(&machine, &["host.run", "--role", "guest"]);
