@@ -7,14 +7,14 @@
 file:
 let
   path = if builtins.isPath file then file else /. + file;
-  # What a build makes is not there yet, and what is not there has a message of its own.
+  # A file that a build makes is not there yet. A file that is not there has a message of its own.
   isThere = !builtins.hasContext "${toString file}" && builtins.pathExists path;
 
   text = builtins.readFile path;
   lines = map (line: lib.head (builtins.match "[[:space:]]*(.*[^[:space:]]|)[[:space:]]*" line)) (
     lib.splitString "\n" text
   );
-  # As gridd-unlock-patcher takes them.
+  # The form that gridd-unlock-patcher accepts.
   isComment = line: line == "" || lib.hasPrefix "#" line;
   certificate = lib.filter (line: !isComment line) lines;
   inside = lib.drop 1 (lib.init certificate);

@@ -1,7 +1,7 @@
-# What NVIDIA's services and ours can do without: settings of systemd for all of them.
+# Takes from NVIDIA's services and ours what they do not need: settings of systemd for all of them.
 #
-# ProtectClock, PrivateDevices and DeviceAllow are left out on purpose: each of them closes /dev/nvidia* and /dev/vfio, which
-# all of these services open. So is MemoryDenyWriteExecute: NVIDIA's libraries make code while they run.
+# ProtectClock, PrivateDevices and DeviceAllow are left out on purpose: each of them closes /dev/nvidia* and /dev/vfio, and
+# all of these services open those. MemoryDenyWriteExecute is left out too: NVIDIA's libraries make code while they run.
 {
   LockPersonality = true;
   NoNewPrivileges = true;

@@ -75,8 +75,8 @@ in
     else
       null;
 
-  # Why virtual machines may not start on a host with this kernel; null where there is no reason to doubt. Modules that
-  # compile say nothing about it: Linux 6.19 has a core of VFIO that asks a driver for its regions through a function
+  # Why virtual machines may not start on a host with this kernel; null where there is no reason to doubt. Modules can
+  # compile, and still fail then: Linux 6.19 has a core of VFIO that asks a driver for its regions through a function
   # of its own, get_region_info_caps in struct vfio_device_ops, and no longer through its ioctl. A driver without it still
   # compiles. The sources of nvidia-vgpu-vfio are not public, so what its releases have was not looked at.
   hostDoubt =

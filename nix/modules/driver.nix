@@ -16,7 +16,7 @@ let
   cfg = config.hardware.nvidia.vgpu;
   inherit (config.hardware.nvidia) package;
   host = role == "host";
-  # Of the packages' names.
+  # The beginning of the packages' names.
   prefix = if host then "vgpu_" else "grid_";
 
   releases = import ../lib/releases.nix { inherit lib; };
@@ -26,10 +26,10 @@ let
 
   inherit (import ../lib/nixpkgs-module.nix { inherit config lib; }) screens;
 
-  # What our drivers need to know of this configuration.
+  # What our drivers need to know about this configuration.
   settings = {
     inherit role;
-    # On a host whose own screens are NVIDIA's, one driver must do for both.
+    # If the host's own screens are at an NVIDIA GPU, one driver must serve both screens and virtual machines.
     merged = host && screens;
     inherit (cfg) driverSource;
     patching = {
@@ -63,7 +63,7 @@ let
 
   ours = import ../lib/is-ours.nix { inherit config; };
 
-  # Gives way to what the user sets, but not to defaults for a GPU that other modules set (nixos-hardware).
+  # What the user sets comes first. Defaults that other modules set for a GPU (nixos-hardware) do not.
   mkOurDefault = lib.mkOverride 900;
 
   # `release` needs nothing in nvidiaPackages. Then the package set is left as it is: whoever has one already
@@ -72,7 +72,7 @@ let
   # Some package sets cannot be added to (nixosModules.readOnlyPkgs of nixpkgs): they take one definition, their own.
   overlaysCanBeAdded = options.nixpkgs.overlays.type.name == "listOf";
 
-  # What a message says of the driver.
+  # How messages call the driver.
   driver = "vGPU ${package.vgpu.gridVersion}";
 
   # Options that are set, and that do nothing unless the driver is ours.
@@ -153,7 +153,7 @@ in
           '';
         }
         {
-          # Only the version: NixOS may change the configuration of the same kernel, which is no mistake of the user's.
+          # Only the versions are compared. NixOS may change the configuration of the same kernel, which is no mistake.
           assertion =
             package.vgpu.kernelPackages.kernel.modDirVersion == config.boot.kernelPackages.kernel.modDirVersion;
           message = ''

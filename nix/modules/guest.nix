@@ -24,7 +24,8 @@ in
   ];
 
   config = lib.mkIf ours {
-    # Not for a driver that is refused anyway, nor for NixOS' VM variant of this machine, whose GPU is QEMU's.
+    # There is no warning about a driver that an assertion refuses, and none in NixOS' VM variant of this machine: its GPU
+    # is QEMU's.
     warnings = lib.optional (package.vgpu.role == "guest" && !nixpkgsActs && !vmVariant) ''
       hardware.nvidia.package is a vGPU guest driver, but nothing loads it: add "nvidia" to services.xserver.videoDrivers
       (this does not start a desktop).
@@ -32,7 +33,7 @@ in
 
     hardware.nvidia = {
       modesetting.enable = lib.mkDefault true;
-      # The GPU's own system processor serves the host, not the guest; but open kernel modules come with its firmware.
+      # The GPU's system processor (GSP) serves the host and not the guest. But open kernel modules need its firmware.
       gsp.enable = lib.mkDefault (config.hardware.nvidia.open == true);
     };
 
@@ -42,7 +43,7 @@ in
     systemd.services.nvidia-topologyd = {
       description = "NVIDIA Topology Daemon";
       wantedBy = [ "multi-user.target" ];
-      # As nvidia-gridd: it would meet the modules of the old release.
+      # Like nvidia-gridd: after a restart it would meet the modules of the old release.
       restartIfChanged = false;
       serviceConfig = {
         Type = "forking";

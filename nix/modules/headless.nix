@@ -1,5 +1,6 @@
-# A host without screens, where nixpkgs' nvidia module does nothing: what that module does for one with, driven by the
-# same options (nixos/modules/hardware/video/nvidia.nix of nixpkgs 26.05; what only an X server needs is left out).
+# Hosts without screens. nixpkgs' nvidia module does nothing for them. This module does what that one does for hosts with
+# screens, by the same options. The model is nixos/modules/hardware/video/nvidia.nix of nixpkgs 26.05, without what only an
+# X server needs.
 {
   config,
   lib,
@@ -21,7 +22,7 @@ let
 
   open = cfg.open == true;
   suspendNotifier = hasSuspendNotifier && powerManagement.kernelSuspendNotifier;
-  # NVIDIA's scripts save the boards' memory; with the notifier the driver does it by itself.
+  # NVIDIA's scripts save the memory of the GPUs. With the notifier, the driver does it itself.
   suspendByServices = powerManagement.enable && !suspendNotifier;
 
   moduleParams =
@@ -37,13 +38,13 @@ let
         lib.concatStringsSep " " (lib.mapAttrsToList (name: value: "${name}=${toString value}") parameters)
       }";
 
-  # Without sources these are null, and driver.nix has a message.
+  # They are null where no source is pinned. driver.nix has an assertion for that.
   nvidiaSettings = cfg.nvidiaSettings && package.settings != null;
   nvidiaPersistenced = cfg.nvidiaPersistenced && package.persistenced != null;
 
   mkOurDefault = lib.mkOverride 900;
 
-  # Saves or restores the boards' memory when the host sleeps or wakes.
+  # Saves the memory of the GPUs when the host goes to sleep, and restores it when the host wakes.
   sleepService = state: {
     description = "NVIDIA system ${state} actions";
     path = [ pkgs.kbd ];
@@ -68,7 +69,7 @@ in
             ];
             kernelModules = [ "nvidia" ];
             extraModulePackages = [ (if open then package.open else package.mod) ];
-            # Loaded after nvidia, and only there: its device files come from the rules below.
+            # It is loaded after nvidia, and only on machines that load nvidia. Its device files come from the rules below.
             extraModprobeConfig = "softdep nvidia post: nvidia-uvm";
             kernelParams = lib.optional (!open && !package.ibtSupport) "ibt=off";
           };
@@ -79,15 +80,15 @@ in
           ++ lib.optional nvidiaSettings package.settings
           ++ lib.optional nvidiaPersistenced package.persistenced;
 
-          # Where programs and container toolkits look for the driver; made when hardware.graphics.enable is set.
+          # Programs and container toolkits look for the driver there. nixpkgs makes it where hardware.graphics.enable is set.
           hardware.graphics.extraPackages = [ package.out ];
           hardware.graphics.extraPackages32 = lib.optional (package.lib32 != null) package.lib32;
 
-          # nixpkgs' defaults for these look at a driver that it does not see here.
+          # nixpkgs' defaults for these depend on the driver, which it does not see on such a host.
           hardware.nvidia.gsp.enable = mkOurDefault (open || lib.versionAtLeast package.version "555");
 
           services.udev.extraRules = ''
-            # Device files of NVIDIA's modules, which do not make them.
+            # Device files. NVIDIA's modules do not make them.
             KERNEL=="nvidia", RUN+="${pkgs.runtimeShell} -c 'mknod -m 666 /dev/nvidiactl c 195 255'"
             KERNEL=="nvidia", RUN+="${pkgs.runtimeShell} -c 'for i in $$(cat /proc/driver/nvidia/gpus/*/information | grep Minor | cut -d \  -f 4); do mknod -m 666 /dev/nvidia$${i} c 195 $${i}; done'"
             KERNEL=="nvidia_uvm", RUN+="${pkgs.runtimeShell} -c 'mknod -m 666 /dev/nvidia-uvm c $$(grep nvidia-uvm /proc/devices | cut -d \  -f 1) 0'"
@@ -95,7 +96,7 @@ in
           '';
         }
 
-        # Parameters of modules: an option of their own since 26.05, lines for modprobe before.
+        # Parameters of modules. nixpkgs has an option for them since 26.05. Older releases get lines for modprobe.
         (lib.optionalAttrs hasModuleParams {
           hardware.nvidia.moduleParams.nvidia = moduleParams;
           boot.extraModprobeConfig = lib.concatStringsSep "\n" (
@@ -133,7 +134,7 @@ in
 
         (lib.mkIf powerManagement.finegrained {
           services.udev.extraRules = ''
-            # A GPU without work may sleep while it has a driver.
+            # Lets a GPU that has a driver sleep while it has no work.
             ACTION=="bind", SUBSYSTEM=="pci", ATTR{vendor}=="0x10de", ATTR{class}=="0x03[0-9]*", TEST=="power/control", ATTR{power/control}="auto"
             ACTION=="unbind", SUBSYSTEM=="pci", ATTR{vendor}=="0x10de", ATTR{class}=="0x03[0-9]*", TEST=="power/control", ATTR{power/control}="on"
           '';
@@ -168,7 +169,7 @@ in
           };
         })
 
-        # The folders that Docker's old runtime mounts into containers.
+        # Docker's old runtime mounts these folders into containers.
         (lib.mkIf config.virtualisation.docker.enableNvidia {
           systemd.tmpfiles.rules = [
             "L+ /run/nvidia-docker/bin - - - - ${package.vgpu.programs}/origBin"

@@ -1,4 +1,4 @@
-# What only hosts have of vGPU-Unlock-patcher: merging, remapping, and the patcher as a command.
+# What vGPU-Unlock-patcher does for hosts alone: merged drivers, remapping, and the patcher as a command.
 {
   config,
   lib,

@@ -29,7 +29,7 @@ in
   config = lib.mkIf ours {
     boot.kernelModules = [ "nvidia-vgpu-vfio" ];
 
-    # Virtual machines hang when these go away under them, so a new configuration never restarts them.
+    # A virtual machine hangs when one of these services ends. So a new configuration never restarts them.
     systemd.services = {
       nvidia-vgpud = {
         description = "NVIDIA vGPU Daemon";
@@ -39,7 +39,7 @@ in
         serviceConfig = hardening // {
           Type = "forking";
           PrivateTmp = true;
-          # It tells the driver the profiles and ends. Without this a switch would start it again, with the files of the
+          # It tells the driver the profiles, and ends. Without this, a switch would start it again, with the files of the
           # new configuration, under the vGPUs of the old one.
           RemainAfterExit = true;
           ExecStart = "${package.vgpu.programs}/bin/nvidia-vgpud";
@@ -53,8 +53,8 @@ in
         requires = [ "nvidia-vgpud.service" ];
         after = [ "nvidia-vgpud.service" ];
         restartIfChanged = false;
-        # It starts a process for each virtual machine, which looks at QEMU's command line and memory and must outlive a
-        # restart: so it gets no /tmp, /proc, processes or network of its own, and no KillMode but `process`.
+        # It starts a process for each virtual machine. That process reads QEMU's command line and memory, and must outlive a
+        # restart. So it has no /tmp, /proc, processes or network of its own, and KillMode is `process`.
         serviceConfig = hardening // {
           Type = "forking";
           KillMode = "process";
@@ -63,7 +63,7 @@ in
         };
       };
 
-      # Writes GPU errors to a file of its own, for support cases. Off by default: with
+      # Writes errors of the GPU to a file of its own, for NVIDIA's support. It is off by default. With
       # `systemd.services.nvidia-xid-logd.enable = true` it starts with the machine.
       nvidia-xid-logd = {
         enable = lib.mkDefault false;

@@ -1,4 +1,4 @@
-# vGPUs that are declared: made at every start, before virtual machines start, and changed at a switch.
+# Declared vGPUs. They are made at every start of the machine, before virtual machines start, and changed at a switch.
 {
   config,
   lib,
@@ -18,7 +18,7 @@ let
     description = "PCI address, like 0000:41:00.0";
   };
 
-  # null leaves it to the program.
+  # null: the program chooses.
   optional =
     type: example: description:
     mkOption {
@@ -171,7 +171,7 @@ in
       description = "NVIDIA vGPUs that are declared";
       wantedBy = [ "multi-user.target" ];
       wants = [ "nvidia-vgpud.service" ];
-      # nvidia-vgpud tells the kernel the types; that may take a moment longer than its start, so apply waits for it.
+      # nvidia-vgpud tells the kernel the types. That may end a moment after the service has started. So apply waits for it.
       after = [
         "nvidia-vgpud.service"
         "nvidia-vgpu-mgr.service"
@@ -185,7 +185,7 @@ in
       # A restart runs apply again, and apply leaves alone what is in use.
       restartTriggers = [ checked ];
       stopIfChanged = false;
-      # What NVIDIA's sriov-manage calls.
+      # NVIDIA's sriov-manage calls these.
       path = [
         package.vgpu.programs
         pkgs.coreutils
@@ -202,7 +202,7 @@ in
         TimeoutStartSec = "5min";
         StateDirectory = "vgpu";
         RuntimeDirectory = "vgpu";
-        # The links in /run/vgpu stay when it is restarted.
+        # The links in /run/vgpu stay when the service is restarted.
         RuntimeDirectoryPreserve = true;
         # It writes to /sys and loads modules, so ProtectKernelTunables and ProtectKernelModules stay off.
         PrivateTmp = true;
@@ -211,7 +211,7 @@ in
     };
 
     services.udev.extraRules = lib.mkIf owned ''
-      # Devices below /dev/vfio of vGPUs that are declared with a user or a group.
+      # Gives the devices below /dev/vfio to the user or group that is declared for the vGPU.
       SUBSYSTEM=="vfio|vfio-dev", KERNEL!="vfio", IMPORT{program}="${package.vgpu.program}/bin/vgpu instances owner %k"
       SUBSYSTEM=="vfio|vfio-dev", ENV{VGPU_GROUP}=="?*", OWNER="$env{VGPU_USER}", GROUP="$env{VGPU_GROUP}", MODE="0660"
     '';

@@ -30,7 +30,7 @@ in
 {
   config = lib.mkIf ours {
     # Which GPU a machine has is not known here. The closed modules serve all but Blackwell and later, where
-    # `vgpu init` says so. Gives way to what the user sets, but not to defaults of other modules (nixos-hardware).
+    # `vgpu init` says so. What the user sets comes first. Defaults of other modules (nixos-hardware) do not.
     hardware.nvidia.open = lib.mkOverride 900 false;
 
     # nixpkgs' module up to 25.11 looks for closed modules in the output `bin`. There they would be built even where the

@@ -1,5 +1,5 @@
-# Licences of a guest: nvidia-gridd, its settings and token, who may talk to it, and licence servers with an authority of
-# their own.
+# Licences of a guest: nvidia-gridd, its settings and token, who may talk to it, and licence servers with their own root
+# certificate.
 {
   config,
   lib,
@@ -33,16 +33,16 @@ let
     else
       package.vgpu.programs;
 
-  # Never interpolated as a path: that would copy the token into the store.
+  # It is a string. A path in a string would copy the token into the store.
   tokenFile = lib.mapNullable toString licensing.tokenFile;
   inStore = tokenFile != null && lib.hasPrefix "${builtins.storeDir}/" tokenFile;
   hasToken = tokenFile != null && !inStore;
 
-  # A directory for the token alone. nvidia-gridd reads directories, and picks what is called like this.
+  # A directory for the token alone. nvidia-gridd reads the directory and takes files with this ending.
   tokenDirectory = "nvidia-gridd-token";
   tokenName = "client_configuration_token.tok";
 
-  # NVIDIA's numbers, from gridd.conf.template.
+  # These numbers are NVIDIA's, from gridd.conf.template.
   featureTypes = {
     automatic = null;
     vgpu = 1;
@@ -175,7 +175,7 @@ in
           '';
         }
         {
-          # Only of files that are not made by a build: those are not there yet.
+          # Files that a build makes are not checked. They are not there yet.
           assertion =
             cfg.griddUnlock.enable && cfg.griddUnlock.rootCaFile != null
             ->
@@ -187,7 +187,7 @@ in
           '';
         }
         {
-          # Before the store has it.
+          # This is checked before the file is in the store.
           assertion = cfg.griddUnlock.enable -> certificateProblem == null;
           message = ''
             hardware.nvidia.vgpu.griddUnlock.rootCaFile has more in it than one certificate, and everyone can read the Nix store:
@@ -230,7 +230,7 @@ in
           Type = "forking";
           ExecStart = "${gridd}/bin/nvidia-gridd";
           ExecStopPost = "${pkgs.coreutils}/bin/rm -rf /var/run/nvidia-gridd";
-          # Where it keeps its licence: /var/lib/nvidia.
+          # It keeps its licence in /var/lib/nvidia.
           StateDirectory = "nvidia";
         };
       };
@@ -275,7 +275,7 @@ in
 
     (lib.mkIf (ours && hasToken) {
       systemd.services.nvidia-gridd = {
-        # `systemctl status` then names the file that is missing.
+        # If the file is missing, `systemctl status` then names it.
         unitConfig.AssertPathExists = tokenFile;
         serviceConfig = {
           LoadCredential = "${tokenName}:${tokenFile}";

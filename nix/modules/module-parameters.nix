@@ -1,4 +1,4 @@
-# Parameters of a host's kernel modules: those of merged drivers, and how the GPU's time is shared out.
+# Parameters of a host's kernel modules: those of merged drivers, and how vGPUs share the time of a GPU.
 {
   config,
   lib,
@@ -30,7 +30,7 @@ let
     in
     "RmPVMRL=0x" + lib.toHexString (policies.${scheduler.policy} + slice * 65536);
 
-  # GPUs with a policy of their own: the driver asks for a GPU's keys before those for all.
+  # GPUs with a policy of their own. For each key, the driver looks for one of the GPU first, and then for one for all.
   gpus = lib.filterAttrs (_: gpu: gpu.scheduler.policy != null) cfg.gpus;
 
   parameters =
@@ -44,7 +44,7 @@ let
       );
     };
 
-  # Where a time slice is set without a policy that has one.
+  # Options that set a time slice where the policy has none.
   withoutPolicy = lib.filterAttrs (
     _: scheduler:
     scheduler.timeSlice != null
@@ -62,7 +62,7 @@ let
 
   text = value: if lib.isBool value then (if value then "1" else "0") else toString value;
 
-  # `unset`: what the policy is without one.
+  # `unset`: what happens where no policy is set.
   schedulerOptions = unset: {
     policy = mkOption {
       type = types.nullOr (types.enum (lib.attrNames policies));

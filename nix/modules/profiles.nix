@@ -1,4 +1,4 @@
-# The profiles of a host: which GPUs offer them, and changes of them.
+# The profiles of a host: which GPUs offer them, and changes to them.
 {
   config,
   lib,

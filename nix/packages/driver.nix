@@ -1,5 +1,5 @@
-# A driver, host or guest: NVIDIA's files, placed and patched by `vgpu-builder`. No kernel is in it: kernel
-# modules and vgpuConfig.xml are derivations of their own, so that neither makes this one build again.
+# A driver for hosts or guests: NVIDIA's files, placed and patched by `vgpu-builder`. Kernel modules and a changed
+# vgpuConfig.xml are derivations of their own. So another kernel or profile does not build this one again.
 #
 #   { role, merged, version, source, vgpuPatcher, … } → what hardware.nvidia.package takes
 {
@@ -21,14 +21,14 @@
 {
   # "host" or "guest".
   role,
-  # Whether it is a host's driver that serves the host's own screens too.
+  # Whether it is a host's driver that also serves the host's own screens.
   merged,
   # Version of the driver, and the vGPU release it belongs to.
   version,
   gridVersion,
   # NVIDIA's .zip or .run.
   source,
-  # From mkVgpuPatcher, a function of the driver; null where there is none.
+  # From mkVgpuPatcher: a function that a driver calls. null: there is none.
   vgpuPatcher,
   # Whether and how to use it: { enable, target, extraFlags }.
   patching,
@@ -81,7 +81,7 @@ let
             "prePatch"
           ];
 
-      # What nixpkgs' own tools are given: nothing in it depends on the kernel.
+      # nixpkgs' own tools get this. Nothing in it depends on the kernel.
       forTools = self // {
         makeFlags = [ ];
       };
@@ -218,7 +218,7 @@ let
   settingsVersion = settings.version or version;
   persistencedVersion = persistenced.version or version;
 
-  # Hosts without screens have no use for graphics libraries, and NVIDIA packs them none.
+  # Hosts without screens need no graphics libraries, and NVIDIA packs none for them.
   withLib32 = role == "guest" || merged;
 
   libraryDirs =

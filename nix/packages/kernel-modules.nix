@@ -21,7 +21,7 @@ let
   flavour = if open then "open" else "closed";
   directory = if open then "kernel-open" else "kernel";
 
-  # Lets NVIDIA's sources meet kernels that are newer than they are.
+  # With this, NVIDIA's sources compile against kernels that are newer than they are.
   compat = builtins.path {
     path = ../../kernel-compat;
     name = "kernel-compat";
@@ -54,7 +54,7 @@ stdenv.mkDerivation {
     fi
   '';
 
-  # Ours comes last, so that patches meet NVIDIA's own lines.
+  # Our code comes last, so that patches are applied to NVIDIA's own lines.
   patches = hooks.patches or [ ];
   postPatch = ''
     ${hooks.postPatch or ""}

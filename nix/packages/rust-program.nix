@@ -1,4 +1,5 @@
-# A Rust program of this repository, built from its own crate and the crates that one needs, and from nothing else.
+# A Rust program of this repository. It is built from its own crate and from the crates that this one needs, and from
+# nothing else.
 #
 # The builder of every driver is such a program. A driver takes a minute to build and needs an archive that is behind
 # NVIDIA's login, so a change elsewhere in the repository must not reach it: neither by its sources nor by Cargo.lock.
@@ -114,7 +115,7 @@ rustPlatform.buildRustPackage {
   postPatch = "cp ${writeText "Cargo.lock" lock} Cargo.lock";
   cargoLock.lockFileContents = lock;
 
-  # One program less to build before this one.
+  # So there is one program less to build before this one.
   auditable = false;
 
   # The tests are the flake's check `tests`: a machine that rebuilds its system need not repeat them.

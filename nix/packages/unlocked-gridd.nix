@@ -1,5 +1,5 @@
-# nvidia-gridd with the root certificate of the user's licence server in it. A derivation of its own: another
-# certificate builds these few megabytes again, and not the driver.
+# nvidia-gridd with the root certificate of the user's licence server in it. It is a derivation of its own. So another
+# certificate builds only these few megabytes again, and not the driver.
 {
   runCommand,
   lib,

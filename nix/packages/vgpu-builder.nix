@@ -1,4 +1,4 @@
-# `vgpu-builder`: the builder of every driver. What is named here builds all drivers again when it changes.
+# `vgpu-builder`: the builder of every driver. When something that is named here changes, all drivers are built again.
 { rustProgram }:
 
 rustProgram {

@@ -1,5 +1,5 @@
-# vgpuConfig.xml with some GPUs and profiles changed: a derivation of its own, because it takes milliseconds
-# where the driver takes a minute. `changes` has the shapes of the options: { clones, overrides }.
+# vgpuConfig.xml with some GPUs and profiles changed. It is a derivation of its own: it takes milliseconds to build, and
+# the driver takes a minute. `changes` has the shapes of the options: { clones, overrides }.
 {
   lib,
   stdenvNoCC,

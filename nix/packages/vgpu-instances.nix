@@ -1,5 +1,5 @@
-# instances.json, checked against the profiles of the driver: a name that is wrong, or a sum that no board can hold, ends
-# the build and not the next start of the machine.
+# instances.json, checked against the profiles of the driver. If a name is wrong, or if the vGPUs do not fit on a board,
+# the build fails, and not the next start of the machine.
 {
   stdenvNoCC,
   writeText,

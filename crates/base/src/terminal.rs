@@ -50,6 +50,11 @@ pub fn relay(line: &str) {
     say(shown::result(line));
 }
 
+/// A number of things: `1 file`, `2 files`. `thing` is one of them.
+pub fn count(number: u64, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
 /// Prints an error: what was being done, why it failed, what to do.
 pub fn report(report: &Report) {
     let _not_interrupted = interrupt::hold();
@@ -82,5 +87,15 @@ pub fn exit_code(result: Result<()>) -> ExitCode {
             report(&error);
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_thing_is_not_called_several() {
+        assert_eq!([0, 1, 2].map(|number| count(number, "file")), ["0 files", "1 file", "2 files"]);
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use miette::{Report, Result, WrapErr, miette};
 use vgpu_base::publish::Staged;
-use vgpu_base::terminal::note;
+use vgpu_base::terminal::{count, note};
 
 use crate::error::Error;
 use crate::install;
@@ -48,7 +48,7 @@ pub fn run(work: Work) -> Result<()> {
     let report = build(&path, &options)
         .map_err(Report::from)
         .wrap_err_with(|| format!("cannot build the {} driver from {}", options.role, path.display()))?;
-    let files = if report.files == 1 { "1 file".to_owned() } else { format!("{} files", report.files) };
+    let files = count(report.files, "file");
     note(format!("{} driver {}: {files}", report.role, report.version));
     for kind in &report.unknown {
         note(format!("files of type {kind} are new to this program and were left out"));

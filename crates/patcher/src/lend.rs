@@ -66,7 +66,7 @@ fn offer(file: &Path, link: &Path) -> Result<(), PatchError> {
     }
 }
 
-/// Whether two files have the same content. What is no file is never the same.
+/// Whether two files have the same content. False if one of them is no file.
 fn are_same(one: &Path, other: &Path) -> Result<bool, PatchError> {
     let (Ok(first), Ok(second)) = (archive::open(one), archive::open(other)) else { return Ok(false) };
     let length = |file: &File, path| file.metadata().map(|meta| meta.len()).map_err(io_error("read", path));
@@ -86,8 +86,8 @@ fn are_same(one: &Path, other: &Path) -> Result<bool, PatchError> {
     }
 }
 
-/// Puts one of NVIDIA's files where patch.sh finds it. A driver is linked under the name that patch.sh knows. Of an archive
-/// is unpacked what `target` needs, and what something in `here` has the name of.
+/// Puts one of NVIDIA's files where patch.sh finds it. A driver is linked under the name that patch.sh knows. From an archive,
+/// the files are unpacked that `target` needs, and those that have the name of a file in `here`.
 pub fn source(source: &Path, work: &Path, target: &OsStr, here: Option<&Path>) -> Result<(), PatchError> {
     let name = match archive::kind_of(source)? {
         Kind::Zip => return unpack(source, work, target, here),

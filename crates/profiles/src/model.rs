@@ -9,6 +9,14 @@ use crate::document::{Document, children, text};
 use crate::gpu_id::{GpuId, GpuQuery};
 use crate::likeness::likeness;
 
+/// The name of a profile or board without NVIDIA's prefix: `A40-8Q` of `NVIDIA A40-8Q`.
+pub fn bare_name(name: &str) -> &str {
+    let prefix = ["NVIDIA ", "GRID "]
+        .into_iter()
+        .find(|prefix| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)));
+    prefix.map_or(name, |prefix| &name[prefix.len()..]).trim()
+}
+
 /// The element of a `<supportedVgpu>` that says how many such vGPUs fit.
 pub(super) const MAX_VGPUS: &str = "maxVgpus";
 
@@ -149,13 +157,15 @@ impl<'t> Config<'t> {
         })
     }
 
-    /// A profile by its number (`333` or `nvidia-333`) or its name, in either case.
+    /// A profile by its number (`333` or `nvidia-333`) or its name, in either case, with or without NVIDIA's prefix.
     pub fn find_profile(&self, text: &str) -> Result<&Profile, Error> {
         if let Ok(id) = text.strip_prefix("nvidia-").unwrap_or(text).parse() {
             return self.profile(id);
         }
         let lower = text.to_lowercase();
-        self.profiles.iter().find(|profile| profile.name.to_lowercase() == lower).ok_or_else(|| {
+        let whole = self.profiles.iter().find(|profile| profile.name.to_lowercase() == lower);
+        let bare = || self.profiles.iter().find(|profile| bare_name(&profile.name).to_lowercase() == lower);
+        whole.or_else(bare).ok_or_else(|| {
             let mut near: Vec<_> = self.profiles.iter().collect();
             near.sort_by_cached_key(|profile| std::cmp::Reverse(likeness(&profile.name.to_lowercase(), &lower)));
             self.unknown_profile(format!("{text:?}"), &near)

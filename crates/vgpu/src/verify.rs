@@ -25,7 +25,7 @@ pub fn verify_all(path: &Path, identity: &Identity, progress: Progress) -> Resul
             check_run(path, &mut hashing, progress)?;
             Ok(Some(Sri::of_digest(hashing.sha256.finalize().into())))
         }
-        // One driver, whatever the role, and the hash of the file is known.
+        // A .run file is one driver, and its hash is known already.
         ArchiveKind::Run => {
             check_run(path, archive::open(path)?, progress)?;
             Ok(identity.guest.as_ref().map(|_| identity.sha256))

@@ -165,7 +165,7 @@ mod tests {
         let files = [(directory.path().join("vgpu.nix"), "ours".to_owned()), (taken.clone(), "ours".to_owned())];
         assert!(write_all(&files).is_err());
         assert!(!files[0].0.exists() && fs::read_to_string(&taken).unwrap() == "mine");
-        // The second cannot even be begun: nothing of the first was there at any time.
+        // The second file cannot be written. So the first must not be there either.
         let below_file = (taken.join("flake.nix"), "ours".to_owned());
         assert!(write_all(&[files[0].clone(), below_file]).is_err());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);

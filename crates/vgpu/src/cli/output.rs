@@ -8,7 +8,7 @@ use textwrap::{WordSeparator, WordSplitter};
 use vgpu_base::shown;
 use vgpu_driver::archive::Progress;
 
-pub use vgpu_base::terminal::{note, print};
+pub use vgpu_base::terminal::{count, note, print};
 
 /// How a command prints its result.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -118,11 +118,6 @@ pub fn json(value: &impl Serialize) -> Result<()> {
     print(shown::json(&serde_json::to_string_pretty(value).into_diagnostic()?))
 }
 
-/// A number of things: `1 file`, `2 files`. `thing` is one of them.
-pub fn count(number: u64, thing: &str) -> String {
-    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
-}
-
 /// A progress bar over a number of bytes, only on terminals. `doing` is one word for the work. A line is at most 80
 /// columns long.
 pub fn progress(doing: &'static str, bytes: u64) -> ProgressBar {
@@ -156,11 +151,6 @@ mod tests {
     use indicatif::{ProgressDrawTarget, TermLike};
 
     use super::*;
-
-    #[test]
-    fn one_thing_is_not_called_several() {
-        assert_eq!([0, 1, 2].map(|number| count(number, "file")), ["0 files", "1 file", "2 files"]);
-    }
 
     /// A terminal of 80 columns that remembers what was written to it.
     #[derive(Clone, Debug, Default)]

@@ -9,11 +9,11 @@ use super::bars::{Piece, bar, mib};
 use super::{output, watch};
 use crate::instances::declaration::{self, Declaration, Name};
 use crate::instances::list::{Listed, State as VgpuState};
-use crate::instances::profiles::bare;
 use crate::instances::room::Fits;
 use crate::instances::status::{self, Gpu, OnGpu, Status};
 use crate::machine::nvml::VgpuFigures;
 use crate::machine::services::{Service, State};
+use vgpu_profiles::model::bare_name;
 
 /// Show the GPUs of this host, what they are cut into, and what still fits.
 #[derive(clap::Args)]
@@ -119,7 +119,7 @@ fn heading(gpu: &Gpu) -> String {
 }
 
 fn label(vgpu: &Listed) -> String {
-    let profile = vgpu.profile.name.as_deref().map(bare);
+    let profile = vgpu.profile.name.as_deref().map(bare_name);
     vgpu.name.as_ref().map(Name::to_string).or_else(|| profile.map(str::to_owned)).unwrap_or_default()
 }
 
@@ -148,7 +148,7 @@ fn instance(on: &OnGpu) -> String {
     let user = vgpu.used_by.as_ref();
     let user = user.map(|user| user.vm.clone().unwrap_or_else(|| format!("{} {}", user.command, user.pid)));
     let name = vgpu.name.as_ref().map_or("-".to_owned(), Name::to_string);
-    let profile = vgpu.profile.name.as_deref().map_or("-", bare);
+    let profile = vgpu.profile.name.as_deref().map_or("-", bare_name);
     let used = |live: &VgpuFigures| live.memory_used.map(|used| format!("{used} MiB"));
     let load = on.live.as_ref().and_then(|live| load(live.utilization, used(live)));
     let (user, load) = (user.unwrap_or_default(), load.unwrap_or_default());

@@ -10,7 +10,8 @@ use super::output;
 
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Another screen beside what was on the terminal, without a cursor; and back (xterm's control sequences).
+/// Switches to the terminal's second screen and hides the cursor; and back (xterm's control sequences). What was on the
+/// first screen stays.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l";
 const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
 /// To the upper left corner, with nothing below it.
@@ -52,7 +53,7 @@ impl Terminal {
         self.control(CLEAR);
     }
 
-    /// Where colours are not wanted (NO_COLOR), this is: so it goes past anstream.
+    /// It is wanted even where colours are not (NO_COLOR). So it is not written through anstream, which would remove it.
     fn control(&self, sequence: &str) {
         if self.there {
             let mut out = io::stdout().lock();

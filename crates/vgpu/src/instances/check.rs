@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use miette::Diagnostic;
 
 use super::declaration::{Declaration, Instance, Name};
-use super::profiles::{Board, Profiles, bare};
+use super::profiles::{Board, Profiles};
 use super::reason::nearest_first;
 use crate::machine::pci::Address;
 use crate::machine::vgpu::Sizes;
+use vgpu_profiles::model::bare_name;
 
 /// Something that is not possible on any machine.
 #[derive(Debug, PartialEq, Eq, thiserror::Error, Diagnostic)]
@@ -90,7 +91,7 @@ fn check_gpu(gpu: Address, instances: &[Vec<u32>], sizes: Sizes, profiles: &Prof
 }
 
 fn name(profiles: &Profiles, id: u32) -> String {
-    bare(&profiles.name(id)).to_owned()
+    bare_name(&profiles.name(id)).to_owned()
 }
 
 fn other_boards(gpu: Address, instances: &[Vec<u32>], profiles: &Profiles) -> Mistake {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use vgpu_profiles::likeness::likeness;
+use vgpu_profiles::model::bare_name;
 use vgpu_profiles::{Config, file};
 
 use super::declaration::ProfileName;
@@ -53,7 +54,7 @@ impl Profiles {
         let board = |gpu: &vgpu_profiles::model::PhysicalGpu| Board {
             device: gpu.id.device,
             subsystem: gpu.id.subsystem,
-            name: config.board_name(gpu).map(|name| bare(name).to_owned()),
+            name: config.board_name(gpu).map(|name| bare_name(name).to_owned()),
             sriov: gpu.is_sriov(),
             offers: gpu.supported.iter().map(|offer| (offer.profile, offer.max_instances)).collect(),
         };
@@ -93,7 +94,7 @@ impl Profiles {
         let (number, text) = match wanted {
             ProfileName::Number(number) => (Some(*number), String::new()),
             ProfileName::Text(text) => {
-                (text.strip_prefix("nvidia-").unwrap_or(text).parse().ok(), bare(text).to_lowercase())
+                (text.strip_prefix("nvidia-").unwrap_or(text).parse().ok(), bare_name(text).to_lowercase())
             }
         };
         if let Some(number) = number {
@@ -105,14 +106,14 @@ impl Profiles {
             return if known { Ok(vec![number]) } else { Err(near()) };
         }
         let found: Vec<u32> =
-            self.profiles.values().filter(|p| bare(&p.name).to_lowercase() == text).map(|p| p.id).collect();
+            self.profiles.values().filter(|p| bare_name(&p.name).to_lowercase() == text).map(|p| p.id).collect();
         if found.is_empty() { Err(self.nearest(&text)) } else { Ok(found) }
     }
 
     fn nearest(&self, text: &str) -> Vec<String> {
         let mut near: Vec<_> = self.profiles.values().collect();
-        near.sort_by_cached_key(|profile| std::cmp::Reverse(likeness(&bare(&profile.name).to_lowercase(), text)));
-        near.iter().take(3).map(|profile| bare(&profile.name).to_owned()).collect()
+        near.sort_by_cached_key(|profile| std::cmp::Reverse(likeness(&bare_name(&profile.name).to_lowercase(), text)));
+        near.iter().take(3).map(|profile| bare_name(&profile.name).to_owned()).collect()
     }
 
     /// The board of a GPU: that of its subsystem, or the one for every subsystem.
@@ -132,12 +133,4 @@ impl Profiles {
         let filled = board.offers.iter().filter_map(|(id, max)| self.get(*id)?.size?.checked_mul((*max)?));
         filled.max().filter(|memory| *memory > 0)
     }
-}
-
-/// The name of a profile without NVIDIA's prefix: `A40-8Q` of `NVIDIA A40-8Q`.
-pub fn bare(name: &str) -> &str {
-    let prefix = ["NVIDIA ", "GRID "]
-        .into_iter()
-        .find(|prefix| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)));
-    prefix.map_or(name, |prefix| &name[prefix.len()..]).trim()
 }

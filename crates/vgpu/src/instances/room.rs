@@ -6,11 +6,12 @@
 
 use serde::Serialize;
 
-use super::profiles::{Board, Profile, Profiles, bare};
+use super::profiles::{Board, Profile, Profiles};
 use super::reason::Reason;
 use crate::machine::pci::Address;
 use crate::machine::vgpu::{HostGpu, Interface, Sizes};
 use crate::profiles::each_size::each_size;
+use vgpu_profiles::model::bare_name;
 
 /// A GPU, while vGPUs are placed on it.
 #[derive(Debug)]
@@ -170,7 +171,7 @@ pub fn fits(gpu: &HostGpu, profiles: &Profiles, sizes: Sizes) -> Vec<Fits> {
             room.add(function, Some(profile.id));
             fits
         });
-        Fits { count: count.count() as u64, profile: bare(&profile.name).to_owned() }
+        Fits { count: count.count() as u64, profile: bare_name(&profile.name).to_owned() }
     };
     each_size(sized).into_values().map(|(_, profile)| fits(profile)).filter(|fits| fits.count > 0).collect()
 }

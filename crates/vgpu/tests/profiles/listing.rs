@@ -163,6 +163,12 @@ fn show_gives_json_as_list_does() {
     let json = |args: &[&str]| -> serde_json::Value { serde_json::from_str(&place.prints(args)).unwrap() };
     let all = json(&["list", "--config", "vgpuConfig.xml", "--json"]);
     assert_eq!(json(&["show", "43", "--config", "vgpuConfig.xml", "--json"]), all[0]);
+    // Options of NixOS take the same names: with NVIDIA's prefix, and without it.
+    let name = all[0]["name"].as_str().unwrap();
+    let bare = name.strip_prefix("GRID ").unwrap();
+    for name in [name, bare, &bare.to_lowercase()] {
+        assert_eq!(json(&["show", name, "--config", "vgpuConfig.xml", "--json"]), all[0], "{name}");
+    }
 }
 
 /// Users need not unpack a driver to see what it offers.

@@ -6,6 +6,7 @@ use crate::machine::driver;
 use crate::machine::files;
 use crate::machine::pci;
 use crate::machine::vgpu::HostGpu;
+use vgpu_base::terminal::count;
 
 /// The logs of programs that run sriov-manage: our service, and others.
 const BY: [Log; 2] = [Log::Service("nvidia-vgpu-instances"), Log::Machines];
@@ -199,7 +200,7 @@ fn functions_driver(seen: &Observed) -> Finding {
         return if right.is_empty() {
             Finding::irrelevant()
         } else {
-            Finding::ok(format!("{} functions: nvidia", right.len()))
+            Finding::ok(format!("{}: nvidia", count(right.len() as u64, "function")))
         };
     }
     let lines = wrong

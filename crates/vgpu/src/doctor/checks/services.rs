@@ -6,6 +6,7 @@ use super::super::observed::{Log, Observed, Profiles};
 use crate::machine::files;
 use crate::machine::journal::Source;
 use crate::machine::services::State;
+use vgpu_base::terminal::count;
 
 pub const CHECKS: &[Check] = &[
     Check {
@@ -39,7 +40,8 @@ pub const CHECKS: &[Check] = &[
             Profiles::Missing => Finding::failed("/etc/nvidia/vgpu/vgpuConfig.xml: missing"),
             Profiles::Damaged(why) => Finding::failed(why.clone()),
             Profiles::Read { path, profiles, gpus } => {
-                Finding::ok(format!("{path}: {} profiles for {} GPUs", profiles.len(), gpus.len()))
+                let (profiles, gpus) = (count(profiles.len() as u64, "profile"), count(gpus.len() as u64, "GPU"));
+                Finding::ok(format!("{path}: {profiles} for {gpus}"))
             }
         },
     },

@@ -7,6 +7,7 @@ use crate::catalog::gpus::Gpus;
 use crate::machine::files;
 use crate::machine::nvml::Mig;
 use crate::machine::vgpu::{HostGpu, Interface};
+use vgpu_base::terminal::count;
 use vgpu_driver::Role;
 use vgpu_profiles::gpu_id::GpuId;
 use vgpu_profiles::model::PhysicalGpu;
@@ -123,9 +124,9 @@ fn gpu_listed(seen: &Observed) -> Finding {
         let id = GpuId { device: function.device, subsystem: function.subsystem_device };
         if let Some(listed) = seen.profiles.listed(host) {
             return Finding::ok(format!(
-                "{path}: {id} is listed as {}, {} profiles",
+                "{path}: {id} is listed as {}, {}",
                 listed.id,
-                listed.supported.len()
+                count(listed.supported.len() as u64, "profile")
             ));
         }
         let evidence = format!("{path}: {} is {id}, which is not listed", function.address);
