@@ -20,7 +20,7 @@
 let
   inherit (driverSource) sha256 curlOptsList netrc;
   host = role == "host";
-  ours = "hardware.nvidia.vgpu.driverSource";
+  option = "hardware.nvidia.vgpu.driverSource";
 
   version = if host then release.version else release.guestVersion;
   runName = "NVIDIA-Linux-x86_64-${version}-${if host then "vgpu-kvm" else "grid"}.run";
@@ -48,7 +48,7 @@ let
     if sha256 != null then
       if zip then
         throw ''
-          ${ours}.name is "${name}", a .zip archive, but ${ours}.sha256 is the hash of a .run file.
+          ${option}.name is "${name}", a .zip archive, but ${option}.sha256 is the hash of a .run file.
           Give the name of the .run file, or leave sha256 out: the hash of the archive is known from the release.''
       else
         sha256
@@ -56,8 +56,8 @@ let
       release.sha256
     else if host then
       throw ''
-        ${ours}.name is "${name}", a .run file, and only the hash of the archive is known for hosts.
-        Set ${ours}.sha256 to what this prints: nix-hash --flat --base32 --type sha256 ${name}''
+        ${option}.name is "${name}", a .run file, and only the hash of the archive is known for hosts.
+        Set ${option}.sha256 to what this prints: nix-hash --flat --base32 --type sha256 ${name}''
     else
       release.guestSha256;
 
@@ -107,7 +107,7 @@ let
 
       ''
     }The file must have this very name. To fetch it from a server of your own, set
-    ${ours}.url.
+    ${option}.url.
   '';
 
   # A release that we know of, but whose file nobody has hashed for us yet.
@@ -131,7 +131,7 @@ let
 
         and set what the second command prints:
 
-          ${ours} = {
+          ${option} = {
             name = "${runName}";
             sha256 = "…";
           };

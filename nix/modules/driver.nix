@@ -61,7 +61,7 @@ let
     (import ../lib/packages.nix { inherit lib pkgs settings; } config.boot.kernelPackages)
     .${prefix + lib.replaceStrings [ "." ] [ "_" ] cfg.release};
 
-  ours = import ../lib/is-ours.nix { inherit config; };
+  driverIsOurs = import ../lib/driver-is-ours.nix { inherit config; };
 
   # What the user sets comes first. Defaults that other modules set for a GPU (nixos-hardware) do not.
   mkOurDefault = lib.mkOverride 900;
@@ -119,14 +119,15 @@ in
 
       assertions = [
         {
-          assertion = pkgs.stdenv.hostPlatform.system == "x86_64-linux" || (cfg.release == null && !ours);
+          assertion =
+            pkgs.stdenv.hostPlatform.system == "x86_64-linux" || (cfg.release == null && !driverIsOurs);
           message = ''
             hardware.nvidia.vgpu: this system is ${pkgs.stdenv.hostPlatform.system}, and NVIDIA makes vGPU drivers for Linux with
             KVM for x86_64-linux only. Choose none here: leave hardware.nvidia.vgpu.release unset on this machine.
           '';
         }
         {
-          assertion = optionsForOurDriver == [ ] || ours;
+          assertion = optionsForOurDriver == [ ] || driverIsOurs;
           message = ''
             ${
               lib.concatMapStringsSep ", " (name: "hardware.nvidia.vgpu.${name}") optionsForOurDriver
@@ -138,7 +139,7 @@ in
       ];
     }
 
-    (lib.mkIf ours {
+    (lib.mkIf driverIsOurs {
       environment.systemPackages = [ cfg.package ];
 
       # An application with windows, for machines that have screens.

@@ -9,7 +9,7 @@
 let
   inherit (config.hardware.nvidia) package;
 
-  ours = import ../lib/is-ours.nix { inherit config; };
+  driverIsOurs = import ../lib/driver-is-ours.nix { inherit config; };
   inherit (import ../lib/nixpkgs-module.nix { inherit config lib; }) nixpkgsActs;
   vmVariant = options.virtualisation ? qemu;
   withRole = file: lib.modules.importApply file { role = "guest"; };
@@ -23,7 +23,7 @@ in
     ./licensing.nix
   ];
 
-  config = lib.mkIf ours {
+  config = lib.mkIf driverIsOurs {
     # There is no warning about a driver that an assertion refuses, and none in NixOS' VM variant of this machine: its GPU
     # is QEMU's.
     warnings = lib.optional (package.vgpu.role == "guest" && !nixpkgsActs && !vmVariant) ''

@@ -13,7 +13,7 @@ let
   cfg = config.hardware.nvidia;
   inherit (cfg) package powerManagement;
 
-  ours = import ../lib/is-ours.nix { inherit config; };
+  driverIsOurs = import ../lib/driver-is-ours.nix { inherit config; };
   inherit (import ../lib/nixpkgs-module.nix { inherit config lib; }) nixpkgsActs;
 
   # Options that came with 26.05.
@@ -57,7 +57,7 @@ let
   };
 in
 {
-  config = lib.mkIf (ours && !nixpkgsActs) (
+  config = lib.mkIf (driverIsOurs && !nixpkgsActs) (
     lib.mkMerge (
       [
         {

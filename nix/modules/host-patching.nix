@@ -10,7 +10,7 @@ let
   cfg = config.hardware.nvidia.vgpu;
   inherit (config.hardware.nvidia) package;
 
-  ours = import ../lib/is-ours.nix { inherit config; };
+  driverIsOurs = import ../lib/driver-is-ours.nix { inherit config; };
   inherit (import ../lib/nixpkgs-module.nix { inherit config lib; }) screens;
 in
 {
@@ -28,7 +28,7 @@ in
     {
       assertions = [
         {
-          assertion = screens && ours -> cfg.patcher.enable;
+          assertion = screens && driverIsOurs -> cfg.patcher.enable;
           message = ''
             services.xserver.videoDrivers has "nvidia", so this host's own screens need the driver too, and NVIDIA's host
             driver has no graphics. Set hardware.nvidia.vgpu.patcher.enable = true to merge it with the
@@ -36,7 +36,7 @@ in
           '';
         }
         {
-          assertion = cfg.patcher.enablePatcherCmd -> ours && package.patcher != null;
+          assertion = cfg.patcher.enablePatcherCmd -> driverIsOurs && package.patcher != null;
           message = ''
             hardware.nvidia.vgpu.patcher.enablePatcherCmd: there is no vGPU-Unlock-patcher for the driver in use.
             Use a driver that has one (nvidiaPackages.vgpu_17_3 for instance), or set the option to false.
@@ -45,7 +45,7 @@ in
       ];
     }
 
-    (lib.mkIf ours {
+    (lib.mkIf driverIsOurs {
       assertions = [
         {
           assertion =

@@ -9,7 +9,7 @@
 let
   inherit (config.hardware.nvidia) package;
 
-  ours = import ../lib/is-ours.nix { inherit config; };
+  driverIsOurs = import ../lib/driver-is-ours.nix { inherit config; };
   hardening = import ../lib/hardening.nix;
   withRole = file: lib.modules.importApply file { role = "host"; };
 in
@@ -26,7 +26,7 @@ in
     ./profiles.nix
   ];
 
-  config = lib.mkIf ours {
+  config = lib.mkIf driverIsOurs {
     boot.kernelModules = [ "nvidia-vgpu-vfio" ];
 
     # A virtual machine hangs when one of these services ends. So a new configuration never restarts them.

@@ -12,7 +12,7 @@ let
   cfg = config.hardware.nvidia.vgpu;
   inherit (config.hardware.nvidia) package;
 
-  ours = import ../lib/is-ours.nix { inherit config; };
+  driverIsOurs = import ../lib/driver-is-ours.nix { inherit config; };
 
   addressType = types.strMatching "[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[01][0-9a-fA-F]\\.[0-7]" // {
     description = "PCI address, like 0000:41:00.0";
@@ -160,7 +160,7 @@ in
     };
   };
 
-  config = lib.mkIf ours {
+  config = lib.mkIf driverIsOurs {
     environment.etc = {
       "nvidia/vgpu/instances.json".source = checked;
       # Where `vgpu` looks for it: a host without screens has no /run/opengl-driver.

@@ -10,7 +10,7 @@ let
   inherit (config.hardware.nvidia) open package;
   inherit (config.boot.kernelPackages) kernel;
 
-  ours = import ../lib/is-ours.nix { inherit config; };
+  driverIsOurs = import ../lib/driver-is-ours.nix { inherit config; };
   kernels = import ../lib/kernels.nix {
     inherit lib;
     available = name: pkgs ? ${name};
@@ -28,7 +28,7 @@ let
   patchedHost = package.vgpu.role == "host" && config.hardware.nvidia.vgpu.patcher.enable;
 in
 {
-  config = lib.mkIf ours {
+  config = lib.mkIf driverIsOurs {
     # Which GPU a machine has is not known here. The closed modules serve all but Blackwell and later, where
     # `vgpu init` says so. What the user sets comes first. Defaults of other modules (nixos-hardware) do not.
     hardware.nvidia.open = lib.mkOverride 900 false;

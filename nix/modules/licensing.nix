@@ -14,7 +14,7 @@ let
   inherit (cfg) licensing;
   inherit (config.hardware.nvidia) package;
 
-  ours = import ../lib/is-ours.nix { inherit config; };
+  driverIsOurs = import ../lib/driver-is-ours.nix { inherit config; };
   certificateProblem = lib.mapNullable (import ../lib/certificate-problem.nix {
     inherit lib;
   }) cfg.griddUnlock.rootCaFile;
@@ -198,7 +198,7 @@ in
       ];
     }
 
-    (lib.mkIf ours {
+    (lib.mkIf driverIsOurs {
       assertions = [
         {
           assertion = cfg.griddUnlock.enable -> lib.versionAtLeast package.vgpu.gridVersion "18.0";
@@ -236,7 +236,7 @@ in
       };
     })
 
-    (lib.mkIf (ours && configured) {
+    (lib.mkIf (driverIsOurs && configured) {
       environment.etc."nvidia/gridd.conf".source = griddConfFile;
 
       # New settings reach a running nvidia-gridd, which is not restarted by itself (see above). Where the modules in the
@@ -273,7 +273,7 @@ in
       };
     })
 
-    (lib.mkIf (ours && hasToken) {
+    (lib.mkIf (driverIsOurs && hasToken) {
       systemd.services.nvidia-gridd = {
         # If the file is missing, `systemctl status` then names it.
         unitConfig.AssertPathExists = tokenFile;

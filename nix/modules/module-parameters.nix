@@ -11,7 +11,7 @@ let
 
   cfg = config.hardware.nvidia.vgpu;
 
-  ours = import ../lib/is-ours.nix { inherit config; };
+  driverIsOurs = import ../lib/driver-is-ours.nix { inherit config; };
   # nixpkgs has an option for parameters since 26.05. It does nothing on hosts without screens.
   hasModuleParams = options.hardware.nvidia ? moduleParams;
   throughNixpkgs = hasModuleParams && lib.elem "nvidia" config.services.xserver.videoDrivers;
@@ -123,7 +123,7 @@ in
     };
   };
 
-  config = lib.mkIf ours (
+  config = lib.mkIf driverIsOurs (
     {
       assertions = lib.mapAttrsToList (name: _: {
         assertion = false;

@@ -15,7 +15,7 @@ let
   inherit (config.hardware.nvidia) package;
   host = role == "host";
 
-  ours = import ../lib/is-ours.nix { inherit config; };
+  driverIsOurs = import ../lib/driver-is-ours.nix { inherit config; };
   releases = import ../lib/releases.nix { inherit lib; };
 in
 {
@@ -58,7 +58,7 @@ in
     };
   };
 
-  config = lib.mkIf ours {
+  config = lib.mkIf driverIsOurs {
     assertions = [
       {
         assertion = cfg.patcher.enable -> package.patcher != null;

@@ -12,7 +12,7 @@ let
   cfg = config.hardware.nvidia.vgpu;
   inherit (config.hardware.nvidia) package;
 
-  ours = import ../lib/is-ours.nix { inherit config; };
+  driverIsOurs = import ../lib/driver-is-ours.nix { inherit config; };
 
   changes = {
     clones = cfg.patcher.copyVGPUProfiles;
@@ -138,7 +138,7 @@ in
       type = types.path;
       readOnly = true;
       default =
-        if !ours then
+        if !driverIsOurs then
           throw "hardware.nvidia.vgpu.vgpuConfig: no vGPU driver is chosen; set hardware.nvidia.vgpu.release"
         else if changed then
           "${pkgs.callPackage ../packages/vgpu-config.nix { inherit (package.vgpu.tools) vgpu-profiles; } {
@@ -171,7 +171,7 @@ in
       ];
     }
 
-    (lib.mkIf ours {
+    (lib.mkIf driverIsOurs {
       environment.etc."nvidia/vgpu/vgpuConfig.xml".source = cfg.vgpuConfig;
     })
   ];

@@ -14,7 +14,7 @@ let
   cfg = config.hardware.nvidia.vgpu;
   host = role == "host";
 
-  ours = import ../lib/is-ours.nix { inherit config; };
+  driverIsOurs = import ../lib/driver-is-ours.nix { inherit config; };
 
   hash =
     types.strMatching "|sha256-[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{43}=|[0-9a-fA-F]{64}|[0-9a-z]{52}"
@@ -101,7 +101,7 @@ in
     };
   };
 
-  config = lib.mkIf ours {
+  config = lib.mkIf driverIsOurs {
     assertions = [
       {
         assertion =
