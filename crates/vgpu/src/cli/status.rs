@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use miette::{Result, WrapErr};
 use vgpu_base::shown;
+use vgpu_profiles::model::bare_name;
 
 use super::bars::{Piece, bar, mib};
 use super::{output, watch};
@@ -13,7 +14,6 @@ use crate::instances::room::Fits;
 use crate::instances::status::{self, Gpu, OnGpu, Status};
 use crate::machine::nvml::VgpuFigures;
 use crate::machine::services::{Service, State};
-use vgpu_profiles::model::bare_name;
 
 /// Show the GPUs of this host, what they are cut into, and what still fits.
 #[derive(clap::Args)]

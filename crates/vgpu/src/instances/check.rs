@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use miette::Diagnostic;
+use vgpu_profiles::model::bare_name;
 
 use super::declaration::{Declaration, Instance, Name};
 use super::profiles::{Board, Profiles};
 use super::reason::nearest_first;
 use crate::machine::pci::Address;
 use crate::machine::vgpu::Sizes;
-use vgpu_profiles::model::bare_name;
 
 /// Something that is not possible on any machine.
 #[derive(Debug, PartialEq, Eq, thiserror::Error, Diagnostic)]

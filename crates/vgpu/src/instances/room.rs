@@ -5,13 +5,13 @@
 //! and for telling the user at once what can't work.
 
 use serde::Serialize;
+use vgpu_profiles::model::bare_name;
 
 use super::profiles::{Board, Profile, Profiles};
 use super::reason::Reason;
 use crate::machine::pci::Address;
 use crate::machine::vgpu::{HostGpu, Interface, Sizes};
 use crate::profiles::each_size::each_size;
-use vgpu_profiles::model::bare_name;
 
 /// A GPU, while vGPUs are placed on it.
 #[derive(Debug)]

@@ -1,12 +1,13 @@
 //! Virtual functions: GPUs since Ampere make their vGPUs out of them, and they are gone after every start.
 
+use vgpu_base::terminal::count;
+
 use super::super::check::{Check, Finding, Fix, Group, Status};
 use super::super::observed::{Log, Observed};
 use crate::machine::driver;
 use crate::machine::files;
 use crate::machine::pci;
 use crate::machine::vgpu::HostGpu;
-use vgpu_base::terminal::count;
 
 /// The logs of programs that run sriov-manage: our service, and others.
 const BY: [Log; 2] = [Log::Service("nvidia-vgpu-instances"), Log::Machines];

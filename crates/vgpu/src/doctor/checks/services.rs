@@ -1,12 +1,13 @@
 //! nvidia-vgpud, which tells the kernel about types, and nvidia-vgpu-mgr, which runs the vGPUs of virtual machines.
 
+use vgpu_base::terminal::count;
+
 use super::super::check::{Check, Finding, Fix, Group};
 use super::super::logs::quote;
 use super::super::observed::{Log, Observed, Profiles};
 use crate::machine::files;
 use crate::machine::journal::Source;
 use crate::machine::services::State;
-use vgpu_base::terminal::count;
 
 pub const CHECKS: &[Check] = &[
     Check {

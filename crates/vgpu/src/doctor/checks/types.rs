@@ -1,5 +1,9 @@
 //! Types of vGPU: which ones the kernel offers, and which boards NVIDIA lists.
 
+use vgpu_base::terminal::count;
+use vgpu_driver::Role;
+use vgpu_profiles::gpu_id::GpuId;
+
 use super::super::check::{Check, Finding, Fix, Group};
 use super::super::observed::{Observed, Profiles};
 use crate::catalog::Catalog;
@@ -7,9 +11,6 @@ use crate::catalog::gpus::Gpus;
 use crate::machine::files;
 use crate::machine::nvml::Mig;
 use crate::machine::vgpu::{HostGpu, Interface};
-use vgpu_base::terminal::count;
-use vgpu_driver::Role;
-use vgpu_profiles::gpu_id::GpuId;
 use vgpu_profiles::model::PhysicalGpu;
 
 /// Tesla P40, whose profiles the patcher for 17.x can map to those of another board.
