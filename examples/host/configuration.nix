@@ -9,7 +9,10 @@
   nixpkgs.config.allowUnfree = true;
 
   # Virtual machines need the IOMMU.
-  boot.kernelParams = [ "intel_iommu=on" ]; # amd_iommu=on
+  boot.kernelParams = [
+    "intel_iommu=on" # AMD: without this line
+    "iommu=pt"
+  ];
   virtualisation.libvirtd.enable = true;
 
   # Replace what follows by your machine's own: nixos-generate-config writes it.

@@ -28,7 +28,10 @@
   };
 
   nixpkgs.config.allowUnfree = true;
-  boot.kernelParams = [ "intel_iommu=on" ]; # amd_iommu=on
+  boot.kernelParams = [
+    "intel_iommu=on" # AMD: without this line
+    "iommu=pt"
+  ];
   virtualisation.libvirtd.enable = true;
 
   # Replace what follows by your machine's own: nixos-generate-config writes it.

@@ -1,6 +1,8 @@
 //! Rules for the whole program: what it prints where, its exit codes, the width of its help. Nothing unfinished is left
 //! when it is interrupted or cannot write.
 
+#[path = "support/program.rs"]
+mod program;
 mod support;
 
 use std::fs::File;
@@ -114,7 +116,7 @@ fn an_interrupted_build_leaves_nothing() {
     }
     sandbox.write("driver.run", run_file(Role::Guest, &files));
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
-        let mut command = vgpu();
+        let mut command = program::interruptible(assert_cmd::cargo::cargo_bin!("vgpu"));
         command.current_dir(sandbox.path("")).args(["build", "driver.run", "--role", "guest", "--out", "d"]);
         let mut child = command.stdout(Stdio::null()).spawn().unwrap();
         let at_work = || {

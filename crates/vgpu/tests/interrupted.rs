@@ -14,7 +14,7 @@ use vgpu_driver::Role;
 use vgpu_sample as sample;
 
 fn command(sandbox: &Sandbox, args: &[&str]) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vgpu"));
+    let mut command = program::interruptible(assert_cmd::cargo::cargo_bin!("vgpu"));
     command.current_dir(sandbox.path("")).args(args);
     command
 }

@@ -17,7 +17,7 @@ use vgpu_sample as sample;
 const MOMENTS: u32 = 50;
 
 fn command(sandbox: &Sandbox, args: &[&str]) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vgpu"));
+    let mut command = program::interruptible(assert_cmd::cargo::cargo_bin!("vgpu"));
     command.current_dir(sandbox.path("")).args(args).stdout(Stdio::null()).stderr(Stdio::null());
     let path = std::env::join_paths([sandbox.path("bin"), "/bin".into(), "/usr/bin".into()]).unwrap();
     command.env("PATH", path);

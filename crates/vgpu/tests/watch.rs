@@ -1,5 +1,8 @@
 //! `vgpu status --watch` ends when it gets a signal, or when nobody reads its output any more. It restores the terminal.
 
+#[path = "support/program.rs"]
+mod program;
+
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -12,7 +15,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 const SOON: Duration = Duration::from_secs(30);
 
 fn watch() -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vgpu"));
+    let mut command = program::interruptible(assert_cmd::cargo::cargo_bin!("vgpu"));
     // In this directory there is no machine.
     command.args(["status", "--watch", "--root", concat!(env!("CARGO_MANIFEST_DIR"), "/tests")]).env("TERM", "xterm");
     command

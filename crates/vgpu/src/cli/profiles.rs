@@ -128,7 +128,7 @@ Examples:
   echo '{"clones": {"1E07:0000": "1E30:12BA"}}' > changes.json
   vgpu profiles apply --changes changes.json --diff
   vgpu profiles apply --changes changes.json --out vgpuConfig.xml
-  echo '{"overrides": {"43": {"vramAllocation": 3584, "heads": 1}}}' |
+  echo '{"overrides": {"46": {"vramAllocation": 3584, "heads": 1}}}' |
     vgpu profiles apply --changes /dev/stdin --config old.xml --out new.xml"#)]
 struct Apply {
     /// The changes, as JSON

@@ -8,6 +8,7 @@ use std::time::Duration;
 use insta::assert_snapshot;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::program;
 use crate::scene::{GUEST, HOST, Scene, patcher};
 
 const GPL: [&str; 2] = ["--enable-nvidia-gpl-for-experimenting", "--force-nvidia-gpl-I-know-it-is-wrong"];
@@ -96,7 +97,7 @@ fn scripts_that_end_early_are_errors() {
 fn an_interrupted_run_leaves_nothing() {
     for signal in [Signal::INT, Signal::TERM] {
         let scene = Scene::new().mode("busy");
-        let mut command = std::process::Command::new(patcher());
+        let mut command = program::interruptible(patcher());
         command.current_dir(scene.path("here")).args(["--patcher", "../patcher", "--source", "../host.run"]);
         let mut child = command.args(["--", "vgpu-kvm"]).stderr(Stdio::piped()).spawn().unwrap();
         let busy = || {

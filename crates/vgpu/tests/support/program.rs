@@ -5,6 +5,7 @@
 
 #![allow(dead_code)] // Each test uses a part of it.
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,6 +17,14 @@ pub fn write(path: &Path, content: impl AsRef<[u8]>) {
     let mut shell = shell.spawn().unwrap();
     shell.stdin.take().unwrap().write_all(content.as_ref()).unwrap();
     assert!(shell.wait().unwrap().success(), "{}", path.display());
+}
+
+/// Starts a program that signals can end. Shells let what they start in the background ignore SIGINT, and nohup lets it ignore
+/// SIGHUP. If that is how the tests were started, their children would go on.
+pub fn interruptible(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT,TERM,HUP").arg(program);
+    command
 }
 
 /// Copies a program.
