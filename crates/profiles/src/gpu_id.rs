@@ -77,6 +77,15 @@ impl GpuQuery {
     }
 }
 
+/// The name of a board, to compare it with others: in lower case, without spaces and what NVIDIA's programs write before it.
+/// The same board is `Tesla T4` for nvidia-smi and `GRID T4` in vgpuConfig.xml; `Quadro RTX 6000` is `GRID RTX6000` there.
+pub fn plain_name(name: &str) -> String {
+    let lower = name.to_lowercase();
+    let words: Vec<&str> = lower.split_whitespace().collect();
+    let first = words.iter().position(|word| !["nvidia", "grid", "tesla", "quadro"].contains(word));
+    words[first.unwrap_or_default()..].concat()
+}
+
 /// NVIDIA, as a vendor on the PCI bus.
 const NVIDIA: u16 = 0x10de;
 

@@ -6,7 +6,7 @@ use roxmltree::{Node, NodeId};
 
 use crate::Error;
 use crate::document::{Document, children, text};
-use crate::gpu_id::{GpuId, GpuQuery};
+use crate::gpu_id::{GpuId, GpuQuery, plain_name};
 use crate::likeness::likeness;
 
 /// The name of a profile or board without NVIDIA's prefix: `A40-8Q` of `NVIDIA A40-8Q`.
@@ -194,14 +194,10 @@ impl<'t> Config<'t> {
         self.gpu(id).or_else(|error| self.gpu(GpuId { subsystem: 0, ..id }).map_err(|_| error))
     }
 
-    /// The boards with this name, in upper or lower case, with or without `GRID` or `NVIDIA` before it.
+    /// The boards with this name, as people write it: see [`plain_name`].
     pub fn gpus_named(&self, name: &str) -> Vec<&PhysicalGpu> {
-        let plain = |name: &str| {
-            let name = name.trim().to_lowercase();
-            ["nvidia ", "grid "].iter().find_map(|maker| name.strip_prefix(maker).map(str::to_owned)).unwrap_or(name)
-        };
-        let wanted = plain(name);
-        self.gpus.iter().filter(|gpu| self.board_name(gpu).is_some_and(|name| plain(name) == wanted)).collect()
+        let wanted = plain_name(name);
+        self.gpus.iter().filter(|gpu| self.board_name(gpu).is_some_and(|name| plain_name(name) == wanted)).collect()
     }
 
     fn gpus_where(

@@ -122,9 +122,7 @@ fn every_page_is_in_the_summary_and_every_link_leads_somewhere() {
             let (file, anchor) = link.split_once('#').unwrap_or((link.as_str(), ""));
             let target = if file.is_empty() { name } else { file };
             assert!(all.contains(target), "{name} links to {link}");
-            let anchors: Vec<String> =
-                page(target).lines().filter(|line| line.starts_with('#')).map(anchor_of).collect();
-            assert!(anchor.is_empty() || anchors.iter().any(|a| a == anchor), "{name} links to {link}: {anchors:?}");
+            assert!(has_anchor(&page(target), anchor), "{name} links to {link}");
         }
     }
 }
@@ -132,6 +130,11 @@ fn every_page_is_in_the_summary_and_every_link_leads_somewhere() {
 /// The targets of a page's links: `[text](target)`.
 fn links(text: &str) -> Vec<String> {
     text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())).collect()
+}
+
+/// Whether a page has a heading with this anchor. A link without an anchor leads to the page.
+fn has_anchor(text: &str, anchor: &str) -> bool {
+    anchor.is_empty() || text.lines().any(|line| line.starts_with('#') && anchor_of(line) == anchor)
 }
 
 /// The anchor that mdBook gives a heading.
@@ -244,13 +247,25 @@ fn the_guides_can_be_followed() {
 }
 
 #[test]
+fn the_guide_lists_the_guest_drivers_that_nix_downloads() {
+    let releases = vgpu::catalog::Catalog::builtin().releases().iter();
+    let known: Vec<String> =
+        releases.filter(|release| release.guest_sha256.is_some()).map(|release| release.release.to_string()).collect();
+    assert_eq!(listed(&page("guest.md")), known.iter().cloned().collect());
+    let newest = format!("The newest is {};", known[0]);
+    assert!(readme().contains(&newest), "the README does not say: {newest}");
+}
+
+/// The releases of a list like "- 16.x: 16.2, 16.5".
+fn listed(text: &str) -> BTreeSet<String> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("- ")?.split_once(".x: "));
+    lines.flat_map(|(_, releases)| releases.split(", ").map(str::to_owned)).collect()
+}
+
+#[test]
 fn the_readme_lists_the_confirmed_releases() {
     let text = readme();
-    let listed: BTreeSet<String> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("- ")?.split_once(".x: "))
-        .flat_map(|(_, releases)| releases.split(", ").map(str::to_owned))
-        .collect();
+    let listed = listed(&text);
     let catalog = vgpu::catalog::Catalog::builtin();
     let confirmed = |release: &&Release| matches!(release.hash(FileHash::ZipSha256), Some((_, HashSource::Confirmed)));
     let confirmed = catalog.releases().iter().filter(confirmed);
@@ -269,7 +284,11 @@ fn the_readme_lists_the_confirmed_releases() {
 #[test]
 fn links_of_the_readme_lead_somewhere() {
     for link in links(&readme()).iter().filter(|link| !link.contains("://")) {
-        assert!(docs().join("..").join(link).exists(), "README.md links to {link}");
+        let (file, anchor) = link.split_once('#').unwrap_or((link.as_str(), ""));
+        let target = docs().join("..").join(if file.is_empty() { "README.md" } else { file });
+        assert!(target.exists(), "README.md links to {link}");
+        let text = fs::read_to_string(target).unwrap_or_default(); // or a directory
+        assert!(has_anchor(&text, anchor), "README.md links to {link}");
     }
 }
 

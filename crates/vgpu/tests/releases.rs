@@ -55,6 +55,12 @@ fn narrow_terminals_get_the_columns_that_matter() {
             assert!(table.lines().all(|line| line.chars().count() <= room), "{columns} {args:?}:\n{text}");
         }
     }
+    insta::assert_snapshot!(at("40", &["17"]).split("\n\n").next().unwrap(), @r"
+    branch          17, drivers R550
+    support         ended 2025-06
+    GPUs            Hopper, Ada, Ampere,
+                    Turing, Volta
+    ");
     insta::assert_snapshot!(shown(at("40", &["17"]).rsplit("\n\n").next().unwrap().to_owned()), @r"
     RELEASE  HOST        GUEST
     17.6     550.163.02  550.163.01

@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use vgpu_profiles::gpu_id::plain_name;
+
 use super::BranchNumber;
 
 /// The text of catalog/gpus.toml.
@@ -119,9 +121,10 @@ impl Gpus {
         self.generations.iter().find(|generation| contains(&generation.devices, device))
     }
 
-    /// The generation of that name, or the one of the board of that name, in either case: `Ada`, `L40S`.
+    /// The generation of that name, or the one of the board of that name, as people write it: `Ada`, `l40s`, `Tesla T4`.
     pub fn by_name(&self, name: &str) -> Option<(&Generation, Option<&Board>)> {
-        let same = |other: &str| other.eq_ignore_ascii_case(name);
+        let wanted = plain_name(name);
+        let same = |other: &str| plain_name(other) == wanted;
         self.generations.iter().find_map(|generation| {
             let board = generation.boards.iter().find(|board| same(&board.name));
             (board.is_some() || same(&generation.name)).then_some((generation, board))

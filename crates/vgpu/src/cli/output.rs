@@ -78,9 +78,15 @@ pub fn table(columns: &[impl Into<Column> + Copy], rows: impl IntoIterator<Item 
     }
 }
 
-/// Facts, a line each: the name, and the value from column `width` on, made safe to show.
+/// Facts, a line each: the name, and the value from column `width` on, made safe to show. On a narrow terminal, values go on
+/// in the next line.
 pub fn facts(width: usize, facts: &[(&str, String)]) -> String {
-    facts.iter().map(|(name, value)| format!("{name:<width$}{}", shown::line(value))).collect::<Vec<_>>().join("\n")
+    let room = self::width();
+    let line = |(name, value): &(&str, String)| match (format!("{name:<width$}"), shown::line(value)) {
+        (name, value) if room == usize::MAX => name + &value,
+        (name, value) => filled(&value, &name, room),
+    };
+    facts.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn laid_out(columns: &[Column], rows: &[Vec<String>]) -> String {
@@ -105,12 +111,16 @@ fn width() -> usize {
 pub fn wrap(text: &str, label: &str, indent: usize) -> String {
     // It may be from a journal or a token.
     let text = shown::line(text);
-    let first = format!("{:indent$}{label}", "");
-    let rest = " ".repeat(first.len());
-    let options = textwrap::Options::new(80).initial_indent(&first).subsequent_indent(&rest).break_words(false);
+    filled(&text, &format!("{:indent$}{label}", ""), 80) + "\n"
+}
+
+/// Wraps a text that begins with `label`. The other lines are aligned with the text.
+fn filled(text: &str, label: &str, columns: usize) -> String {
+    let rest = " ".repeat(label.chars().count());
+    let options = textwrap::Options::new(columns).initial_indent(label).subsequent_indent(&rest).break_words(false);
     // Names of checks, options and devices are not broken.
     let options = options.word_separator(WordSeparator::AsciiSpace).word_splitter(WordSplitter::NoHyphenation);
-    textwrap::fill(&text, options) + "\n"
+    textwrap::fill(text, options)
 }
 
 /// Prints one JSON document to standard output.

@@ -60,7 +60,7 @@ struct Gpus {
 struct List {
     #[command(flatten)]
     config: ConfigFile,
-    /// Only this physical GPU: its name (A40), PCI ids as `lspci -nn` prints them (2235, 10de:2235, 2235:145A), or the
+    /// Only this physical GPU: its name (A40, Tesla P40), PCI ids as `lspci -nn` prints them (2235, 10de:2235, 2235:145A), or the
     /// address of a GPU of this machine (0000:41:00.0)
     #[arg(long, value_name = "GPU")]
     gpu: Option<String>,
@@ -204,8 +204,7 @@ fn boards<'c>(config: &'c Config<'_>, text: &str, root: &Path) -> Result<Vec<&'c
 /// Reads ids, or the address of a GPU of this machine.
 fn query(text: &str, root: &Path) -> Result<GpuQuery> {
     let Ok(address) = text.parse::<pci::Address>() else {
-        return Ok(GpuQuery::parse(text)
-            .ok_or_else(|| vgpu_profiles::gpu_id::GpuIdError::NotAGpu { text: text.to_owned() })?);
+        return Ok(GpuQuery::parse(text).ok_or_else(|| Error::NotAGpu(text.to_owned()))?);
     };
     let gpu = overview::gpus(root).into_iter().find(|gpu| gpu.function.address == address);
     let function = gpu.ok_or_else(|| Error::NoGpuThere(address.to_string()))?.function;
@@ -214,6 +213,11 @@ fn query(text: &str, root: &Path) -> Result<GpuQuery> {
 
 #[derive(Debug, thiserror::Error, Diagnostic)]
 enum Error {
+    #[error("no physical GPU of this driver is called {0}, and it is no PCI device id of one")]
+    #[diagnostic(help(
+        "`vgpu profiles gpus` lists names and ids. Of what `lspci -nn` prints, [10de:1b38], the second half is the device"
+    ))]
+    NotAGpu(String),
     #[error("this machine has no physical GPU of NVIDIA's at {0}")]
     #[diagnostic(help("`lspci -nn -d 10de:` shows addresses and ids"))]
     NoGpuThere(String),

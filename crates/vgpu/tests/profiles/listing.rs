@@ -35,12 +35,16 @@ fn boards_are_found_however_people_write_them() {
     for gpu in ["1eb8", "10de:1eb8", "[10de:1eb8]", "10DE:1EB8", "0x1EB8", "1EB8:12A2", "10de:1eb8:12a2"] {
         assert_eq!(list(gpu), list("1EB8"), "{gpu}");
     }
+    // Names are those of the file, of nvidia-smi, and of shops.
+    for gpu in ["T4", "grid t4", "Tesla T4", "NVIDIA T4", "NVIDIA Tesla T4"] {
+        assert_eq!(list(gpu), list("1EB8"), "{gpu}");
+    }
     // The M10 is listed for every subsystem.
     assert_eq!(list("13bd:1160"), list("13bd"));
     let text = failure(&place, &["list", "--config", "vgpuConfig.xml", "--gpu", "1eb8:1160"]);
     assert!(text.contains("physical GPU 1EB8:1160 is not listed"), "{text}");
     let text = failure(&place, &["list", "--config", "vgpuConfig.xml", "--gpu", "10de"]);
-    assert!(text.contains("\"10de\" is not the id of a physical GPU"), "{text}");
+    assert!(text.contains("no physical GPU of this driver is called 10de"), "{text}");
 }
 
 /// A40, A2 and A100 are names of boards and hexadecimal numbers.
@@ -271,8 +275,8 @@ fn what_is_not_listed_is_answered_with_the_nearest() {
     ");
     assert_snapshot!(failure(&place, &["list", "--config", "vgpuConfig.xml", "--gpu", "Tesla"]), @r#"
     error: cannot list the profiles in vgpuConfig.xml
-    cause: "Tesla" is not the id of a physical GPU
-    help: write DEVICE:SUBSYSTEM, each up to four hexadecimal digits, as in 1B38:0000; `lspci -nn` shows a board's device as [10de:1b38], and subsystem 0000 stands for every subsystem
+    cause: no physical GPU of this driver is called Tesla, and it is no PCI device id of one
+    help: `vgpu profiles gpus` lists names and ids. Of what `lspci -nn` prints, [10de:1b38], the second half is the device
     "#);
     assert_snapshot!(failure(&place, &["show", "45", "--config", "vgpuConfig.xml"]), @"
     error: cannot show a profile of vgpuConfig.xml
