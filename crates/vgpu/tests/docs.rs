@@ -187,6 +187,14 @@ fn completions_and_man_pages_come_with_the_program() {
     for hidden in ["builder", "completions", "man)"] {
         assert!(!script.contains(hidden), "{hidden} is completed");
     }
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = String::from_utf8(vgpu().args(["completions", shell]).output().unwrap().stdout).unwrap();
+        // --root, --today and --catalog are for tests. --gpu is for all.
+        assert!(!script.contains("for tests") && !script.contains("--root") && script.contains("gpu"), "{shell}");
+    }
+    let script = vgpu().args(["completions", "fish"]).output().unwrap().stdout;
+    let releases = "subcommand releases\" -f -k -a \"";
+    assert!(String::from_utf8_lossy(&script).contains(&format!("{releases}{newest} ")), "fish completes no releases");
 
     let directory = tempfile::tempdir().unwrap();
     let status = vgpu().arg("man").arg("--out").arg(directory.path().join("man1")).status().unwrap();

@@ -20,8 +20,33 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut with_releases(super::visible()), "vgpu", &mut script);
+    let mut command = with_releases(without_hidden_arguments(&super::visible()));
+    clap_complete::generate(args.shell, &mut command, "vgpu", &mut script);
+    if args.shell == Shell::Fish {
+        script.extend(releases_for_fish().bytes());
+    }
     output::print(String::from_utf8_lossy(&script).trim_end())
+}
+
+/// The same command and its subcommands. clap hides arguments in the help, and offers them in completions all the same.
+fn without_hidden_arguments(command: &Command) -> Command {
+    let shown = command.get_arguments().filter(|argument| !argument.is_hide_set()).cloned();
+    let mut same = Command::new(command.get_name().to_owned()).args(shown);
+    same = same.about(command.get_about().cloned().unwrap_or_default());
+    if let Some(version) = command.get_version() {
+        same = same.version(version.to_owned());
+    }
+    same.subcommands(command.get_subcommands().map(without_hidden_arguments))
+}
+
+/// Values of an argument without a name, which clap's script for fish lacks.
+fn releases_for_fish() -> String {
+    format!("complete -c vgpu -n \"__fish_vgpu_using_subcommand releases\" -f -k -a \"{}\"\n", numbers().join(" "))
+}
+
+/// The releases of the catalog, newest first.
+fn numbers() -> Vec<String> {
+    Catalog::builtin().releases().iter().map(|release| release.release.to_string()).collect()
 }
 
 /// Arguments that are releases, by command. They accept other releases, too, but a shell offers those of the catalog.
@@ -34,12 +59,9 @@ const RELEASES: [(&str, &str); 5] = [
 ];
 
 fn with_releases(mut command: Command) -> Command {
-    let numbers: Vec<String> =
-        Catalog::builtin().releases().iter().map(|release| release.release.to_string()).collect();
     for (name, argument) in RELEASES {
-        let numbers = numbers.clone();
         command = command.mut_subcommand(name, |command| {
-            command.mut_arg(argument, |argument| argument.value_parser(PossibleValuesParser::new(numbers)))
+            command.mut_arg(argument, |argument| argument.value_parser(PossibleValuesParser::new(numbers())))
         });
     }
     command
