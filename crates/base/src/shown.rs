@@ -30,6 +30,11 @@ pub fn line(text: &str) -> String {
     escape(text, LONGEST_LINE, |_, c| is_unsafe(c))
 }
 
+/// Many lines from outside, of an XML file: each at most 2000 characters long. They go into a result.
+pub fn lines(text: &str) -> String {
+    text.split('\n').map(|line| escape(line, LONGEST_LINE, |_, _| false)).collect::<Vec<_>>().join("\n")
+}
+
 /// The result of a command: lines, which may have colours. All else that could control a terminal came from outside.
 pub(crate) fn result(text: &str) -> String {
     escape(text, usize::MAX, |rest, c| match c {
@@ -106,6 +111,7 @@ mod tests {
         assert_eq!(result(own), own);
         assert_eq!(result("\u{1b}[2J\rb\u{202e}\u{1b}]0;m"), r"\u{1b}[2J\rb\u{202e}\u{1b}]0;m");
         assert_eq!(line(&"x".repeat(9000)).chars().count(), 2001);
+        assert_eq!(lines(&format!("a\tb\r\n{}\n", "x".repeat(9000))), format!("a\tb\r\n{}…\n", "x".repeat(2000)));
     }
 
     #[test]

@@ -173,7 +173,7 @@ fn walk<E: From<Error>>(
                 }
                 let mut data = Vec::new();
                 entry.read_to_end(&mut data).map_err(unreadable)?;
-                remember(&mut next, header.entry_type(), data);
+                remember(&mut next, header.entry_type(), data).map_err(unreadable)?;
                 continue;
             }
             EntryType::XGlobalHeader => continue,
@@ -222,14 +222,25 @@ fn walk<E: From<Error>>(
     Ok(())
 }
 
-fn remember(next: &mut Next, kind: EntryType, mut data: Vec<u8>) {
+/// Remembers what a header says about the next member. One that is damaged is an error: the member would get another name.
+fn remember(next: &mut Next, kind: EntryType, mut data: Vec<u8>) -> io::Result<()> {
+    let damaged = || io::Error::new(io::ErrorKind::InvalidData, "a PAX header is damaged");
     match kind {
         EntryType::XHeader => {
-            for extension in PaxExtensions::new(&data).flatten() {
-                match extension.key_bytes() {
-                    b"path" => next.name = Some(extension.value_bytes().to_vec()),
-                    b"linkpath" => next.link = Some(extension.value_bytes().to_vec()),
-                    b"size" => next.size = extension.value().ok().and_then(|v| v.parse().ok()),
+            let records = PaxExtensions::new(&data).collect::<io::Result<Vec<_>>>().map_err(|_| damaged())?;
+            // The crate stops at an empty line.
+            if records.len() != data.iter().filter(|&&byte| byte == b'\n').count() {
+                return Err(damaged());
+            }
+            for record in records {
+                let value = record.value_bytes();
+                match record.key_bytes() {
+                    b"path" => next.name = Some(value.to_vec()),
+                    b"linkpath" => next.link = Some(value.to_vec()),
+                    b"size" => {
+                        let size = std::str::from_utf8(value).ok().and_then(|size| size.parse().ok());
+                        next.size = Some(size.ok_or_else(damaged)?);
+                    }
                     _ => {}
                 }
             }
@@ -242,6 +253,7 @@ fn remember(next: &mut Next, kind: EntryType, mut data: Vec<u8>) {
             *place = Some(data);
         }
     }
+    Ok(())
 }
 
 fn below_any(name: &RelativePath, symlinks: &HashSet<String>) -> bool {

@@ -355,7 +355,7 @@ fn show(args: &Show) -> Result<()> {
     }
     let facts = output::facts(18, &facts);
     let (line, source) = config.source(profile);
-    output::print(format!("{facts}\n\nAs the file has it, from line {line}:\n{source}"))
+    output::print(format!("{facts}\n\nAs the file has it, from line {line}:\n{}", shown::lines(source)))
 }
 
 fn apply(args: &Apply) -> Result<()> {
@@ -370,7 +370,7 @@ fn apply(args: &Apply) -> Result<()> {
         file::write(out, &applied.text).wrap_err_with(doing)?;
     }
     match diff(args, &text, &applied.text).strip_suffix('\n') {
-        Some(diff) if args.diff => output::print(diff),
+        Some(diff) if args.diff => output::print(shown::lines(diff)),
         _ => Ok(()),
     }
 }
