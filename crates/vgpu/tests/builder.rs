@@ -1,10 +1,12 @@
-//! `vgpu builder` as Nix runs it, without Nix.
+//! `vgpu-builder` as Nix runs it, without Nix.
 
+mod nix_store;
 mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use assert_cmd::Command;
 use serde_json::{Value, json};
@@ -12,6 +14,8 @@ use support::{run_file, run_file_of, tree};
 use tempfile::TempDir;
 use vgpu_driver::Role;
 use vgpu_sample as sample;
+
+const OUTPUTS: [&str; 5] = ["out", "bin", "lib32", "firmware", "modsrc"];
 
 /// What Nix leaves in the build directory for a guest driver, with `changes`.
 fn attributes(dir: &Path, changes: Value) -> std::path::PathBuf {
@@ -35,9 +39,12 @@ fn attributes(dir: &Path, changes: Value) -> std::path::PathBuf {
     file
 }
 
+/// The program that our derivations run.
+static BUILDER: LazyLock<PathBuf> = LazyLock::new(|| nix_store::programs().with_file_name("vgpu-builder"));
+
 fn builder() -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vgpu"));
-    command.arg("builder").env_clear();
+    let mut command = Command::new(&*BUILDER);
+    command.env_clear();
     command
 }
 
@@ -59,6 +66,21 @@ fn builds_into_the_outputs() {
     }
     assert!(dir.path().join("out/share/egl/egl_external_platform.d").is_dir());
     assert!(dir.path().join("out/lib/libnvidia-egl-wayland.so.1").exists());
+}
+
+/// Derivations that name `vgpu` as their builder get the same.
+#[test]
+fn vgpu_builder_is_the_same() {
+    let dir = TempDir::new().unwrap();
+    let file = attributes(dir.path(), json!({}));
+    builder().env("NIX_ATTRS_JSON_FILE", &file).assert().success();
+    let expected = tree(dir.path());
+    for output in OUTPUTS {
+        fs::remove_dir_all(dir.path().join(output)).unwrap();
+    }
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vgpu"));
+    command.arg("builder").env_clear().env("NIX_ATTRS_JSON_FILE", file).assert().success().stdout("");
+    assert!(expected.len() > 20 && tree(dir.path()) == expected);
 }
 
 #[test]
@@ -153,7 +175,6 @@ fn with_line(line: &str) -> Vec<u8> {
 
 /// What derivations have: outputs that Nix drops after an error, and their own source. All else stays as it was.
 fn stays_within(dir: &Path, file: &Path, args: &[&str], expected: &str) {
-    const OUTPUTS: [&str; 5] = ["out", "bin", "lib32", "firmware", "modsrc"];
     let beside = || {
         let mut all = tree(dir);
         all.retain(|name, _| !OUTPUTS.iter().any(|output| name == output || name.starts_with(&format!("{output}/"))));
