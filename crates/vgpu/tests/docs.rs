@@ -259,7 +259,7 @@ fn the_guide_lists_the_guest_drivers_that_nix_downloads() {
     let releases = vgpu::catalog::Catalog::builtin().releases().iter();
     let known: Vec<String> =
         releases.filter(|release| release.guest_sha256.is_some()).map(|release| release.release.to_string()).collect();
-    assert_eq!(listed(&page("guest.md")), known.iter().cloned().collect());
+    assert_eq!(listed(&page("guest.md")), known.iter().cloned().collect(), "the list in docs/guest.md is out of date");
     let newest = format!("The newest is {};", known[0]);
     assert!(readme().contains(&newest), "the README does not say: {newest}");
 }
@@ -277,7 +277,8 @@ fn the_readme_lists_the_confirmed_releases() {
     let catalog = vgpu::catalog::Catalog::builtin();
     let confirmed = |release: &&Release| matches!(release.hash(FileHash::ZipSha256), Some((_, HashSource::Confirmed)));
     let confirmed = catalog.releases().iter().filter(confirmed);
-    assert_eq!(listed, confirmed.map(|release| release.release.to_string()).collect());
+    let confirmed = confirmed.map(|release| release.release.to_string()).collect();
+    assert_eq!(listed, confirmed, "the list in README.md is out of date");
     let branches: Vec<u16> =
         catalog.branches().iter().map(|branch| branch.number.to_string().parse().unwrap()).collect();
     let range = format!("Releases {}.x to {}.x", branches.iter().min().unwrap(), branches.iter().max().unwrap());
