@@ -185,7 +185,7 @@ fn take_file<'t>(
     data.take_besides(besides.unwrap_or(0)).map_err(|r| target.refused(&file, r))?;
     let work =
         move |data: &mut [u8]| places.into_iter().try_for_each(|place| target.install(&file, place, executable, data));
-    threads.writers.hand_over(data, Box::new(work));
+    threads.writers.hand_over(threads.writers.turn(), data, Box::new(work));
     Ok(())
 }
 

@@ -49,6 +49,7 @@ impl<'s, 't> Threads<'s, 't> {
         let directory = target.directory(place.output)?;
         let path = Arc::new(directory.shown(&place.path));
         let file = Arc::new(directory.file(&place.path, executable).map_err(|e| Error::write(&path, e))?);
+        let turn = self.writers.turn();
         let mut offset = 0;
         while offset < member.size {
             let size = (member.size - offset).min(PART);
@@ -57,7 +58,7 @@ impl<'s, 't> Threads<'s, 't> {
             part.read_into(target.archive, &mut data)?;
             let (path, file) = (path.clone(), file.clone());
             let work = move |data: &mut [u8]| file.write_all_at(data, offset).map_err(|e| Error::write(&path, e));
-            self.writers.hand_over(data, Box::new(work));
+            self.writers.hand_over(turn, data, Box::new(work));
             offset += size;
         }
         if place.treatment == Treatment::Library {
@@ -104,7 +105,7 @@ impl<'s, 't> Threads<'s, 't> {
             target.count(corrected.length, Some(Installed { place, soname: corrected.soname }));
             Ok(())
         };
-        self.writers.hand_over(room, Box::new(work));
+        self.writers.hand_over(self.writers.turn(), room, Box::new(work));
         Ok(())
     }
 }

@@ -1,8 +1,12 @@
 //! Threads that work on files and write them, while the caller goes on reading the archive.
 //!
 //! The caller says what is done to a file. Memory is limited: a [`Buffer`] is given back when its work is done.
+//!
+//! Each thread has a queue of its own. All parts of a file go to the same thread: the kernel lets only one thread write to a
+//! file at a time, and another one would wait for it at full speed.
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope, ScopedJoinHandle};
@@ -41,10 +45,20 @@ impl Shared {
 
 /// The way to the threads. They have ended when this has been dropped: a scope waits for their work alone.
 pub struct Writers<'scope, 'a> {
-    /// `None` when no more work comes.
-    jobs: Option<SyncSender<Job<'a>>>,
-    threads: Vec<ScopedJoinHandle<'scope, ()>>,
+    threads: Vec<Writer<'scope, 'a>>,
 }
+
+/// One of the threads.
+struct Writer<'scope, 'a> {
+    jobs: SyncSender<Job<'a>>,
+    /// How many bytes wait for it, and are being written.
+    waiting: Arc<AtomicUsize>,
+    thread: ScopedJoinHandle<'scope, ()>,
+}
+
+/// Says which thread does some work.
+#[derive(Clone, Copy)]
+pub struct Turn(usize);
 
 impl<'scope, 'a> Writers<'scope, 'a> {
     /// Starts the threads.
@@ -55,30 +69,38 @@ impl<'scope, 'a> Writers<'scope, 'a> {
     where
         'a: 'scope,
     {
-        let (jobs, queue) = sync_channel(64);
-        let queue = Arc::new(Mutex::new(queue));
-        let mut writers = Writers { jobs: Some(jobs), threads: Vec::with_capacity(THREADS) };
+        let mut writers = Writers { threads: Vec::with_capacity(THREADS) };
         for _ in 0..THREADS {
-            let queue = Arc::clone(&queue);
+            let (jobs, queue) = sync_channel(64);
+            let waiting = Arc::new(AtomicUsize::new(0));
+            let bytes = waiting.clone();
             let thread = thread::Builder::new().name("writer".into());
-            writers.threads.push(thread.spawn_scoped(scope, move || work(shared, &queue))?);
+            let thread = thread.spawn_scoped(scope, move || work(shared, &queue, &bytes))?;
+            writers.threads.push(Writer { jobs, waiting, thread });
         }
         Ok(writers)
     }
 
+    /// The thread that has least to do.
+    pub fn turn(&self) -> Turn {
+        let waiting = |&number: &usize| self.threads[number].waiting.load(Ordering::Relaxed);
+        Turn((0..self.threads.len()).min_by_key(waiting).unwrap_or_default())
+    }
+
     /// Hands work over.
-    pub fn hand_over(&self, data: Buffer<'a>, work: Work<'a>) {
+    pub fn hand_over(&self, turn: Turn, data: Buffer<'a>, work: Work<'a>) {
+        let writer = &self.threads[turn.0];
+        writer.waiting.fetch_add(data.len(), Ordering::Relaxed);
         // The threads take work until this is dropped, so there is always a receiver.
-        if let Some(jobs) = &self.jobs {
-            let _ = jobs.send(Job { data, work });
-        }
+        let _ = writer.jobs.send(Job { data, work });
     }
 }
 
 impl Drop for Writers<'_, '_> {
     fn drop(&mut self) {
-        self.jobs = None;
-        for thread in self.threads.drain(..) {
+        // No more work comes to any of them.
+        let threads: Vec<_> = self.threads.drain(..).map(|writer| writer.thread).collect();
+        for thread in threads {
             if let Err(panic) = thread.join()
                 && !thread::panicking()
             {
@@ -88,17 +110,16 @@ impl Drop for Writers<'_, '_> {
     }
 }
 
-fn work(shared: &Shared, queue: &Mutex<Receiver<Job>>) {
-    loop {
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { mut data, work }) = job else { return };
-        if shared.failed().is_some() {
-            continue;
-        }
-        if let Err(error) = work(&mut data) {
+fn work(shared: &Shared, queue: &Receiver<Job>, waiting: &AtomicUsize) {
+    for Job { mut data, work } in queue {
+        let bytes = data.len();
+        if shared.failed().is_none()
+            && let Err(error) = work(&mut data)
+        {
             shared.failed().get_or_insert(error);
             shared.memory.stop();
         }
+        waiting.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -123,10 +144,10 @@ mod tests {
                     let full = io::ErrorKind::StorageFull.into();
                     if number < 10 { Ok(()) } else { Err(Error::write(Path::new("file"), full)) }
                 };
-                writers.hand_over(buffer, Box::new(work));
+                writers.hand_over(writers.turn(), buffer, Box::new(work));
             }
         });
-        assert!((11..=12).contains(&*done.lock().unwrap()), "one each may be at work");
+        assert!((1..=12).contains(&*done.lock().unwrap()), "one each may be at work, or still waiting");
         assert!(matches!(shared.finish(), Err(Error::Write { .. })));
     }
 }
