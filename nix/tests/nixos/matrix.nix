@@ -4,7 +4,7 @@
   machine,
   withRelease,
   screens,
-  treeShape,
+  nixpkgs,
   ...
 }:
 
@@ -28,7 +28,6 @@ let
     host = {
       role = "host";
       whole = true;
-      onlyShape = treeShape;
     };
     "headless host with every option of hardware.nvidia" = {
       role = "host";
@@ -52,9 +51,11 @@ let
     };
     "host with a container of NixOS'" = {
       role = "host";
-      module.containers.inner.config.system.stateVersion = "25.11";
-      # It evaluates the tree at pkgs.path, which another shape replaces.
-      onlyShape = treeShape;
+      module.containers.inner = {
+        config.system.stateVersion = "25.11";
+        # By default pkgs.path, which another shape replaces.
+        inherit nixpkgs;
+      };
     };
     guest = {
       role = "guest";
@@ -73,7 +74,6 @@ let
     };
     "host that chooses no driver" = {
       role = "host";
-      onlyShape = treeShape;
       module.hardware.nvidia.vgpu.release = lib.mkForce null;
     };
   };
@@ -83,7 +83,7 @@ let
     shape: kind:
     let
       evaluated = machine (
-        removeAttrs kind [ "onlyShape" ]
+        kind
         // {
           inherit shape;
           module.imports = [
@@ -113,7 +113,7 @@ lib.listToAttrs (
             system = true;
           };
         };
-      }) (lib.filterAttrs (_: kind: kind.onlyShape or shape == shape) kinds)
+      }) kinds
     )
     [
       "25.11"
