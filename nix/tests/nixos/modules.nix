@@ -4,6 +4,7 @@
   host,
   guest,
   machine,
+  nixpkgs,
   packageOf,
   ...
 }:
@@ -39,6 +40,15 @@ let
         && (option.declarations == [ ] || !lib.all declares option.declarations)
       ) (lib.optionAttrSetToDocList { inherit (evaluated.options.hardware.nvidia) vgpu; })
     );
+
+  # What NixOS' manual says of our options, made by NixOS itself.
+  manualOf =
+    evaluated:
+    import (nixpkgs + "/nixos/lib/make-options-doc") {
+      inherit lib;
+      inherit (evaluated) pkgs;
+      options.hardware.nvidia = { inherit (evaluated.options.hardware.nvidia) vgpu; };
+    };
 in
 {
   "test nixosModules.default says that a machine is a host or a guest" = {
@@ -97,5 +107,32 @@ in
       [ ]
       [ ]
     ];
+  };
+  "test NixOS makes options.json of our options, with where each is declared and what it is for" = {
+    expr =
+      map
+        (
+          evaluated:
+          let
+            manual = manualOf evaluated;
+            described = manual.optionsNix;
+          in
+          {
+            file = lib.hasSuffix "-options.json.drv" manual.optionsJSON.drvPath;
+            incomplete = lib.attrNames (
+              lib.filterAttrs (_: option: option.declarations == [ ] || !option ? description) described
+            );
+            release = described ? "hardware.nvidia.vgpu.release";
+          }
+        )
+        [
+          (host { })
+          (guest { })
+        ];
+    expected = lib.replicate 2 {
+      file = true;
+      incomplete = [ ];
+      release = true;
+    };
   };
 }
