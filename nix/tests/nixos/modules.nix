@@ -120,7 +120,9 @@ in
           {
             file = lib.hasSuffix "-options.json.drv" manual.optionsJSON.drvPath;
             incomplete = lib.attrNames (
-              lib.filterAttrs (_: option: option.declarations == [ ] || !option ? description) described
+              lib.filterAttrs (
+                _: option: option.declarations == [ ] || option.description or null == null
+              ) described
             );
             release = described ? "hardware.nvidia.vgpu.release";
           }
