@@ -78,6 +78,7 @@ fuzz_target!(
         let run = watched.path().join("a.run");
         fs::write(&run, makeself(&target(Role::Guest), "550", &payload, b"")).unwrap();
         let out = watched.path().join("above/out");
+        fs::create_dir_all(&out).unwrap();
         let options = Options {
             role: Role::Guest,
             outputs: Outputs::below(&out),

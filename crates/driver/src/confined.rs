@@ -67,8 +67,13 @@ pub struct Directory<'l> {
 
 impl<'l> Directory<'l> {
     /// Opens a directory. If it is missing, it is created. `ledger` counts all bytes that are written into it.
+    ///
+    /// The directory above it is never created: if it is not there, an interruption has just removed it.
     pub fn create(path: &Path, ledger: &'l Ledger) -> io::Result<Directory<'l>> {
-        fs::create_dir_all(path)?;
+        match fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            created => created?,
+        }
         let handle = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         fchmod(&handle, Executable::Yes.mode())?;
         Ok(Directory { handle, path: path.to_owned(), ledger, made: Mutex::default() })
@@ -258,16 +263,25 @@ mod tests {
     fn files_and_links_come_with_their_folders() {
         let place = tempfile::tempdir().unwrap();
         let ledger = Ledger::default();
-        let directory = Directory::create(&place.path().join("a/out"), &ledger).unwrap();
+        let out = place.path().join("out");
+        let directory = Directory::create(&out, &ledger).unwrap();
         directory.file(&path("lib/deep/file"), Executable::Yes).unwrap().write_all(b"text").unwrap();
         directory.link(&path("lib/link"), &Target::parse("deep/file").unwrap()).unwrap();
         directory.link(&path("top"), &Target::parse("lib/link").unwrap()).unwrap();
-        let out = place.path().join("a/out");
         assert_eq!(fs::read(out.join("top")).unwrap(), b"text");
         assert_eq!(fs::metadata(out.join("lib/deep/file")).unwrap().permissions().mode() & 0o7777, 0o755);
         assert_eq!(fs::metadata(out.join("lib/deep")).unwrap().permissions().mode() & 0o7777, 0o755);
         let twice = directory.file(&path("top"), Executable::No).unwrap_err();
         assert_eq!(twice.kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    /// An interruption removes it. It must not come back.
+    #[test]
+    fn the_directory_above_is_not_made() {
+        let place = tempfile::tempdir().unwrap();
+        let error = Directory::create(&place.path().join("gone/out"), &Ledger::default()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(!place.path().join("gone").exists());
     }
 
     #[test]
