@@ -55,7 +55,9 @@ fn make(out: &Path, staging: &Path) -> Result<()> {
         let name = role.to_string();
         output::print(format!("{number}. The {role} driver: vgpu build --role {role}\n"))?;
         let args = build::Args::new(archive.clone(), role, out.join(&name));
-        output::print(build::summary(&build::install(&args, None, &out.join(&name), &staging.join(&name))?) + "\n")?;
+        let place = staging.join(&name);
+        fs::create_dir(&place).map_err(|source| publish::Error::write(&place, source))?;
+        output::print(build::summary(&build::install(&args, None, &out.join(&name), &place)?) + "\n")?;
     }
     Ok(())
 }
