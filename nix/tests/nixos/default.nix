@@ -104,6 +104,7 @@ let
       lib
       nixpkgs
       treeShape
+      pkgsOf
       documents
       ;
 

@@ -7,7 +7,6 @@
   byPackage,
   packageOf,
   nvidiaPackagesOf,
-  nixpkgs,
   pkgs,
   screens,
   throws,
@@ -250,40 +249,6 @@ in
   "test release alone leaves the package set as it is" = {
     expr = plainByRelease.config.nixpkgs.overlays;
     expected = [ ];
-  };
-  "test a read-only package set: the import alone, and a driver by release" = {
-    expr =
-      map
-        (
-          release:
-          let
-            readOnly = machine {
-              packageSet = {
-                imports = [ (nixpkgs + "/nixos/modules/misc/nixpkgs/read-only.nix") ];
-                nixpkgs.pkgs = pkgs;
-              };
-              module.hardware.nvidia.vgpu.release = release;
-            };
-          in
-          [
-            readOnly.failed
-            (builtins.stringLength readOnly.toplevel > 0)
-          ]
-        )
-        [
-          null
-          "17.6"
-        ];
-    expected = [
-      [
-        [ ]
-        true
-      ]
-      [
-        [ ]
-        true
-      ]
-    ];
   };
   "test hardware.nvidia.branch chooses a driver of ours" = {
     expr = map (

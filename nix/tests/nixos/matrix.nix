@@ -5,6 +5,7 @@
   withRelease,
   screens,
   nixpkgs,
+  pkgsOf,
   ...
 }:
 
@@ -23,7 +24,7 @@ let
     };
   };
 
-  kinds = {
+  kindsOn = shape: {
     # The only one with all that NixOS has of its own.
     host = {
       role = "host";
@@ -76,14 +77,40 @@ let
       role = "host";
       module.hardware.nvidia.vgpu.release = lib.mkForce null;
     };
+    "host with a read-only package set" = {
+      role = "host";
+      packageSet = readOnly shape;
+    };
+    "host that chooses no driver, with a read-only package set" = {
+      role = "host";
+      packageSet = readOnly shape;
+      module.hardware.nvidia.vgpu.release = lib.mkForce null;
+    };
+    "host that is extended to one with vGPUs" = {
+      role = "host";
+      extended.hardware.nvidia.vgpu.instances.desk = {
+        gpu = "0000:01:00.0";
+        profile = "GRID P40-1Q";
+      };
+    };
+    ${if shape == "26.05" then "host with a driver chosen by hardware.nvidia.branch" else null} = {
+      role = "host";
+      module.hardware.nvidia.vgpu.release = lib.mkForce null;
+      module.hardware.nvidia.branch = "vgpu_17_6";
+    };
+  };
+  # As runNixOSTest has it.
+  readOnly = shape: {
+    imports = [ (nixpkgs + "/nixos/modules/misc/nixpkgs/read-only.nix") ];
+    nixpkgs.pkgs = pkgsOf.${shape};
   };
 
   derivation = builtins.match ".*-nixos-system-.*\\.drv";
   whole =
     shape: kind:
     let
-      evaluated = machine (
-        kind
+      plain = machine (
+        removeAttrs kind [ "extended" ]
         // {
           inherit shape;
           module.imports = [
@@ -92,6 +119,7 @@ let
           ];
         }
       );
+      evaluated = if kind ? extended then plain.extend kind.extended else plain;
     in
     {
       inherit (evaluated) failed;
@@ -113,7 +141,7 @@ lib.listToAttrs (
             system = true;
           };
         };
-      }) kinds
+      }) (kindsOn shape)
     )
     [
       "25.11"
