@@ -54,7 +54,8 @@ pub fn with_payload<T, E: From<Error>>(
     let no_thread = |e| Error::io(path, "cannot be read: no thread can be started for it", e);
     thread::scope(|scope| {
         let (mut sender, receiver) = sync_channel(WAITING);
-        let payload = Payload { chunks: receiver, chunk: stub.payload().to_vec(), at: 0 };
+        let (spend, spent) = sync_channel(WAITING);
+        let payload = Payload { chunks: receiver, chunk: stub.payload().to_vec(), at: 0, spend };
         let header = stub.header.clone();
         let mut md5 = None;
         if needs_md5 {
@@ -65,7 +66,7 @@ pub fn with_payload<T, E: From<Error>>(
             md5 = Some(thread::Builder::new().name("md5".into()).spawn_scoped(scope, hash).map_err(no_thread)?);
         }
         let sums = CheckSums::new(if needs_md5 { 0 } else { SMALL });
-        let check = move || check(path, input, &stub, sums, &sender, progress);
+        let check = move || check(path, input, &stub, sums, &sender, &spent, progress);
         let reader = thread::Builder::new().name("reader".into()).spawn_scoped(scope, check);
         let reader = reader.map_err(no_thread)?;
         let consumed = consume(&header, payload);
@@ -147,6 +148,7 @@ fn check(
     stub: &Stub,
     mut sums: CheckSums,
     sender: &SyncSender<Vec<u8>>,
+    spent: &Receiver<Vec<u8>>,
     progress: Progress,
 ) -> Result<(), Error> {
     let header = &stub.header;
@@ -154,7 +156,8 @@ fn check(
     progress(stub.bytes.len() as u64);
     let mut wanted = true;
     loop {
-        let chunk = read_up_to(input, CHUNK).map_err(|e| Error::io(path, "cannot be read to its end", e))?;
+        let mut chunk = spent.try_recv().unwrap_or_default();
+        fill(&mut chunk, input).map_err(|e| Error::io(path, "cannot be read to its end", e))?;
         if chunk.is_empty() {
             break;
         }
@@ -167,6 +170,22 @@ fn check(
         return Err(wrong(path, "CRC", header.crc.to_string(), crc.to_string()));
     }
     md5.map_or(Ok(()), |md5| check_md5(path, header, md5))
+}
+
+/// Makes a chunk of the next bytes of `input`. At its end the chunk is shorter, or empty.
+fn fill(chunk: &mut Vec<u8>, input: &mut dyn Read) -> io::Result<()> {
+    chunk.resize(CHUNK, 0);
+    let mut filled = 0;
+    while filled < CHUNK {
+        match input.read(&mut chunk[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    chunk.truncate(filled);
+    Ok(())
 }
 
 fn check_md5(path: &Path, header: &Header, md5: [u8; 16]) -> Result<(), Error> {
@@ -183,12 +202,16 @@ pub struct Payload {
     chunk: Vec<u8>,
     /// How much of `chunk` has been consumed, in bytes.
     at: usize,
+    /// Takes chunks back: the reader fills them again, since memory that is new has to be cleared first.
+    spend: SyncSender<Vec<u8>>,
 }
 
 impl Payload {
     fn rest(&mut self) -> &[u8] {
         if self.at == self.chunk.len() {
-            self.chunk = self.chunks.recv().unwrap_or_default();
+            let next = self.chunks.recv().unwrap_or_default();
+            // There may be no reader any more.
+            let _ = self.spend.try_send(std::mem::replace(&mut self.chunk, next));
             self.at = 0;
         }
         &self.chunk[self.at..]
