@@ -1,5 +1,10 @@
 # Configurations just as users write them: what they fetch from the network is this tree here.
-{ lib, machine }:
+{
+  lib,
+  machine,
+  packageSetOf,
+  ...
+}:
 
 let
   tree = ../..;
@@ -37,10 +42,11 @@ rec {
 
   # The machine of these modules alone, with a package set that they settle themselves.
   machineOf =
-    modules:
+    shape: modules:
     machine {
+      inherit shape;
       role = null;
-      packageSet.nixpkgs.hostPlatform = lib.mkDefault "x86_64-linux";
+      packageSet = packageSetOf shape;
       module.imports = modules;
     };
 }

@@ -53,9 +53,13 @@ let
     system = "x86_64-linux";
     config.allowUnfree = true;
   };
-  pkgsOf = lib.genAttrs [ "25.11" "26.05" ] (
-    shape: if shape == treeShape then own else own.extend (_: _: { path = ../nixpkgs + "/${shape}"; })
-  );
+  shapes = [
+    "25.11"
+    "26.05"
+  ];
+  # Our driver takes files from the nixpkgs that it is in.
+  overlaysOf = shape: lib.optional (shape != treeShape) (_: _: { path = ../nixpkgs + "/${shape}"; });
+  pkgsOf = lib.genAttrs shapes (shape: own.appendOverlays (overlaysOf shape));
 
   # What a machine needs to be one.
   base =
@@ -104,6 +108,7 @@ let
       lib
       nixpkgs
       treeShape
+      shapes
       pkgsOf
       documents
       ;
@@ -134,6 +139,12 @@ let
         ++ lib.optional (role == "guest") ../../modules/guest.nix
         ++ nvidiaModule shape;
       });
+
+    # The package set of a machine that has one for itself.
+    packageSetOf = shape: {
+      nixpkgs.hostPlatform = lib.mkDefault "x86_64-linux";
+      nixpkgs.overlays = overlaysOf shape;
+    };
 
     # Chosen unless the module chooses another.
     withRelease = {

@@ -1,4 +1,4 @@
-# Every block of Nix in the README and in docs/, as a whole system. The blocks come as files: crates/vgpu/tests/nixos.rs
+# Every block of Nix in the README and in docs/, as a whole system, in both shapes of NixOS. The blocks come as files: crates/vgpu/tests/nixos.rs
 # takes them out of the pages and writes `index.json` beside them, a list of
 #
 #   { name, file, option }     `option`: what it is a value of, in docs/options.md; null for all other blocks
@@ -13,11 +13,13 @@
   guest,
   byPackage,
   documents,
+  shapes,
+  treeShape,
   ...
-}:
+}@offered:
 
 let
-  asWritten = import ../as-written.nix { inherit lib machine; };
+  asWritten = import ../as-written.nix offered;
   inherit (asWritten) machineOf modulesOfFlake isFlake;
 
   blocks = map (
@@ -68,8 +70,9 @@ let
 
   # Machines that settle nothing about their package set share one: evaluating it takes as long as all the rest.
   sharing =
-    modules:
+    shape: modules:
     machine {
+      inherit shape;
       role = null;
       module.imports = modules;
     };
@@ -78,13 +81,14 @@ let
   unfree.nixpkgs.config.allowUnfree = lib.mkDefault true;
 
   systemOf =
+    shape:
     { text, value, ... }:
     if isFlake value then
-      machineOf (modulesOfFlake value)
+      machineOf shape (modulesOfFlake value)
     else if importsOurs text then
-      machineOf [ value ]
+      machineOf shape [ value ]
     else
-      (if setsPackages text then modules: machineOf ([ unfree ] ++ modules) else sharing) [
+      (if setsPackages text then modules: machineOf shape ([ unfree ] ++ modules) else sharing shape) [
         (before (
           (if ofGuests text then role.guest else role.host)
           # A driver is chosen by release or by package.
@@ -102,7 +106,9 @@ let
     )) value;
   values = lib.filter (block: block.option != null) blocks;
   ofRole = lib.partition (block: ofGuests block.option) values;
-  machineWith = role: blocks: sharing ([ (before role) ] ++ map setting blocks);
+  machineWith =
+    shape: role: blocks:
+    sharing shape ([ (before role) ] ++ map setting blocks);
 
   # A block that says which licences are accepted and nothing else. It is asked about a driver, since not everything that
   # stands for nixpkgs has the option.
@@ -116,7 +122,7 @@ let
       lib.concatMap (
         role:
         let
-          driver = packageOf (sharing [ (before role) ]);
+          driver = packageOf (sharing treeShape [ (before role) ]);
         in
         [
           driver
@@ -127,20 +133,27 @@ let
       ) (lib.attrValues role)
     );
 
-  expect = system: {
-    expr = {
-      inherit (system) failed;
-      warnings = lib.filter (mentions [
-        "nvidia"
-        "vgpu"
-      ]) system.warnings;
-      system = builtins.stringLength system.toplevel > 0;
-    };
-    expected = {
+  # shape → a machine
+  expect = systemOn: {
+    expr = lib.genAttrs shapes (
+      shape:
+      let
+        system = systemOn shape;
+      in
+      {
+        inherit (system) failed;
+        warnings = lib.filter (mentions [
+          "nvidia"
+          "vgpu"
+        ]) system.warnings;
+        system = builtins.stringLength system.toplevel > 0;
+      }
+    );
+    expected = lib.genAttrs shapes (_: {
       failed = [ ];
       warnings = [ ];
       system = true;
-    };
+    });
   };
 in
 lib.listToAttrs (
@@ -153,13 +166,16 @@ lib.listToAttrs (
           expected = true;
         }
       else
-        expect (systemOf block);
+        expect (shape: systemOf shape block);
   }) (lib.filter (block: block.option == null) blocks)
 )
 // {
-  "test the examples of a guest's options" = expect (machineWith role.guest ofRole.right);
+  "test the examples of a guest's options" = expect (
+    shape: machineWith shape role.guest ofRole.right
+  );
   "test the examples of a host's options" = expect (
-    (machineWith role.host ofRole.wrong).extend { hardware.nvidia.vgpu.patcher.enable = true; }
+    shape:
+    (machineWith shape role.host ofRole.wrong).extend { hardware.nvidia.vgpu.patcher.enable = true; }
   );
   # Whatever a reader puts in place of the driver in an example.
   "test every driver that a page names is one" =

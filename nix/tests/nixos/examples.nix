@@ -1,17 +1,17 @@
-# The configurations under examples/, as whole systems, just as they stand.
+# The configurations under examples/, as whole systems, just as they stand, in both shapes of NixOS.
 {
   lib,
-  machine,
   packageOf,
+  shapes,
   ...
-}:
+}@offered:
 
 let
   folder = ../../../examples;
 
-  inherit (import ../as-written.nix { inherit lib machine; }) read modulesOfFlake machineOf;
+  inherit (import ../as-written.nix offered) read modulesOfFlake machineOf;
 
-  examples = lib.mapAttrs (_: machineOf) {
+  examples = {
     host = modulesOfFlake (read (folder + "/host/flake.nix"));
     guest = modulesOfFlake (read (folder + "/guest/flake.nix"));
     host-without-flakes = [ (read (folder + "/host-without-flakes/configuration.nix")) ];
@@ -28,6 +28,12 @@ let
       (folder + "/merged-host/configuration.nix")
     ];
   };
+  whole = example: {
+    inherit (example) failed;
+    warnings = lib.filter (lib.hasInfix "nvidia") example.warnings;
+    driver = (packageOf example).name;
+    system = builtins.stringLength example.toplevel > 0;
+  };
 in
 {
   "test no example is left out" = {
@@ -35,13 +41,11 @@ in
     expected = lib.attrNames examples;
   };
   "test the examples are systems with the drivers they say" = {
-    expr = lib.mapAttrs (_: example: {
-      inherit (example) failed;
-      warnings = lib.filter (lib.hasInfix "nvidia") example.warnings;
-      driver = (packageOf example).name;
-      system = builtins.stringLength example.toplevel > 0;
-    }) examples;
-    expected =
+    expr = lib.genAttrs shapes (
+      shape: lib.mapAttrs (_: modules: whole (machineOf shape modules)) examples
+    );
+    expected = lib.genAttrs shapes (
+      _:
       lib.mapAttrs
         (_: driver: {
           inherit driver;
@@ -55,6 +59,7 @@ in
           host = "nvidia-vgpu-host-580.178.05";
           host-without-flakes = "nvidia-vgpu-host-580.178.05";
           merged-host = "nvidia-vgpu-host-merged-550.90.07";
-        };
+        }
+    );
   };
 }

@@ -4,11 +4,13 @@
   lib,
   machine,
   packageOf,
+  treeShape,
   ...
-}:
+}@offered:
 
 let
-  inherit (import ../as-written.nix { inherit lib machine; }) modulesOfFlake machineOf;
+  inherit (import ../as-written.nix offered) modulesOfFlake;
+  machineOf = (import ../as-written.nix offered).machineOf treeShape;
 
   hashOf = letter: "sha256-${lib.concatStrings (lib.replicate 43 letter)}=";
   # As NixOS' installer writes it.
