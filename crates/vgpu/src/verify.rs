@@ -11,6 +11,16 @@ use vgpu_driver::Role;
 use vgpu_driver::archive::grid::Grid;
 use vgpu_driver::archive::stream::{self, PayloadUse};
 use vgpu_driver::archive::{self, Error, Progress};
+use vgpu_driver::source::Source;
+
+/// How many bytes [`verify_all`] goes through. Of an archive these are its Linux drivers, without the one for Windows.
+pub fn size(path: &Path, identity: &Identity) -> u64 {
+    let driver = |role| Source::open(path, role).map_or(0, |source| source.size);
+    match identity.kind {
+        ArchiveKind::GridArchive => driver(Role::Host) + driver(Role::Guest),
+        ArchiveKind::Run => identity.size,
+    }
+}
 
 /// Checks every Linux driver in a file that was identified. Returns the hash of the guest's .run file, if there is one.
 pub fn verify_all(path: &Path, identity: &Identity, progress: Progress) -> Result<Option<Sri>, Error> {
@@ -48,5 +58,32 @@ impl<R: Read> Read for Hashing<R> {
         let count = self.inner.read(buffer)?;
         self.sha256.update(buffer.get(..count).unwrap_or_default());
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::identity::identify;
+
+    /// Otherwise the bar of an archive ends at a half, or beyond the end.
+    #[test]
+    fn progress_reaches_the_size() {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, content) in [vgpu_sample::grid_archive().unwrap(), vgpu_sample::run_file(Role::Host).unwrap()] {
+            let path = directory.path().join(name);
+            fs::write(&path, content).unwrap();
+            let identity = identify(&path, Catalog::builtin(), &|_| {}).unwrap();
+            let done = AtomicU64::new(0);
+            let count = |count| {
+                done.fetch_add(count, Ordering::Relaxed);
+            };
+            verify_all(&path, &identity, &count).unwrap();
+            assert_eq!(done.into_inner(), size(&path, &identity), "{}", path.display());
+        }
     }
 }

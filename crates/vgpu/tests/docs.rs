@@ -191,6 +191,13 @@ fn completions_and_man_pages_come_with_the_program() {
         let script = String::from_utf8(vgpu().args(["completions", shell]).output().unwrap().stdout).unwrap();
         // --root, --today and --catalog are for tests. --gpu is for all.
         assert!(!script.contains("for tests") && !script.contains("--root") && script.contains("gpu"), "{shell}");
+        // `vgpu instances owner` is for udev.
+        assert!(!script.contains("owner"), "{shell}");
+    }
+    for misspelt in [&["buildr"][..], &["completion"], &["instances", "ownr"]] {
+        let refused = String::from_utf8(vgpu().args(misspelt).output().unwrap().stderr).unwrap();
+        let hidden = ["'builder'", "'completions'", "'owner'"];
+        assert!(!hidden.iter().any(|name| refused.contains(name)), "{refused}");
     }
     let script = vgpu().args(["completions", "fish"]).output().unwrap().stdout;
     let releases = "subcommand releases\" -f -k -a \"";

@@ -20,7 +20,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     let mut script = Vec::new();
-    let mut command = with_releases(without_hidden_arguments(&super::visible()));
+    let mut command = with_releases(without_hidden(&super::visible()));
     clap_complete::generate(args.shell, &mut command, "vgpu", &mut script);
     if args.shell == Shell::Fish {
         script.extend(releases_for_fish().bytes());
@@ -28,15 +28,15 @@ pub fn run(args: Args) -> Result<()> {
     output::print(String::from_utf8_lossy(&script).trim_end())
 }
 
-/// The same command and its subcommands. clap hides arguments in the help, and offers them in completions all the same.
-fn without_hidden_arguments(command: &Command) -> Command {
+/// The same command and its subcommands. What clap hides in the help, it offers in completions all the same.
+fn without_hidden(command: &Command) -> Command {
     let shown = command.get_arguments().filter(|argument| !argument.is_hide_set()).cloned();
     let mut same = Command::new(command.get_name().to_owned()).args(shown);
     same = same.about(command.get_about().cloned().unwrap_or_default());
     if let Some(version) = command.get_version() {
         same = same.version(version.to_owned());
     }
-    same.subcommands(command.get_subcommands().map(without_hidden_arguments))
+    same.subcommands(command.get_subcommands().filter(|command| !command.is_hide_set()).map(without_hidden))
 }
 
 /// Values of an argument without a name, which clap's script for fish lacks.

@@ -12,7 +12,7 @@ use crate::catalog::{HashSource, ReleaseNumber};
 use crate::identity::{ArchiveKind, CatalogState, Driver, Identity, identify};
 use crate::import::{advice_on_mismatch, catalog_entry};
 use crate::nix::sri::Sri;
-use crate::verify::verify_all;
+use crate::verify::{self, verify_all};
 
 /// Tell what an archive is
 ///
@@ -92,6 +92,7 @@ pub fn run(args: Args) -> Result<()> {
     let looked = output::with_progress("hashing", size, |progress| identify(&args.file, &catalog, progress));
     let identity = looked.map_err(miette::Report::from).wrap_err_with(doing)?;
     let checked = |identity: &Identity| -> Result<Option<Sri>> {
+        let size = verify::size(&args.file, identity);
         let all = output::with_progress("checking", size, |progress| verify_all(&args.file, identity, progress));
         all.map_err(miette::Report::from).wrap_err_with(doing)
     };

@@ -12,6 +12,7 @@ use crate::identity::Identity;
 use crate::import::{self, Accepted, Doubt, Wanted};
 use crate::nix::configuration;
 use crate::nix::store;
+use crate::verify;
 use vgpu_base::interrupt;
 use vgpu_base::publish::{self, Staged};
 use vgpu_driver::Role;
@@ -82,7 +83,7 @@ fn import(args: &Args) -> Result<()> {
     let mut identity =
         output::with_progress("hashing", size, |progress| import::identity_of(&args.file, catalog, progress))?;
     let wanted = Wanted { role: args.role, release: args.release };
-    let accepted = output::with_progress("checking", size, |progress| {
+    let accepted = output::with_progress("checking", verify::size(&args.file, &identity), |progress| {
         import::accept(&args.file, &mut identity, wanted, catalog, progress)
     })?;
     let source = &accepted.source;

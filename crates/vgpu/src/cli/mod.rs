@@ -77,10 +77,11 @@ pub fn visible() -> clap::Command {
     visible.subcommands(all.get_subcommands().filter(|command| !command.is_hide_set()).cloned())
 }
 
-/// For a misspelt command, clap suggests the nearest ones. This removes hidden commands from the suggestions.
+/// For a misspelt command, clap suggests the nearest ones. This removes hidden commands from the suggestions. The error does
+/// not tell which command the suggestion is below, so no visible command has the name of a hidden one.
 fn without_hidden_suggestion(mut error: clap::Error) -> clap::Error {
     let command = command();
-    let hidden = |name: &String| command.find_subcommand(name).is_some_and(clap::Command::is_hide_set);
+    let hidden = |name: &String| has_hidden(&command, name);
     let suggested = match error.get(ContextKind::SuggestedSubcommand) {
         Some(ContextValue::String(name)) => vec![name.clone()],
         Some(ContextValue::Strings(names)) => names.clone(),
@@ -93,6 +94,11 @@ fn without_hidden_suggestion(mut error: clap::Error) -> clap::Error {
         error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(shown));
     }
     error
+}
+
+/// Whether a hidden command of this name is anywhere below `command`.
+fn has_hidden(command: &clap::Command, name: &str) -> bool {
+    command.get_subcommands().any(|below| below.get_name() == name && below.is_hide_set() || has_hidden(below, name))
 }
 
 fn run(command: Command) -> miette::Result<()> {

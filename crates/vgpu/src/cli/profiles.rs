@@ -98,7 +98,7 @@ struct ConfigFile {
 
 impl ConfigFile {
     fn read(&self) -> Result<String> {
-        let size = self.config.metadata().map_or(0, |meta| meta.len());
+        let size = source::size(&self.config);
         Ok(output::with_progress("unpacking", size, |progress| source::read(&self.config, progress))?)
     }
 }

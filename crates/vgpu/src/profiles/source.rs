@@ -21,12 +21,24 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Driver(#[from] vgpu_driver::Error),
+    // The error of the driver crate would advise an option that `vgpu profiles` does not have.
+    #[error("{0} is the guest driver, not the one for a host")]
+    #[diagnostic(help("only host drivers have profiles: give a GRID archive, or NVIDIA-Linux-x86_64-…-vgpu-kvm.run"))]
+    Guest(String),
     #[error("{0} has no vgpuConfig.xml")]
     #[diagnostic(help("only host drivers have one: give a GRID archive, or NVIDIA-Linux-x86_64-…-vgpu-kvm.run"))]
     NoList(String),
 }
 
 const NAME: &str = "vgpuConfig.xml";
+
+/// How many bytes [`read`] goes through. 0 for a vgpuConfig.xml, which takes no time.
+pub fn size(path: &Path) -> u64 {
+    match archive::kind_of(path) {
+        Ok(Kind::Zip | Kind::Script) => Source::open(path, Role::Host).map_or(0, |source| source.size),
+        _ => 0,
+    }
+}
 
 /// The text of a vgpuConfig.xml: that file itself, or the one in an archive or .run file, which is read to its end.
 pub fn read(path: &Path, progress: Progress) -> Result<String, Error> {
@@ -39,7 +51,7 @@ pub fn read(path: &Path, progress: Progress) -> Result<String, Error> {
 
 fn unpack(path: &Path, progress: Progress) -> Result<String, Error> {
     let mut found = None;
-    Source::open(path, Role::Host)?.for_each(&Memory::default(), progress, |member| {
+    let read = Source::open(path, Role::Host)?.for_each(&Memory::default(), progress, |member| {
         if member.path.as_str() == NAME {
             found = Some(match bounded::read(member.data, MAX_BYTES) {
                 Err(ReadError::Io(error)) => return Err(archive::Error::io(path, "cannot be read", error).into()),
@@ -47,7 +59,35 @@ fn unpack(path: &Path, progress: Progress) -> Result<String, Error> {
             });
         }
         Ok(())
+    });
+    read.map_err(|error| match error {
+        vgpu_driver::Error::OtherRole { path, .. } => Error::Guest(path.display().to_string()),
+        other => other.into(),
     })?;
     let read = found.ok_or_else(|| Error::NoList(path.display().to_string()))?;
     Ok(file::text(&path.join(NAME), read)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    /// Otherwise the bar of an archive ends at a fifth, or beyond the end.
+    #[test]
+    fn progress_reaches_the_size() {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, content) in [vgpu_sample::grid_archive().unwrap(), vgpu_sample::run_file(Role::Host).unwrap()] {
+            let path = directory.path().join(name);
+            fs::write(&path, content).unwrap();
+            let done = AtomicU64::new(0);
+            let count = |count| {
+                done.fetch_add(count, Ordering::Relaxed);
+            };
+            read(&path, &count).unwrap();
+            assert_eq!(done.into_inner(), size(&path), "{}", path.display());
+        }
+    }
 }

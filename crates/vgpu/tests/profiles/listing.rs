@@ -191,7 +191,9 @@ fn profiles_are_read_from_archives_and_run_files() {
     }
     let (guest, other) = vgpu_sample::run_file(vgpu_driver::Role::Guest).unwrap();
     fs::write(place.path(&guest), other).unwrap();
-    assert!(failure(&place, &["gpus", "--config", &guest]).contains("is the guest driver, not the one for a host"));
+    let failed = failure(&place, &["gpus", "--config", &guest]);
+    assert!(failed.contains("is the guest driver, not the one for a host"), "{failed}");
+    assert!(failed.contains("give a GRID archive") && !failed.contains("--role"), "{failed}");
     fs::write(place.path(&host), &content[..content.len() - 100]).unwrap();
     assert!(failure(&place, &["gpus", "--config", &host]).contains("damaged or incomplete"));
     fs::write(place.path("page.html"), "<html></html>").unwrap();
