@@ -68,8 +68,9 @@ impl Changes {
     pub fn parse(json: &[u8]) -> Result<Self, Error> {
         let mut deserializer = serde_json::Deserializer::from_slice(json);
         let Object(raw): Object<Raw> = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            // `.` is the document itself, and `?` a place that is not known, as when the text ends too early.
             let path = error.path().to_string();
-            mistake(if path == "." { "" } else { &path }, error.inner())
+            mistake(if [".", "?"].contains(&path.as_str()) { "" } else { &path }, error.inner())
         })?;
         deserializer.end().map_err(|error| mistake("", error))?;
 

@@ -121,8 +121,13 @@ impl Gpus {
         self.generations.iter().find(|generation| contains(&generation.devices, device))
     }
 
-    /// The generation of that name, or the one of the board of that name, as people write it: `Ada`, `l40s`, `Tesla T4`.
+    /// The generation of that name, or the one of the board of that name, as people write it: `Ada`, `l40s`, `Tesla T4`. What
+    /// nvidia-smi says of a board's form counts only where it makes another board: `Tesla V100-PCIE-16GB`, but `H100 NVL`.
     pub fn by_name(&self, name: &str) -> Option<(&Generation, Option<&Board>)> {
+        self.called(name).or_else(|| self.called(without_form(name)))
+    }
+
+    fn called(&self, name: &str) -> Option<(&Generation, Option<&Board>)> {
         let wanted = plain_name(name);
         let same = |other: &str| plain_name(other) == wanted;
         self.generations.iter().find_map(|generation| {
@@ -142,6 +147,21 @@ impl Generation {
     pub fn board(&self, device: u16) -> Option<&Board> {
         self.boards.iter().find(|board| contains(&board.devices, device))
     }
+}
+
+/// The name of a board without its form and memory: `Tesla V100` of `Tesla V100-PCIE-16GB`.
+fn without_form(name: &str) -> &str {
+    let mut rest = name.trim_end();
+    while let Some((before, _)) = rest.rsplit_once([' ', '-']).filter(|(_, last)| is_form(&last.to_lowercase())) {
+        rest = before;
+    }
+    rest
+}
+
+fn is_form(word: &str) -> bool {
+    let memory =
+        |word: &str| word.strip_suffix("gb").is_some_and(|size| size.bytes().all(|byte| byte.is_ascii_digit()));
+    ["pcie", "fhhl", "dgxs", "ls"].contains(&word) || word.starts_with("sxm") || word.starts_with("hbm") || memory(word)
 }
 
 fn contains(ids: &[DeviceIds], device: u16) -> bool {
@@ -166,6 +186,20 @@ mod tests {
         assert_eq!((generation.name.as_str(), board.unwrap().name.as_str()), ("Ada", "L40S"));
         assert!(gpus.by_name("turing").unwrap().1.is_none());
         assert!(gpus.by_name("GeForce").is_none());
+    }
+
+    #[test]
+    fn a_board_is_found_by_the_name_that_nvidia_smi_has() {
+        let board = |name| Some(Gpus::builtin().by_name(name)?.1?.name.as_str());
+        for name in ["NVIDIA A100-PCIE-40GB", "NVIDIA A100 80GB PCIe", "A100-SXM4-40GB"] {
+            assert_eq!(board(name), Some("A100"), "{name}");
+        }
+        assert_eq!((board("Tesla V100-SXM2-32GB-LS"), board("Tesla P100-PCIE-16GB")), (Some("V100"), Some("P100")));
+        assert_eq!((board("NVIDIA H100 80GB HBM3"), board("NVIDIA H100 NVL")), (Some("H100"), Some("H100 NVL")));
+        // Boards of other names.
+        for name in ["NVIDIA GeForce RTX 3080 12GB", "A100X", "RTX 6000 Ada", "PCIe", "-16GB"] {
+            assert_eq!(board(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -66,7 +66,7 @@ enum Error {
     #[diagnostic(help("`vgpu releases` lists the versions; `nvidia-smi` prints the driver that a machine runs"))]
     UnknownVersion(String, Role),
     #[error("no release is known to compile against Linux {0}")]
-    #[diagnostic(help("choose an older kernel: `vgpu releases RELEASE` says which were tried"))]
+    #[diagnostic(help("choose another kernel: `vgpu releases RELEASE` says which were tried"))]
     NothingCompiles(KernelVersion),
 }
 

@@ -160,6 +160,10 @@ fn a_text_for_an_element_of_elements_is_refused() {
 
 #[test]
 fn mistakes_in_the_json_are_explained() {
+    assert_snapshot!(mistake("{"), @"
+    cause: EOF while parsing an object at line 1 column 1
+    help: `vgpu profiles apply --help` shows what changes look like and what each option takes
+    ");
     assert_snapshot!(mistake(""), @"
     cause: EOF while parsing a value at line 1 column 0
     help: `vgpu profiles apply --help` shows what changes look like and what each option takes
