@@ -105,6 +105,17 @@ fn answers_branches_drivers_and_gpus() {
     17      17.6    17.3     ended 2025-06
     18      18.6    -        ended 2026-03
     ");
+    insta::assert_snapshot!(gpu("10de:2206"), @r"
+    GPU             [10de:2206]
+    generation      Ampere
+    listed for vGPU not that we know of
+    unlisted boards no patcher makes vGPUs on them
+
+    BRANCH  NEWEST  PATCHED  SUPPORT
+    16      16.14   -        ended 2026-07
+    17      17.6    -        ended 2025-06
+    18      18.6    -        ended 2026-03
+    ");
     insta::assert_snapshot!(gpu("V100"), @r"
     GPU             V100
     generation      Volta

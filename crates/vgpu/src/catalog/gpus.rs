@@ -143,7 +143,7 @@ impl Generation {
         self.branches.contains(&branch)
     }
 
-    /// The board with this device id that NVIDIA lists for vGPU. If two boards have the id, the first.
+    /// The board with this device id that NVIDIA lists for vGPU: `A2 or A16` where two boards have the id.
     pub fn board(&self, device: u16) -> Option<&Board> {
         self.boards.iter().find(|board| contains(&board.devices, device))
     }
@@ -182,6 +182,7 @@ mod tests {
         assert_eq!(generation(0x10f7), None); // the sound of a GPU
         let board = |device| Some(gpus.generation_of(device)?.board(device)?.name.as_str());
         assert_eq!((board(0x26b9), board(0x2684)), (Some("L40S"), None)); // not a GeForce RTX 4090
+        assert_eq!((board(0x25b6), board(0x1e78)), (Some("A2 or A16"), Some("Quadro RTX 6000 or 8000")));
         let (generation, board) = gpus.by_name("l40s").unwrap();
         assert_eq!((generation.name.as_str(), board.unwrap().name.as_str()), ("Ada", "L40S"));
         assert!(gpus.by_name("turing").unwrap().1.is_none());
@@ -196,6 +197,7 @@ mod tests {
         }
         assert_eq!((board("Tesla V100-SXM2-32GB-LS"), board("Tesla P100-PCIE-16GB")), (Some("V100"), Some("P100")));
         assert_eq!((board("NVIDIA H100 80GB HBM3"), board("NVIDIA H100 NVL")), (Some("H100"), Some("H100 NVL")));
+        assert_eq!((board("NVIDIA A16"), board("Quadro RTX 8000")), (Some("A16"), Some("Quadro RTX 8000")));
         // Boards of other names.
         for name in ["NVIDIA GeForce RTX 3080 12GB", "A100X", "RTX 6000 Ada", "PCIe", "-16GB"] {
             assert_eq!(board(name), None, "{name}");

@@ -175,12 +175,14 @@ impl View {
         if let [first, ..] = served.unsure {
             lines.push(("unsure", format!("branch {first}: the sources disagree")));
         }
+        // A driver can be patched for other GPUs all the same; for this one that is of no use.
+        let patched = served.board.is_some() || served.donor.is_some() || served.device.is_none();
         let rows = served.branches.iter().rev().map(|by| {
             let number = |release: Option<ReleaseNumber>| release.map_or("-".to_owned(), |release| release.to_string());
             vec![
                 by.branch.number.to_string(),
                 number(by.newest_release),
-                number(by.newest_patched_release),
+                number(by.newest_patched_release.filter(|_| patched)),
                 self.support_of(by.branch),
             ]
         });
