@@ -125,8 +125,16 @@ impl Staged {
     /// Begins a file. Everybody may read it, as far as the umask allows.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be made, and when the target is something else than a file.
     pub fn file(target: &Path) -> Result<Staged, Error> {
+        let refused = |problem| Err(Error::Name { path: target.to_owned(), problem });
+        // A device would be replaced by a file, also one behind a link: /dev/stdout.
+        match target.metadata() {
+            Ok(found) if found.is_dir() => return refused("it is a directory"),
+            Ok(found) if !found.is_file() => return refused("it is a device or a pipe"),
+            _ if target.as_os_str().as_bytes().ends_with(b"/") => return refused("it ends in `/`, as no file does"),
+            _ => {}
+        }
         Staged::begin(absolute(target)?, Kind::File)
     }
 
@@ -225,6 +233,7 @@ fn create_parents(directory: &Path) -> io::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::os::unix::fs::symlink;
 
     use super::*;
 
@@ -280,8 +289,14 @@ mod tests {
             assert!(matches!(refused, Err(Error::Name { .. } | Error::Exists { .. })), "{name}: {refused:?}");
         }
         assert!(matches!(Staged::directory(Path::new("")), Err(Error::Name { .. })));
+        symlink("/dev/null", place.path().join("link")).unwrap();
+        fs::create_dir(place.path().join("folder")).unwrap();
+        for name in ["link", "folder", "absent/", "file/"] {
+            let refused = Staged::file(&place.path().join(name));
+            assert!(matches!(refused, Err(Error::Name { .. })), "{name}: {refused:?}");
+        }
         let below_file = Staged::directory(&place.path().join("file/deep/driver"));
         assert!(matches!(below_file, Err(Error::Write { .. })), "{below_file:?}");
-        assert_eq!(names(place.path()), ["file"]);
+        assert_eq!(names(place.path()), ["file", "folder", "link"]);
     }
 }

@@ -66,13 +66,9 @@ pub fn json(text: &str) -> String {
     shown
 }
 
-/// A whole message. Line ends with two spaces after them are its own, and stay. All other line ends came from outside.
+/// A whole message, on one line: all line ends in it came from outside.
 pub(crate) fn message(text: &str) -> String {
-    escape(text, LONGEST_MESSAGE, |rest, c| match c {
-        '\n' => !rest.starts_with("\n  "),
-        '\t' => false,
-        c => is_unsafe(c),
-    })
+    escape(text, LONGEST_MESSAGE, |_, c| c != '\t' && is_unsafe(c))
 }
 
 /// Writes the characters that `is_escaped` picks as `\u{1b}`, and cuts a text that is too long.
@@ -120,8 +116,8 @@ mod tests {
     }
 
     #[test]
-    fn a_message_keeps_its_own_lines_alone() {
-        assert_eq!(message("last lines:\n  one\n  two"), "last lines:\n  one\n  two");
+    fn a_message_is_one_line() {
+        assert_eq!(message("file a\n  help: do that"), "file a\\n  help: do that");
         assert_eq!(message("file a\nhelp: do that\tnow"), "file a\\nhelp: do that\tnow");
     }
 }

@@ -63,6 +63,9 @@ pub fn report(report: &Report) {
     for cause in chain {
         say(format_args!("{CYAN}cause{CYAN:#}: {}", safe(cause)));
     }
+    for line in details(report.as_ref()) {
+        say(format_args!("  {}", shown::line(&line)));
+    }
     if let Some(help) = help(report.as_ref()) {
         say(format_args!("{CYAN}help{CYAN:#}: {}", safe(help)));
     }
@@ -76,6 +79,15 @@ fn safe(text: impl Display) -> String {
 /// The advice of the outermost error that has one.
 fn help(error: &dyn Diagnostic) -> Option<String> {
     error.help().map(|help| help.to_string()).or_else(|| help(error.diagnostic_source()?))
+}
+
+/// The lines that belong to an error, such as the last ones of a program that failed. They are not part of its message: a
+/// name in that could look like one.
+fn details(error: &dyn Diagnostic) -> Vec<String> {
+    match error.related() {
+        Some(lines) => lines.map(|line| line.to_string()).collect(),
+        None => error.diagnostic_source().map_or(Vec::new(), details),
+    }
 }
 
 /// Ends a program: reports the error, if there is one, and gives the exit code.

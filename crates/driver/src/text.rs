@@ -26,9 +26,10 @@ pub fn redirect_config(program: &mut [u8]) -> usize {
 
 /// Makes a script fit NixOS: its shell, its PATH, and the places of other programs.
 pub fn script(text: &str, options: &Options) -> String {
-    let mut text = text
-        .replace("/usr/lib/nvidia/sriov-manage", &format!("{}/bin/sriov-manage", options.outputs.bin.display()))
-        .replace("/usr/bin/nvidia-sleep.sh", &format!("{}/bin/nvidia-sleep.sh", options.outputs.out.display()));
+    let (manage, sleep) =
+        (options.outputs.bin.join("bin/sriov-manage"), options.outputs.out.join("bin/nvidia-sleep.sh"));
+    let text = by_path(text, "/usr/lib/nvidia/sriov-manage", &manage.display().to_string());
+    let mut text = by_path(&text, "/usr/bin/nvidia-sleep.sh", &sleep.display().to_string());
     for (path, name) in [("/bin/grep", "grep"), ("/bin/ls", "ls")] {
         text = by_name(&text, path, name);
     }
@@ -42,6 +43,23 @@ pub fn script(text: &str, options: &Options) -> String {
     let tools: Vec<_> = options.tools.iter().map(|dir| dir.display().to_string()).collect();
     let path = if tools.is_empty() { String::new() } else { format!("PATH=\"{}:$PATH\"\n", tools.join(":")) };
     format!("{first}\n{path}{rest}")
+}
+
+/// Puts the path `new` in place of `old`. Between double quotes it stays as it is: [`Options::check`] refuses what has a meaning
+/// there. Elsewhere each character that the shell may read as something else gets a backslash.
+fn by_path(text: &str, old: &str, new: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,=@%".contains(c);
+    let bare: String = new.chars().flat_map(|c| (!plain(c)).then_some('\\').into_iter().chain([c])).collect();
+    let mut changed = String::with_capacity(text.len());
+    let mut done = 0;
+    for (at, _) in text.match_indices(old) {
+        let line = text[..at].rsplit('\n').next().unwrap_or_default();
+        let is_quoted = line.matches('"').count() % 2 == 1;
+        changed += &text[done..at];
+        changed += if is_quoted { new } else { &bare };
+        done = at + old.len();
+    }
+    changed + &text[done..]
 }
 
 /// Replaces the path of a program by its name. Longer paths that contain `path` stay.
@@ -167,6 +185,17 @@ mod tests {
         let text = "if [ -x /bin/ls ]; then /bin/ls /; /usr/bin/lspci; /bin/lsof; /sbin/lsmod; fi";
         let expected = "if [ -x ls ]; then ls /; /usr/bin/lspci; /bin/lsof; /sbin/lsmod; fi";
         assert_eq!(by_name(text, "/bin/ls", "ls"), expected);
+    }
+
+    #[test]
+    fn the_shell_reads_a_path_as_one_word() {
+        let text = "#!/bin/sh\n/old resume\n[ -x \"/old\" ] && /old \"$1\" || echo \"Usage: /old MODE\"\n";
+        let expected = r#"#!/bin/sh
+/my\ o\;ut/new resume
+[ -x "/my o;ut/new" ] && /my\ o\;ut/new "$1" || echo "Usage: /my o;ut/new MODE"
+"#;
+        assert_eq!(by_path(text, "/old", "/my o;ut/new"), expected);
+        assert_eq!(by_path(text, "/old", "/nix/store/x-y_1.0/new"), text.replace("/old", "/nix/store/x-y_1.0/new"));
     }
 
     #[test]

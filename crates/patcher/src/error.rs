@@ -42,19 +42,28 @@ pub enum PatchError {
     #[diagnostic(help("nothing is left of what patch.sh had begun"))]
     Interrupted,
 
-    #[error("patch.sh failed ({}); its last lines:\n{tail}", ended(status))]
+    #[error("patch.sh failed ({}); its last lines:", ended(status))]
     #[diagnostic(help(
         "it was given {given}. It names the versions it wants in its first lines: each branch of the patcher is for one release"
     ))]
-    Failed { status: ExitStatus, tail: String, given: String },
+    Failed {
+        status: ExitStatus,
+        #[related]
+        tail: Vec<Line>,
+        given: String,
+    },
 
     #[error("patch.sh ignored what it does not know: {options}")]
     #[diagnostic(help("take that out of the patcher's options, or use a branch of the patcher that has it"))]
     UnknownOption { options: String },
 
-    #[error("patch.sh left no patched driver, though it reported no failure; its last lines:\n{tail}")]
+    #[error("patch.sh left no patched driver, though it reported no failure; its last lines:")]
     #[diagnostic(help("it was given {given}; a damaged .run file ends like this, see `vgpu identify`"))]
-    NoTree { tail: String, given: String },
+    NoTree {
+        #[related]
+        tail: Vec<Line>,
+        given: String,
+    },
 
     #[error("patch.sh left several patched drivers: {names}")]
     #[diagnostic(help("give it one target"))]
@@ -84,6 +93,11 @@ pub enum PatchError {
     #[diagnostic(help("the patcher and the driver are not of one release; see the log of patch.sh"))]
     Rejected { files: String },
 }
+
+/// A line that patch.sh printed.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("{0}")]
+pub struct Line(pub String);
 
 fn ended(status: &ExitStatus) -> String {
     match (status.code(), status.signal()) {

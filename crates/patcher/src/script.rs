@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::error::{PatchError, io_error};
+use crate::error::{Line, PatchError, io_error};
 
 /// How many of the script's last lines an error repeats.
 const TAIL: usize = 30;
@@ -75,11 +75,11 @@ impl Printed {
         self.last.push_back(line.to_owned());
     }
 
-    /// The last lines, indented.
-    pub fn tail(&self) -> String {
+    /// The last lines.
+    pub fn tail(self) -> Vec<Line> {
         match self.last.is_empty() {
-            true => "  (it printed nothing)".into(),
-            false => self.last.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"),
+            true => vec![Line("(it printed nothing)".into())],
+            false => self.last.into_iter().map(Line).collect(),
         }
     }
 }

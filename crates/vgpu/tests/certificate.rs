@@ -202,6 +202,14 @@ fn anything_else_in_the_file_is_refused() {
         assert!(refused(format!("{GOOD}{more}")).contains(&format!("line {} belongs to no", lines + 1)), "{more:?}");
         assert!(!refused(format!("{more}{GOOD}")).is_empty(), "{more:?}");
     }
+    // A comment ends at a line end of any kind.
+    for end in ["\r", "\u{b}", "\u{c}"] {
+        let hidden = refused(format!("# a comment{end}{key}{GOOD}", key = disguises()[0]));
+        assert!(hidden.contains("line 1 belongs to no"), "{end:?}: {hidden}");
+    }
+    assert!(refused(format!("{GOOD}-----END CERTIFICATE-----\n")).contains("belongs to no"));
+    let comments = block("PRIVATE KEY").replace("\n", "\n# ");
+    assert!(refused(format!("{GOOD}# {comments}\n")).contains("holds a key"));
     // In the block, only the certificate is base64.
     let headers = GOOD.replacen("-----\n", "-----\nProc-Type: 4,ENCRYPTED\n\n", 1);
     assert!(!refused(headers).is_empty());

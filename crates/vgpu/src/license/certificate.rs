@@ -107,6 +107,10 @@ pub fn check(path: &Path, now: SystemTime) -> Result<CheckedCertificate, Certifi
     if let Some(line) = foreign_line(&text) {
         return Err(CertificateError::Foreign { path: path(), line });
     }
+    // A key in comments is in the store, too. The Nix side looks for the same words.
+    if text.windows(11).any(|words| words == b"PRIVATE KEY") {
+        return Err(CertificateError::Key { path: path(), label: "PRIVATE KEY".to_owned() });
+    }
     Ok(CheckedCertificate {
         subject: certificate.tbs_certificate().subject().to_string(),
         warning: outside(&certificate, now),
@@ -137,14 +141,14 @@ fn foreign_line(text: &[u8]) -> Option<usize> {
     let mut inside = false;
     for (number, line) in text.split(|&byte| byte == b'\n').enumerate() {
         let line = line.trim_ascii();
+        let control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
         let base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
         let allowed = match line {
-            b"-----BEGIN CERTIFICATE-----" | b"-----END CERTIFICATE-----" => {
-                inside = line.starts_with(b"-----BEGIN");
-                true
-            }
+            b"-----BEGIN CERTIFICATE-----" => !std::mem::replace(&mut inside, true),
+            b"-----END CERTIFICATE-----" => std::mem::replace(&mut inside, false),
             _ if inside => line.iter().all(base64),
-            _ => line.is_empty() || line.starts_with(b"#"),
+            // Other line ends than these would begin a line that is no comment.
+            _ => line.is_empty() || line.starts_with(b"#") && !line.iter().any(control),
         };
         if !allowed {
             return Some(number + 1);
