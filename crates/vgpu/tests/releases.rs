@@ -65,6 +65,8 @@ fn narrow_terminals_get_the_columns_that_matter() {
     RELEASE  HOST        GUEST
     17.6     550.163.02  550.163.01
     ");
+    // What a terminal on a serial line says: it does not know its width.
+    assert_eq!(at("0", &["17"]), stdout(&["17"]));
     assert!(at("81", &[]).contains("PATCHER") && !at("60", &[]).contains("PINNED"));
 }
 
@@ -173,7 +175,8 @@ fn shows_a_release_in_full() {
     patcher         550.90 at 8f19e550540dcdeccaded6cb61a71483ea00d509
     patcher hash    sha256-TyZkZcv7RI40U8czvcE/kIagpUFS/EJhVN0SYPzdNJM=
     ");
-    insta::assert_snapshot!(without_kernels(&["19.0", "--today", "2026-01"]), @r"
+    let unhashed = without_kernels(&["19.0", "--today", "2026-01"]);
+    insta::assert_snapshot!(unhashed.split("or release").next().unwrap(), @r"
     release         19.0
     branch          R580 LTS
     support         until 2028-06
@@ -187,9 +190,24 @@ fn shows_a_release_in_full() {
     settings from   580.65.06
     kernels         […]
     packages        vgpu_19_0 (host), grid_19_0 (guest)
-    guests          `vgpu import FILE` of the guest's .run file, or take another
-                    release of the branch that has a guest hash
+    guests          `vgpu import FILE` of the guest's .run file
     ");
+}
+
+/// Not only one of the same branch: a new branch has none at first.
+#[test]
+fn a_release_without_a_guest_hash_names_one_that_guests_can_take() {
+    let catalog = vgpu::catalog::Catalog::builtin();
+    let unhashed = || catalog.releases().iter().filter(|release| release.guest_sha256.is_none());
+    for number in unhashed().map(|release| release.release.to_string()) {
+        let text = stdout(&[&number]);
+        let (_, rest) = text.split_once("or release ").expect(&text);
+        let other = rest.split(' ').next().unwrap();
+        assert!(catalog.find(&other.parse().unwrap()).unwrap().guest_sha256.is_some(), "{text}");
+        let fitting = stdout(&["--for-host", &number]);
+        assert!(fitting.lines().any(|line| line.starts_with(&format!("{other} "))), "{text}{fitting}");
+    }
+    assert!(unhashed().count() > 0);
 }
 
 #[test]

@@ -100,10 +100,12 @@ fn laid_out(columns: &[Column], rows: &[Vec<String>]) -> String {
     table.trim_fmt()
 }
 
-/// The width of the terminal: COLUMNS, if it is set, or what the terminal says. Files and pipes have no limit.
+/// The width of the terminal: COLUMNS, if it is set, or what the terminal says. Files and pipes have no limit, and neither have
+/// terminals that don't know their width: on a serial line it is 0.
 fn width() -> usize {
     let set = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    set.or_else(|| Table::new().width().map(usize::from)).unwrap_or(usize::MAX)
+    let mut known = [set, Table::new().width().map(usize::from)].into_iter().flatten();
+    known.find(|columns| *columns > 0).unwrap_or(usize::MAX)
 }
 
 /// Wraps a text to lines of at most 80 columns, indented by `indent`. The first line begins with `label`; the others are

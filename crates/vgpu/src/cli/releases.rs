@@ -262,6 +262,13 @@ impl View {
         Error::UnknownRelease(number, advice)
     }
 
+    /// The newest release whose guest driver a host of `release` serves, and Nix can download.
+    fn with_guest_hash(&self, release: &Release) -> Option<ReleaseNumber> {
+        let target = self.0.catalog.target(&release.release.to_string(), Role::Host)?;
+        let fitting = self.0.fitting(&target, Role::Host);
+        fitting.iter().find(|(other, _)| other.guest_sha256.is_some()).map(|(other, _)| other.release)
+    }
+
     fn describe(&self, release: &Release) -> String {
         let text = |value: Option<String>| value.unwrap_or_else(|| "not known".to_owned());
         let hash = |hash| text(release.hash(hash).map(|(sri, voucher)| format!("{sri}{}", remark(voucher))));
@@ -284,8 +291,10 @@ impl View {
         if !release.is_pinned() {
             lines.push(("to use it", "`vgpu import FILE` prints the configuration, with the hash".to_owned()));
         } else if release.guest_sha256.is_none() {
-            lines.push(("guests", "`vgpu import FILE` of the guest's .run file, or take another".to_owned()));
-            lines.push(("", "release of the branch that has a guest hash".to_owned()));
+            lines.push(("guests", "`vgpu import FILE` of the guest's .run file".to_owned()));
+            if let Some(other) = self.with_guest_hash(release) {
+                lines.push(("", format!("or release {other} in the guests, which fits and has a guest hash")));
+            }
         }
         if let Some(patcher) = &release.patcher {
             lines.push(("patcher", format!("{} at {}", patcher.version, patcher.rev)));
