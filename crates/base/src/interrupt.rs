@@ -7,11 +7,12 @@ use std::io::{self, IsTerminal};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use crate::shown;
@@ -81,6 +82,8 @@ fn watch(half_done: &mut HalfDone) -> io::Result<()> {
     if half_done.watched {
         return Ok(());
     }
+    // Then a file that gets too large is an error in writing. The signal would end the program in the middle of it.
+    flag::register(SIGXFSZ, Arc::default())?;
     let mut signals = Signals::new(not_ignored([SIGINT, SIGTERM, SIGHUP]))?;
     thread::Builder::new().name("signals".into()).spawn(move || {
         if let Some(signal) = signals.forever().next() {

@@ -37,6 +37,8 @@ use crate::writer::{Shared, Writers};
 /// The longest list of libraries, in bytes. An ICD has 200, nvidia_layers.json has 3,000. Once parsed, a list takes 200
 /// times as much memory.
 const LONGEST_LIST: u64 = 128 << 10;
+/// The most bytes of all files that name libraries, which are kept until the end. Those of the 550 driver have less than 10 KB.
+const ALL_LISTS: usize = 4 << 20;
 /// The installer's memory for the manifest is at most this many times the size of the manifest.
 const MANIFEST_MEMORY: usize = 8;
 
@@ -100,6 +102,8 @@ struct Underway {
     seen: HashSet<RelativePath>,
     /// Files that name libraries wait until all libraries are known.
     deferred: Vec<Deferred>,
+    /// The length of all that is deferred, in bytes.
+    deferred_length: usize,
 }
 
 struct Deferred {
@@ -129,7 +133,7 @@ impl<'t> Reader<'_, 't, '_> {
             return Err(unusable(ManifestError::Twice));
         }
         let refused = |refused: Refused| target.damaged(&member.path, refused.into());
-        memory.lease(member.size as usize * MANIFEST_MEMORY).map_err(refused)?;
+        memory.lease(member.size as usize * MANIFEST_MEMORY + ALL_LISTS).map_err(refused)?;
         let list = member.read(target.archive)?;
         let manifest = Manifest::parse(&list).map_err(unusable)?;
         let plan = Plan::new(manifest, target.options).map_err(|conflict| match conflict {
@@ -138,7 +142,7 @@ impl<'t> Reader<'_, 't, '_> {
             }
             Conflict::File(file, problem) => target.member(&file, problem),
         })?;
-        let mut underway = Underway { plan, seen: HashSet::new(), deferred: vec![] };
+        let mut underway = Underway { plan, seen: HashSet::new(), deferred: vec![], deferred_length: 0 };
         if let Some(waiting) = self.waiting.take() {
             waiting.replay(target.archive, |member| take_file(target, threads, &mut underway, member))?;
         }
@@ -165,8 +169,7 @@ fn take_file<'t>(
         places.retain(|place| !is_config(place)); // Another one takes its place: see `finish`.
     }
     if places.iter().any(|place| place.treatment.names_libraries()) {
-        underway.deferred.extend(defer(target, member, places)?);
-        return Ok(());
+        return defer(target, underway, member, places);
     }
     match &places[..] {
         [] => return Ok(()),
@@ -189,13 +192,22 @@ fn take_file<'t>(
     Ok(())
 }
 
-fn defer(target: &Target, member: Member, places: Vec<Place>) -> Result<Vec<Deferred>, Error> {
+fn defer(target: &Target, underway: &mut Underway, member: Member, places: Vec<Place>) -> Result<(), Error> {
     let file = member.path.clone();
     if member.size > LONGEST_LIST {
         return Err(target.damaged(&file, Problem::ListTooLong));
     }
+    underway.deferred_length += member.size as usize * places.len();
+    if underway.deferred_length > ALL_LISTS {
+        return Err(target.refused(&file, Refused::TooMuch { needed: underway.deferred_length }));
+    }
     let text = String::from_utf8(member.read(target.archive)?).map_err(|_| target.damaged(&file, Problem::NotUtf8))?;
-    Ok(places.into_iter().map(|place| Deferred { file: file.clone(), place, text: text.clone() }).collect())
+    underway.deferred.extend(places.into_iter().map(|place| Deferred {
+        file: file.clone(),
+        place,
+        text: text.clone(),
+    }));
+    Ok(())
 }
 
 /// Does what is possible only when all files are there: symlinks, files that name libraries, the report.

@@ -24,32 +24,38 @@ pub fn redirect_config(program: &mut [u8]) -> usize {
     places.len()
 }
 
-/// Makes a script fit NixOS: its shell, its PATH, and the places of other programs.
-pub fn script(text: &str, options: &Options) -> String {
+/// A script may become twice as long and these bytes longer, by long paths in place of short ones.
+const MOST_GROWTH: usize = 64 << 10;
+
+/// Makes a script fit NixOS: its shell, its PATH, and the places of other programs. `None` if it would grow out of proportion.
+pub fn script(text: &str, options: &Options) -> Option<String> {
     let (manage, sleep) =
         (options.outputs.bin.join("bin/sriov-manage"), options.outputs.out.join("bin/nvidia-sleep.sh"));
-    let text = by_path(text, "/usr/lib/nvidia/sriov-manage", &manage.display().to_string());
-    let mut text = by_path(&text, "/usr/bin/nvidia-sleep.sh", &sleep.display().to_string());
+    let text = by_path(text, "/usr/lib/nvidia/sriov-manage", &manage.display().to_string())?;
+    let mut text = by_path(&text, "/usr/bin/nvidia-sleep.sh", &sleep.display().to_string())?;
     for (path, name) in [("/bin/grep", "grep"), ("/bin/ls", "ls")] {
         text = by_name(&text, path, name);
     }
     // nvidia-sleep.sh sets PATH to directories NixOS doesn't have.
     text = text.replace("\nPATH=\"/", "\nPATH=\"$PATH:/");
-    let Some((first, rest)) = text.split_once('\n') else { return text };
+    let Some((first, rest)) = text.split_once('\n') else { return Some(text) };
     let first = match &options.shell {
         Some(shell) if first.starts_with("#!") => format!("#!{}", shell.display()),
         _ => first.to_owned(),
     };
     let tools: Vec<_> = options.tools.iter().map(|dir| dir.display().to_string()).collect();
     let path = if tools.is_empty() { String::new() } else { format!("PATH=\"{}:$PATH\"\n", tools.join(":")) };
-    format!("{first}\n{path}{rest}")
+    Some(format!("{first}\n{path}{rest}"))
 }
 
 /// Puts the path `new` in place of `old`. Between double quotes it stays as it is: [`Options::check`] refuses what has a meaning
 /// there. Elsewhere each character that the shell may read as something else gets a backslash.
-fn by_path(text: &str, old: &str, new: &str) -> String {
+fn by_path(text: &str, old: &str, new: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,=@%".contains(c);
     let bare: String = new.chars().flat_map(|c| (!plain(c)).then_some('\\').into_iter().chain([c])).collect();
+    if text.matches(old).count() * bare.len() > text.len() + MOST_GROWTH {
+        return None;
+    }
     let mut changed = String::with_capacity(text.len());
     let mut done = 0;
     for (at, _) in text.match_indices(old) {
@@ -59,7 +65,7 @@ fn by_path(text: &str, old: &str, new: &str) -> String {
         changed += if is_quoted { new } else { &bare };
         done = at + old.len();
     }
-    changed + &text[done..]
+    Some(changed + &text[done..])
 }
 
 /// Replaces the path of a program by its name. Longer paths that contain `path` stay.
@@ -194,8 +200,13 @@ mod tests {
 /my\ o\;ut/new resume
 [ -x "/my o;ut/new" ] && /my\ o\;ut/new "$1" || echo "Usage: /my o;ut/new MODE"
 "#;
-        assert_eq!(by_path(text, "/old", "/my o;ut/new"), expected);
-        assert_eq!(by_path(text, "/old", "/nix/store/x-y_1.0/new"), text.replace("/old", "/nix/store/x-y_1.0/new"));
+        assert_eq!(by_path(text, "/old", "/my o;ut/new").unwrap(), expected);
+        let plain = "/nix/store/x-y_1.0/new";
+        assert_eq!(by_path(text, "/old", plain).unwrap(), text.replace("/old", plain));
+        // One path for another is no harm. Many are.
+        let long = format!("/{}", "x".repeat(4000));
+        assert!(by_path(text, "/old", &long).is_some());
+        assert_eq!(by_path(&"/old\n".repeat(1000), "/old", &long), None);
     }
 
     #[test]

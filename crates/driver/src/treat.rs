@@ -92,7 +92,8 @@ pub fn treat(
                 return Err(Failed::File(Problem::ScriptTooLong));
             }
             let script = std::str::from_utf8(content).map_err(|_| Failed::File(Problem::ScriptNotUtf8))?;
-            out.write_all(text::script(script, options).as_bytes())?;
+            let script = text::script(script, options).ok_or(Failed::File(Problem::ScriptTooLong))?;
+            out.write_all(script.as_bytes())?;
             Ok(None)
         }
         Treatment::Copy | Treatment::LibraryJson | Treatment::OpenclIcd => {

@@ -213,6 +213,26 @@ fn archives_of_many_files_are_refused() {
     refused(&sandbox, "a.zip", "its directory is too large");
 }
 
+/// Files that name libraries are written when all others are there. They must not wait in memory without a bound.
+#[test]
+fn lists_of_libraries_take_no_more_memory_than_there_is() {
+    let sandbox = Sandbox::new();
+    let mut state = 1_u32;
+    let mut letter = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'a' + (state >> 24) as u8 % 26)
+    };
+    let (mut lines, mut files) = (String::new(), vec![]);
+    for number in 0..1200 {
+        let name = format!("{number}.json");
+        let text: String = (0..120 << 10).map(|_| letter()).collect();
+        lines += &format!("{name} 0644 VULKAN_ICD_JSON icd.d/\n");
+        files.push(sample::File::new(name, 0o644, format!("[\"{text}\"]")));
+    }
+    sandbox.write("a.run", with(&lines, files));
+    refused(&sandbox, "a.run", "bytes of memory are needed for it, more than any driver needs");
+}
+
 #[test]
 fn a_large_window_leaves_less_for_files() {
     let sandbox = Sandbox::new();
@@ -284,12 +304,13 @@ fn too_little_of_something_is_an_error() {
     let sandbox = Sandbox::new();
     sandbox.write("a.run", with("", vec![]));
     let vgpu = assert_cmd::cargo::cargo_bin!("vgpu").display().to_string();
-    for limit in ["ulimit -n 8", "ulimit -n 5"] {
+    let (files, size) = ("Too many open files", "File too large");
+    for (limit, problem) in [("ulimit -n 8", files), ("ulimit -n 5", files), ("ulimit -f 1", size)] {
         let script = format!("{limit}; exec {vgpu} build a.run --role guest --out d");
         let output = Command::new("sh").args(["-c", &script]).current_dir(sandbox.path("")).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{limit}: {stderr}");
-        assert!(stderr.starts_with("error: ") && stderr.contains("Too many open files"), "{limit}: {stderr}");
+        assert!(stderr.starts_with("error: ") && stderr.contains(problem), "{limit}: {stderr}");
         assert_eq!(sandbox.names(), ["a.run"]);
     }
     let output = Command::new(&vgpu)
