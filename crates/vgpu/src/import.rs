@@ -158,8 +158,9 @@ pub fn advice_on_mismatch(identity: &Identity, release: Option<&Release>) -> Str
         (_, ArchiveKind::Run) => {
             let url = release.map_or("the GRID archive".to_owned(), Release::guest_url);
             format!(
-                "{whole}: somebody changed it. Get it from {url}. If you trust this one, set \
-                 hardware.nvidia.vgpu.driverSource.name to its name and .sha256 to its hash"
+                "{whole}: somebody changed it. Get it from {url}. If you trust this one, add it to the Nix store \
+                 (`nix-store --add-fixed sha256 FILE`), and set hardware.nvidia.vgpu.driverSource.name to its name and \
+                 .sha256 to its hash"
             )
         }
     }

@@ -43,7 +43,7 @@ fn another_run_file_gets_advice_for_a_run_file() {
     insta::assert_snapshot!(refused(&machine, &[GUEST_RUN]), @r"
     error: cannot import NVIDIA-Linux-x86_64-550.163.01-grid.run
     cause: it is not the file that NVIDIA published as vGPU 17.6: its hash is sha256-…, the catalog says sha256-…
-    help: the file is whole, so the download was not cut short: somebody changed it. Get it from https://storage.googleapis.com/nvidia-drivers-us-public/GRID/vGPU17.6/NVIDIA-Linux-x86_64-550.163.01-grid.run. If you trust this one, set hardware.nvidia.vgpu.driverSource.name to its name and .sha256 to its hash
+    help: the file is whole, so the download was not cut short: somebody changed it. Get it from https://storage.googleapis.com/nvidia-drivers-us-public/GRID/vGPU17.6/NVIDIA-Linux-x86_64-550.163.01-grid.run. If you trust this one, add it to the Nix store (`nix-store --add-fixed sha256 FILE`), and set hardware.nvidia.vgpu.driverSource.name to its name and .sha256 to its hash
     ");
 }
 
