@@ -5,7 +5,7 @@
 
 use super::expression::{Expression, Line, module};
 use super::sri::Sri;
-use crate::catalog::{self, DriverVersion, Release, ReleaseNumber};
+use crate::catalog::{self, DriverVersion, Patcher, Release, ReleaseNumber};
 use vgpu_driver::Role;
 
 /// A file that holds drivers, and what was found in it.
@@ -56,6 +56,7 @@ impl InCatalog<'_> {
 
 const PACKAGE: &str = "hardware.nvidia.package";
 const MAKE: &str = "config.boot.kernelPackages.nvidiaPackages.mkVgpuDriver";
+const PATCHER: &str = "config.boot.kernelPackages.nvidiaPackages.mkVgpuPatcher";
 const RELEASE: &str = "hardware.nvidia.vgpu.release";
 const SOURCE: &str = "hardware.nvidia.vgpu.driverSource";
 
@@ -151,10 +152,40 @@ fn attributes(source: &Source, known: InCatalog) -> Vec<Line> {
             }
             None => Line::noted("generalVersion", Expression::text("0"), "not known: the closest consumer driver"),
         },
-        Line::noted("useSettings", Expression::Bool(false), "true needs generalVersion and settingsSha256"),
-        Line::noted("usePersistenced", Expression::Bool(false), "true needs generalVersion and persistencedSha256"),
-        Line::noted("vgpuPatcher", Expression::Null, "or mkVgpuPatcher { … } to patch the driver"),
+        match release.and_then(|release| release.settings_sha256) {
+            Some(hash) => Line::binding("settingsSha256", Expression::text(hash)),
+            None => Line::noted("useSettings", Expression::Bool(false), "true needs generalVersion and settingsSha256"),
+        },
+        match release.and_then(|release| release.persistenced_sha256) {
+            Some(hash) => Line::binding("persistencedSha256", Expression::text(hash)),
+            None => {
+                let needs = "true needs generalVersion and persistencedSha256";
+                Line::noted("usePersistenced", Expression::Bool(false), needs)
+            }
+        },
+        match release.and_then(|release| Some((release, release.patcher.as_ref()?))) {
+            Some((release, patcher)) => Line::binding("vgpuPatcher", patcher_call(release, patcher)),
+            None => Line::noted("vgpuPatcher", Expression::Null, "or mkVgpuPatcher { … } to patch the driver"),
+        },
     ]
+}
+
+/// The patcher that the catalog has for a release, as nix/lib/packages.nix makes it.
+fn patcher_call(release: &Release, patcher: &Patcher) -> Expression {
+    let text = |name: &str, value: &dyn ToString| Line::binding(name, Expression::text(value.to_string()));
+    let mut lines = vec![
+        text("version", &patcher.version),
+        text("rev", &patcher.rev),
+        text("sha256", &patcher.sha256),
+        text("generalVersion", &patcher.general),
+        text("generalSha256", &patcher.general_sha256),
+        text("linuxGuest", &patcher.linux_guest),
+        text("windowsGuestFilename", &patcher.windows_guest_filename),
+        text("gridVersion", &release.release),
+    ];
+    lines.extend(patcher.linux_sha256.map(|hash| text("linuxSha256", &hash)));
+    lines.extend(patcher.windows_sha256.map(|hash| text("windowsSha256", &hash)));
+    Expression::Call(PATCHER.to_owned(), Box::new(Expression::Set(lines)))
 }
 
 /// The branch of a driver with its minor number left open: `19.x`.
@@ -169,5 +200,38 @@ fn zip_name(source: &Source, release: Option<&Release>) -> String {
         _ if source.archive => source.name.clone(),
         Some(release) => release.zip_name(),
         None => "unknown.zip".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+
+    /// An archive that is not the one that a public record has.
+    #[test]
+    fn a_release_of_the_catalog_keeps_its_tools_and_its_patcher() {
+        let release = Catalog::builtin().find(&"17.2".parse().unwrap()).unwrap();
+        let source = Source {
+            role: Role::Host,
+            archive: true,
+            name: release.zip_name(),
+            sha256: Sri::of_digest([7; 32]),
+            host: Some(release.host.clone()),
+            guest: Some(release.guest.clone()),
+            guest_sha256: None,
+        };
+        let text = render(&source, InCatalog::Unpinned(release));
+        let patcher = release.patcher.as_ref().unwrap();
+        for part in [
+            format!("    settingsSha256 = \"{}\";\n", release.settings_sha256.unwrap()),
+            format!("    persistencedSha256 = \"{}\";\n", release.persistenced_sha256.unwrap()),
+            "    vgpuPatcher = config.boot.kernelPackages.nvidiaPackages.mkVgpuPatcher {\n".to_owned(),
+            format!("      rev = \"{}\";\n", patcher.rev),
+            format!("      linuxSha256 = \"{}\";\n", patcher.linux_sha256.unwrap()),
+        ] {
+            assert!(text.contains(&part), "{part}{text}");
+        }
+        assert!(!text.contains("useSettings") && !text.contains("usePersistenced"), "{text}");
     }
 }
