@@ -23,6 +23,9 @@ use crate::words::path::{RelativePath, Target};
 const CONFINED: ResolveFlags =
     ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
+/// What a folder takes of the [`Ledger`], in bytes: a block, as on most file systems. So a list of deep paths cannot make millions.
+const FOLDER: u64 = 4096;
+
 /// A directory, for lookups only.
 const LOOKUP: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
@@ -128,6 +131,7 @@ impl<'l> Directory<'l> {
         let mut above: Option<&str> = None;
         for folder in path.folders() {
             if !made.contains(folder) {
+                self.ledger.write(FOLDER)?;
                 let name = folder.rsplit('/').next().unwrap_or(folder);
                 let created = match above {
                     Some(above) => {

@@ -115,6 +115,13 @@ fn no_more_is_written_than_was_read() {
     let script = format!("#!/bin/sh\n{}", "/usr/bin/nvidia-sleep.sh\n".repeat(200_000));
     sandbox.write("script.run", with("s 0755 UTILITY_BINARY\n", vec![sample::File::new("s", 0o755, script)]));
     refused(&sandbox, "script.run", "s is a script of absurd length");
+
+    // Each path has 480 folders of its own.
+    let paths: Vec<_> = (0..100).map(|n| format!("kernel/{n}/{}f", "d/".repeat(480))).collect();
+    let lines: String = paths.iter().map(|path| format!("{path} 0644 KERNEL_MODULE_SRC\n")).collect();
+    let files = paths.iter().map(|path| sample::File::new(path, 0o644, b"x")).collect();
+    sandbox.write("deep.run", &with(&lines, files));
+    refused(&sandbox, "deep.run", "deep.run would be installed as more than");
 }
 
 #[test]
