@@ -120,7 +120,7 @@ fn no_more_is_written_than_was_read() {
     let paths: Vec<_> = (0..100).map(|n| format!("kernel/{n}/{}f", "d/".repeat(480))).collect();
     let lines: String = paths.iter().map(|path| format!("{path} 0644 KERNEL_MODULE_SRC\n")).collect();
     let files = paths.iter().map(|path| sample::File::new(path, 0o644, b"x")).collect();
-    sandbox.write("deep.run", &with(&lines, files));
+    sandbox.write("deep.run", with(&lines, files));
     refused(&sandbox, "deep.run", "deep.run would be installed as more than");
 }
 
