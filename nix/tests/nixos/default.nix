@@ -179,6 +179,20 @@ let
         ];
       };
 
+    # What is asked of a whole system, and what is right.
+    whole = machine: {
+      inherit (machine) failed;
+      warnings = lib.filter (
+        warning: lib.hasInfix "nvidia" warning || lib.hasInfix "vgpu" warning
+      ) machine.warnings;
+      system = builtins.match ".*-nixos-system-.*\\.drv" machine.toplevel != null;
+    };
+    fine = {
+      failed = [ ];
+      warnings = [ ];
+      system = true;
+    };
+
     packageOf = machine: machine.config.hardware.nvidia.package;
     nvidiaPackagesOf = machine: machine.config.boot.kernelPackages.nvidiaPackages;
 

@@ -5,12 +5,15 @@
   machine,
   packageOf,
   treeShape,
+  whole,
+  fine,
   ...
 }@offered:
 
 let
-  inherit (import ../as-written.nix offered) modulesOfFlake;
-  machineOf = (import ../as-written.nix offered).machineOf treeShape;
+  asWritten = import ../as-written.nix offered;
+  inherit (asWritten) modulesOfFlake;
+  machineOf = asWritten.machineOf treeShape;
 
   hashOf = letter: "sha256-${lib.concatStrings (lib.replicate 43 letter)}=";
   # As NixOS' installer writes it.
@@ -150,38 +153,26 @@ let
     ))
   ];
 
-  whole = evaluated: {
-    inherit (evaluated) failed;
-    warnings = lib.filter (
-      warning: lib.hasInfix "nvidia" warning || lib.hasInfix "vgpu" warning
-    ) evaluated.warnings;
-    driver = (packageOf evaluated).name;
-    system = lib.hasSuffix ".drv" evaluated.toplevel;
-  };
-  fine = driver: {
-    inherit driver;
-    failed = [ ];
-    warnings = [ ];
-    system = true;
-  };
+  withDriver = evaluated: whole evaluated // { driver = (packageOf evaluated).name; };
+  fineWith = driver: fine // { inherit driver; };
 in
 {
   "test a patched host by flake, its driver out of nvidiaPackages" = {
-    expr = whole patchedHost // {
+    expr = withDriver patchedHost // {
       flags = lib.last (lib.splitString "-- " (packageOf patchedHost).src.buildCommand);
       profiles = lib.hasSuffix "-vgpuConfig.xml" patchedHost.config.hardware.nvidia.vgpu.vgpuConfig;
       command = lib.any (package: lib.getName package == "nvidia-vup") (
         patchedHost.config.environment.systemPackages
       );
     };
-    expected = fine "nvidia-vgpu-host-550.90.05" // {
+    expected = fineWith "nvidia-vgpu-host-550.90.05" // {
       flags = "--remap-p2v --no-klogtrace vgpu-kvm\n";
       profiles = true;
       command = true;
     };
   };
   "test a guest without flakes, its driver's file and certificate from the user" = {
-    expr = whole licensedGuest // {
+    expr = withDriver licensedGuest // {
       source = {
         inherit ((packageOf licensedGuest).src)
           name
@@ -194,7 +185,7 @@ in
         licensedGuest.config.systemd.services.nvidia-gridd.serviceConfig.ExecStart
       );
     };
-    expected = fine "nvidia-vgpu-guest-570.133.20" // {
+    expected = fineWith "nvidia-vgpu-guest-570.133.20" // {
       source = {
         name = "guest.run";
         url = "https://intranet.example.org/nvidia/guest.run";
@@ -212,7 +203,7 @@ in
       let
         driver = packageOf mergedHost;
       in
-      whole mergedHost
+      withDriver mergedHost
       // {
         tools = [
           driver.settings.version
@@ -223,7 +214,7 @@ in
         target = lib.last (lib.splitString " " driver.src.buildCommand);
         inherit (driver.patcher.src) rev;
       };
-    expected = fine "nvidia-vgpu-host-merged-560.10" // {
+    expected = fineWith "nvidia-vgpu-host-merged-560.10" // {
       tools = [
         "560.9"
         "560.8"

@@ -70,24 +70,14 @@ fn unpack(path: &Path, progress: Progress) -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::sync::atomic::{AtomicU64, Ordering};
-
     use super::*;
+    use crate::verify::tests::progress_reaches;
 
     /// Otherwise the bar of an archive ends at a fifth, or beyond the end.
     #[test]
     fn progress_reaches_the_size() {
-        let directory = tempfile::tempdir().unwrap();
-        for (name, content) in [vgpu_sample::grid_archive().unwrap(), vgpu_sample::run_file(Role::Host).unwrap()] {
-            let path = directory.path().join(name);
-            fs::write(&path, content).unwrap();
-            let done = AtomicU64::new(0);
-            let count = |count| {
-                done.fetch_add(count, Ordering::Relaxed);
-            };
-            read(&path, &count).unwrap();
-            assert_eq!(done.into_inner(), size(&path), "{}", path.display());
-        }
+        progress_reaches(size, |path, progress| {
+            read(path, progress).unwrap();
+        });
     }
 }
