@@ -20,7 +20,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     let mut script = Vec::new();
-    let mut command = with_releases(without_hidden(&super::visible()));
+    let mut command = with_releases(without_hidden(&super::command()));
     clap_complete::generate(args.shell, &mut command, "vgpu", &mut script);
     if args.shell == Shell::Fish {
         script.extend(releases_for_fish().bytes());
