@@ -57,11 +57,13 @@ fn by_path(text: &str, old: &str, new: &str) -> Option<String> {
         return None;
     }
     let mut changed = String::with_capacity(text.len());
-    let mut done = 0;
+    let (mut done, mut is_quoted) = (0, false);
     for (at, _) in text.match_indices(old) {
-        let line = text[..at].rsplit('\n').next().unwrap_or_default();
-        let is_quoted = line.matches('"').count() % 2 == 1;
-        changed += &text[done..at];
+        let between = &text[done..at];
+        // A line begins outside of quotes.
+        let (was_quoted, line) = between.rsplit_once('\n').map_or((is_quoted, between), |(_, line)| (false, line));
+        is_quoted = was_quoted ^ (line.matches('"').count() % 2 == 1);
+        changed += between;
         changed += if is_quoted { new } else { &bare };
         done = at + old.len();
     }
